@@ -1,0 +1,101 @@
+"""Numeric derivatives of a scalar by named arrays: complex steps, central differences, and where to look.
+
+A complex step has no rounding of differences: f'(x) = Im f(x + ih) / h to the last bits, for code that
+takes complex numbers. Central differences, (f(x + h) - f(x - h)) / 2h, serve all other code, to about 1e-8.
+
+Source:
+    Squire & Trapp 1998, Using complex variables to estimate derivatives of real functions.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minidl.inputs import Array
+
+
+class Problem(NamedTuple):
+    """A scalar function of arrays that are perturbed in place: `value()` reads `arrays`."""
+
+    arrays: dict[str, Array]
+    value: Callable[[], Any]
+
+
+Index = tuple[int, ...]
+COMPLEX_STEP = 1e-30
+CENTRAL_STEP = 1e-5
+
+
+def slope(problem: Problem, directions: dict[str, Array], complex_step: bool) -> float:
+    """The derivative of the value when each named array moves along its direction at once."""
+    before = {name: problem.arrays[name].copy() for name in directions}
+    scale = max((float(abs(d).max()) for d in directions.values() if d.size), default=1.0) or 1.0
+
+    def at(step: complex) -> Any:
+        for name, d in directions.items():
+            problem.arrays[name][...] = before[name] + step * d
+        return problem.value()
+
+    try:
+        if complex_step:
+            return float(np.imag(at(1j * COMPLEX_STEP / scale))) / COMPLEX_STEP * scale
+        h = CENTRAL_STEP / scale
+        return float((np.real(at(h)) - np.real(at(-h))) / (2 * h))
+    finally:
+        for name in directions:
+            problem.arrays[name][...] = before[name]
+
+
+def entry_slope(problem: Problem, name: str, index: Index, complex_step: bool) -> float:
+    """The derivative by one entry of one array."""
+    direction = np.zeros(problem.arrays[name].shape)
+    direction[index] = 1.0
+    return slope(problem, {name: direction}, complex_step)
+
+
+def takes_complex(problem: Problem, real: Problem, rng: np.random.Generator) -> bool:
+    """Whether complex steps can be trusted here: the code takes them, and they agree with a central difference.
+
+    Code that writes complex numbers into real arrays gives 0 without an error, or a warning at best; one
+    central difference along a random direction of all arrays finds it out.
+    """
+    directions = {name: rng.standard_normal(a.shape) for name, a in real.arrays.items()}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
+            fine = slope(problem, directions, True)
+    except (TypeError, ValueError, np.exceptions.ComplexWarning):
+        return False
+    coarse = slope(real, directions, False)
+    return bool(abs(fine - coarse) <= 1e-4 * max(abs(fine), abs(coarse), 1e-8))
+
+
+def suspects(
+    problem: Problem, name: str, analytic: Array, count: int, complex_step: bool, rng: np.random.Generator
+) -> list[Index]:
+    """The entries worth checking one by one: all of a small array; of a large one a sample, and the worst.
+
+    One derivative along a random direction sees every entry of the array at once. Halving the set of entries
+    and following the half that disagrees more leads to an entry that is wrong, in log2(size) steps.
+    """
+    if analytic.size <= count:
+        return list(np.ndindex(analytic.shape))
+    sample = rng.choice(analytic.size, count, replace=False)
+    flat = analytic.ravel()
+    weights = rng.standard_normal(analytic.size)
+
+    def disagreement(entries: Array) -> float:
+        direction = np.zeros(analytic.size)
+        direction[entries] = weights[entries]
+        return abs(slope(problem, {name: direction.reshape(analytic.shape)}, complex_step) - float(direction @ flat))
+
+    entries = np.arange(analytic.size)
+    while len(entries) > 1:
+        halves = np.array_split(entries, 2)
+        entries = max(halves, key=disagreement)
+    chosen = sorted({*sample.tolist(), int(entries[0])})
+    return [tuple(int(k) for k in np.unravel_index(k, analytic.shape)) for k in chosen]

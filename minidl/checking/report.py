@@ -1,0 +1,137 @@
+"""What a gradient check found: a row per array, and the table that shows them."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from minidl.inputs import Array
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+class Row(NamedTuple):
+    """One array of a gradient check. `error` is the largest relative error, `worst` the entry that has it."""
+
+    name: str
+    shape: tuple[int, ...]
+    error: float
+    worst: tuple[int, ...]
+    numeric: float
+    analytic: float
+    verdict: str  # "ok", or what is wrong in words
+    entries: list[tuple[tuple[int, ...], float, float, bool]]  # (index, numeric, analytic, ok) of all that was checked
+
+    @property
+    def ok(self) -> bool:
+        return self.verdict == "ok"
+
+
+class GradientReport:
+    """The result of `gradcheck`: `.ok`, `.rows`, and a table when printed.
+
+    Args:
+        rows: one per array.
+        method: how the numeric derivatives were taken.
+        tolerance: the relative error up to which a gradient counts as right.
+        every_entry: whether printing lists each scalar.
+    """
+
+    def __init__(self, rows: list[Row], method: str, tolerance: float, every_entry: bool = False) -> None:
+        self.rows = rows
+        self.method = method
+        self.tolerance = tolerance
+        self.every_entry = every_entry
+
+    @property
+    def ok(self) -> bool:
+        return all(row.ok for row in self.rows)
+
+    def __getitem__(self, name: str) -> Row:
+        return next(row for row in self.rows if row.name == name)
+
+    def __rich_console__(self, console: Any, options: Any) -> Any:
+        from rich.text import Text
+
+        if self.every_entry:
+            for row in self.rows:
+                for index, numeric, analytic, ok in row.entries:
+                    place = f"{row.name}[{', '.join(map(str, index))}]"
+                    end = "[OK]" if ok else "[WRONG]"
+                    yield Text(f"{place:24s} expected {numeric:+.10e}  backward {analytic:+.10e}  {end}")
+        yield self.table()
+        bad = [row.name for row in self.rows if not row.ok]
+        yield Text(
+            f"{len(bad)} of {len(self.rows)} gradients are wrong: {', '.join(bad)}"
+            if bad
+            else f"all {len(self.rows)} gradients are right ({self.method}, relative error up to {self.tolerance:g})"
+        )
+
+    def table(self) -> Table:
+        """The rows as a rich table."""
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in "array", "shape", "error", "worst at", "numeric", "backward", "verdict":
+            table.add_column(column, justify="right" if column in ("error", "numeric", "backward") else "left")
+        for row in self.rows:
+            table.add_row(
+                row.name,
+                " x ".join(map(str, row.shape)) or "scalar",
+                f"{row.error:.1e}",
+                ", ".join(map(str, row.worst)),
+                f"{row.numeric:.6g}",
+                f"{row.analytic:.6g}",
+                row.verdict,
+                style=None if row.ok else "bold red",
+            )
+        return table
+
+    def __str__(self) -> str:
+        return as_text(self)
+
+    __repr__ = __str__
+
+
+def as_text(renderable: Any, width: int = 100) -> str:
+    """What rich would print, as plain text without control characters or trailing blanks."""
+    from rich.console import Console
+
+    out = io.StringIO()
+    Console(file=out, width=width, no_color=True, force_terminal=False).print(renderable)
+    return "\n".join(line.rstrip() for line in out.getvalue().rstrip().split("\n"))
+
+
+def relative_error(numeric: Array, analytic: Array) -> Array:
+    """|a - n| / max(|a|, |n|), entries far below the array's largest one measured against a share of that."""
+    size = np.maximum(abs(numeric), abs(analytic))
+    floor = 1e-3 * size.max(initial=0.0)
+    return np.divide(abs(analytic - numeric), np.maximum(size, floor), out=np.zeros(size.shape), where=size > 0)
+
+
+def fingerprint(numeric: Array, analytic: Array) -> str:
+    """What a wrong gradient looks like, in words; `numeric` is complete (an array of the same shape)."""
+
+    def same(a: Array) -> bool:
+        return a.shape == numeric.shape and float(relative_error(numeric, a).max(initial=0.0)) < 1e-5
+
+    if not np.isfinite(analytic).all():
+        return "backward gives NaN or infinity"
+    if not analytic.any():
+        return "backward gives 0 everywhere: the gradient is forgotten"
+    if same(-analytic):
+        return "the sign is wrong: backward gives -1 times the gradient"
+    factor = float((analytic * numeric).sum() / (numeric * numeric).sum()) if numeric.any() else 0.0
+    if factor and same(analytic / factor):
+        return f"off by the factor {factor:.6g}"
+    if numeric.ndim == 2 and same(analytic.T):
+        return "transposed: rows and columns are exchanged"
+    if numeric.ndim > 1 and 1 < len(numeric) <= 8:
+        partner = [next((j for j, row in enumerate(numeric) if np.allclose(row, a, rtol=1e-5)), None) for a in analytic]
+        if None not in partner and partner != list(range(len(numeric))):
+            swapped = ", ".join(f"row {k} holds what belongs into row {j}" for k, j in enumerate(partner) if j != k)
+            return f"rows exchanged: {swapped}"
+    return "wrong"

@@ -1,0 +1,45 @@
+"""What enters a net: arrays of the right dtype, padding that counts for nothing, rows that start anew."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl.errors import ShapeError
+
+Array = np.ndarray[Any, Any]
+Shape = tuple[int | None, ...]  # without the batch axis; None where the length is free (time)
+
+
+def shape_text(in_shape: Shape) -> str:
+    """A shape without batch axis as people write it: (None, 32) is [B, T, 32], (7,) is [B, 7]."""
+    return "[" + ", ".join(["B", *("T" if n is None else str(n) for n in in_shape)]) + "]"
+
+
+def cast_input(x: Any, dtype: Any) -> Any:
+    """Lists and arrays as arrays, real floats in `dtype` (ids stay ids), tuple for tuple."""
+    if isinstance(x, tuple):
+        return tuple(cast_input(part, dtype) for part in x)
+    x = np.asarray(x)
+    return x.astype(dtype, copy=False) if dtype is not None and x.dtype.kind == "f" else x
+
+
+def clear_padding(x: Any, mask: Array | None) -> Any:
+    """x with 0 in the steps that are padding; `mask` [B, T] is True where a step is real."""
+    if mask is None:
+        return x
+    if mask.dtype != bool or mask.shape != x.shape[:2]:
+        raise ShapeError(
+            f"The mask is expected to be bools [B, T] = {x.shape[:2]}, True where a step is real, "
+            f"got {mask.shape} of {mask.dtype}."
+        )
+    return np.where(mask.reshape(mask.shape + (1,) * (x.ndim - 2)), x, 0)
+
+
+def start_rows(start: Any, batch: int) -> Array:
+    """`start`, a bool or one per row, as [B, 1] bools."""
+    rows = np.asarray(start, dtype=bool)
+    if rows.shape not in ((), (batch,)):
+        raise ShapeError(f"start is expected to be a bool or one per row, ({batch},), got {rows.shape}.")
+    return np.broadcast_to(rows, batch)[:, None]

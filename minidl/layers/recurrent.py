@@ -1,0 +1,79 @@
+"""What the recurrent layers share: `Stateful` checks what comes in and says which state a pass begins from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl.errors import ShapeError
+from minidl.inputs import Array, Shape, clear_padding, shape_text, start_rows
+from minidl.layer import Layer
+
+
+class Stateful(Layer, abstract=True):
+    """A layer whose steps follow each other. The author writes `setup`, `initial_state` and the `_with_state` pair.
+
+    Example:
+        >>> issubclass(minidl.LSTM, minidl.Stateful)
+        True
+    """
+
+    mixes_steps = True
+    units: int
+    return_sequences: bool = False
+    go_backwards: bool = False
+
+    @property
+    def streams(self) -> bool:
+        return not self.go_backwards
+
+    def hand_on(self, mask: Array) -> Array | None:
+        return mask if self.return_sequences else None
+
+    def check_in_shape(self, in_shape: Shape) -> tuple[int | None, int]:
+        """Refuse what is not (T, D)."""
+        if len(in_shape) == 2 and in_shape[1] is not None:
+            return in_shape[0], in_shape[1]
+        raise ShapeError(
+            f"{type(self).__name__} expects inputs of shape [B, T, D], got {shape_text(in_shape)}: add a time axis; "
+            f"where a recurrent layer stands before it, give that one return_sequences=True."
+        )
+
+    def check_input(self, x: Array, mask: Array | None, D: int) -> Array:
+        """x with its padding cleared; refuse what is not numbers [B, T, D]."""
+        name = type(self).__name__
+        if x.ndim != 3 or x.shape[2] != D or x.dtype.kind not in "fc":
+            hint = (
+                "it was built for that size"
+                if x.ndim == 3
+                else "put an Embedding in front of it, these look like ids"
+                if x.dtype.kind in "iu"
+                else "add a time axis; where a recurrent layer stands before it, give that one return_sequences=True"
+            )
+            raise ShapeError(f"{name} expects x of shape [B, T, {D}], got {x.shape} of {x.dtype}: {hint}.")
+        return clear_padding(x, mask)
+
+    def begin(self, x: Array, state: Any, start: Any) -> tuple[Array, ...]:
+        """The state before the first step: what came in, with the rows that start anew set to the initial one."""
+        first = self.initial_state(len(x))
+        if state is None:
+            return tuple(first)
+        expected = [a.shape for a in first]
+        came = [np.shape(a) for a in state] if isinstance(state, tuple | list) else type(state).__name__
+        if came != expected:
+            raise ShapeError(
+                f"{type(self).__name__} expects a state of arrays {expected}, got {came}: "
+                f"another batch size needs a new state (state=None, or start=True)."
+            )
+        if start is None:
+            return tuple(np.asarray(a) for a in state)
+        anew = start_rows(start, len(x))
+        return tuple(np.where(anew, a, b) for a, b in zip(first, state, strict=True))
+
+
+def stop_at_start(dstate: tuple[Array, ...], start: Any) -> tuple[Array, ...]:
+    """The gradient of the incoming state: 0 in the rows that did not begin from it."""
+    if start is None:
+        return dstate
+    return tuple(np.where(start_rows(start, len(d)), 0, d) for d in dstate)

@@ -1,0 +1,260 @@
+"""Losses: how far outputs are from targets, as a number and as a gradient.
+
+A loss returns (value, dy, weight): the weighted mean over the positions, its gradient, and the sum of the
+weights, by which the means of several batches are averaged. A position is all of y's axes but the last.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl.errors import IdError, ShapeError
+from minidl.inputs import Array
+from minidl.layer import Layer
+from minidl.layers import LogSoftmax, Sigmoid, Softmax
+from minidl.sequential import Sequential
+
+
+class Loss:
+    """The base of the losses. A subclass writes `positions(y, t) -> (loss of each position, its gradient)`.
+
+    Weights, masks and `ignore_index` are treated here, once for all of them.
+
+    Example:
+        >>> class AbsoluteError(minidl.Loss):
+        ...     def positions(self, y, t):
+        ...         return abs(y - t).mean(axis=-1), np.sign(y - t) / y.shape[-1]
+        >>> value, dy, weight = AbsoluteError()(np.array([[1.0], [5.0]]), np.array([[0.0], [2.0]]))
+        >>> float(value), weight
+        (2.0, 2.0)
+    """
+
+    ignore_index: int | None = None
+
+    def positions(self, y: Array, t: Array) -> tuple[Array, Array]:
+        """The loss of each position [...], and its gradient by y [..., V]; t is checked already."""
+        raise NotImplementedError(f"{type(self).__name__} must define positions(y, t).")
+
+    def targets(self, y: Array, t: Array) -> Array:
+        """Check the targets' shape: that of y, or without its last axis where that is 1."""
+        if t.shape == y.shape:
+            return t
+        if y.shape[-1:] == (1,) and t.shape == y.shape[:-1]:
+            return t[..., None]
+        raise self.misfit(y, t, f"{y.shape}")
+
+    def on(self, net: Layer) -> tuple[Layer, Loss]:
+        """The net and the loss to compute with: a loss that is fused with the last layer takes that layer away."""
+        return net, self
+
+    def __call__(self, y: Array, t: Any, weight: Any = None, mask: Array | None = None) -> tuple[Any, Array, float]:
+        """The loss of outputs y for targets t.
+
+        Args:
+            y: outputs [..., V].
+            t: targets, as the loss describes them.
+            weight: how much each position counts; broadcast to the positions, a weight per row [B] to its steps.
+            mask: False takes a position out, whatever stands there; broadcast likewise.
+
+        Returns:
+            (weighted mean, its gradient by y, sum of the weights); (0, zeros, 0) where nothing counts.
+        """
+        t = self.targets(y, np.asarray(t))
+        shape = y.shape[:-1]
+        counts = np.ones(shape, y.real.dtype) if weight is None else self.spread("weight", weight, shape)
+        real = None if mask is None else self.spread("mask", mask, shape).astype(bool)
+        if self.ignore_index is not None and t.shape == shape:
+            chosen = t != self.ignore_index
+            real = chosen if real is None else real & chosen
+        if real is not None:  # what stands at a position that does not count may be anything: NaN, id -100
+            counts = np.where(real, counts, 0)
+            y = np.where(real[..., None], y, 0)
+            t = np.where(real if t.shape == shape else real[..., None], t, 0)
+        total = float(counts.sum())
+        each, dy = self.positions(y, t)
+        share = (counts / total if total else counts).astype(y.real.dtype)
+        return (each * share).sum(), dy * share[..., None], total
+
+    def spread(self, what: str, values: Any, shape: tuple[int, ...]) -> Array:
+        """Weights or a mask for every position; fewer axes than the positions have are the leading ones."""
+        values = np.asarray(values)
+        lead = values.reshape(values.shape + (1,) * (len(shape) - values.ndim))
+        try:
+            return np.broadcast_to(lead, shape)
+        except ValueError:
+            raise ShapeError(
+                f"{type(self).__name__} expects a {what} for positions {shape}, got {values.shape}."
+            ) from None
+
+    def misfit(self, y: Array, t: Array, expected: str) -> ShapeError:
+        """The error for targets that do not fit, with the cure where it is a known one."""
+        hint = "the last layer's units and the targets have to agree"
+        if y.ndim == 2 and t.ndim >= 2 and t.shape[:1] == y.shape[:1]:
+            hint = (
+                "if the targets have one entry a step, the last recurrent layer needs return_sequences=True "
+                "so that the output has one too"
+            )
+        elif y.ndim == 3 and t.shape[:2] != y.shape[:2] and t.shape[:1] == y.shape[:1]:
+            hint = (
+                "the output has one entry a step; for one target a sequence, leave return_sequences=False, "
+                "or put a LastStep behind"
+            )
+        return ShapeError(
+            f"{type(self).__name__} expects targets of shape {expected} for outputs {y.shape}, "
+            f"got {t.shape} of {t.dtype}: {hint}."
+        )
+
+
+class ClassLoss(Loss):
+    """The base of losses over V classes: targets are ids [...], or probabilities (one-hot) [..., V].
+
+    Args:
+        ignore_index: the id of positions that do not count; None for none.
+    """
+
+    def __init__(self, ignore_index: int | None = None) -> None:
+        self.ignore_index = ignore_index
+
+    def targets(self, y: Array, t: Array) -> Array:
+        if t.shape == y.shape:
+            return t
+        if t.shape != y.shape[:-1] or t.dtype.kind not in "iu":
+            raise self.misfit(y, t, f"{y.shape[:-1]} (integer ids) or {y.shape} (one-hot)")
+        wrong = (t < 0) | (t >= y.shape[-1])
+        if self.ignore_index is not None:
+            wrong &= t != self.ignore_index
+        if wrong.any():
+            at = tuple(int(k) for k in np.unravel_index(np.argmax(wrong), t.shape))
+            raise IdError(
+                f"{type(self).__name__} expects target ids from 0 to {y.shape[-1] - 1} (the output has {y.shape[-1]} "
+                f"classes), got {t[at]} at position {at}: enlarge the last layer, or name it as ignore_index."
+            )
+        return t
+
+
+class SoftmaxCrossEntropy(ClassLoss):
+    """Cross-entropy of the softmax of scores (logits): l = log sum_j exp(y_j) - y_t, and dy = softmax(y) - onehot(t).
+
+    Args:
+        ignore_index: the id of target positions that do not count.
+
+    Shapes:
+        y [..., V]; t ids [...] or probabilities [..., V].
+
+    Example:
+        >>> loss = minidl.SoftmaxCrossEntropy()
+        >>> value, dy, weight = loss(np.array([[1e4, 0.0], [0.0, 0.0]]), np.array([0, 1]))
+        >>> float(value)  # the mean of 0 and ln 2
+        0.34657359027997264
+    """
+
+    def positions(self, y: Array, t: Array) -> tuple[Array, Array]:
+        z = y - y.real.max(axis=-1, keepdims=True)
+        dy = np.exp(z)
+        total = dy.sum(axis=-1, keepdims=True)
+        dy /= total
+        if t.shape == y.shape:
+            mass = t.sum(axis=-1, keepdims=True)
+            return (mass * np.log(total) - (t * z).sum(axis=-1, keepdims=True))[..., 0], dy * mass - t
+        at = t[..., None]
+        np.put_along_axis(dy, at, np.take_along_axis(dy, at, -1) - 1, -1)
+        return (np.log(total) - np.take_along_axis(z, at, -1))[..., 0], dy
+
+
+class CrossEntropy(ClassLoss):
+    """Cross-entropy of probabilities: l = -log y_t.
+
+    On a net that ends in `Softmax` (or `LogSoftmax`) it is computed from that layer's input, by log-sum-exp:
+    the same number and gradient, exact for scores of ±1e4 as well.
+
+    Args:
+        ignore_index: the id of target positions that do not count.
+
+    Shapes:
+        y [..., V] probabilities; t ids [...] or probabilities [..., V].
+
+    Example:
+        >>> value, dy, weight = minidl.CrossEntropy()(np.array([[0.25, 0.75]]), np.array([1]))
+        >>> float(value)  # -ln 0.75
+        0.2876820724517809
+    """
+
+    def on(self, net: Layer) -> tuple[Layer, Loss]:
+        body = without_last(net, (Softmax, LogSoftmax))
+        return (net, self) if body is None else (body, SoftmaxCrossEntropy(self.ignore_index))
+
+    def positions(self, y: Array, t: Array) -> tuple[Array, Array]:
+        safe = np.where(y.real > TINY, y, TINY)  # log 0 is -708, not -inf
+        if t.shape == y.shape:
+            return -(t * np.log(safe)).sum(axis=-1), -t / safe
+        dy = np.zeros_like(y)
+        p = np.take_along_axis(safe, t[..., None], -1)
+        np.put_along_axis(dy, t[..., None], -1 / p, -1)
+        return -np.log(p)[..., 0], dy
+
+
+TINY = 1e-30  # the least probability whose logarithm is taken; a normal number in float32 too
+
+
+class MeanSquaredError(Loss):
+    """Squared error, averaged over the last axis: l = mean_k (y_k - t_k)^2.
+
+    Shapes:
+        y [..., D]; t of the same shape, or [...] where D is 1.
+
+    Example:
+        >>> float(minidl.MeanSquaredError()(np.array([[1.0, 3.0]]), np.array([[1.0, 1.0]]))[0])
+        2.0
+    """
+
+    def positions(self, y: Array, t: Array) -> tuple[Array, Array]:
+        error = y - t
+        return (error * error).mean(axis=-1), error * (2 / y.shape[-1])
+
+
+class BinaryCrossEntropy(Loss):
+    """Cross-entropy of yes-or-no outputs, averaged over the last axis: l = -t log y - (1 - t) log(1 - y).
+
+    On a net that ends in `Sigmoid` it is computed from that layer's input, stable at any size.
+
+    Args:
+        from_logits: y are scores before the sigmoid: l = max(y, 0) - y t + log(1 + exp(-|y|)), dy = sigmoid(y) - t.
+
+    Shapes:
+        y [..., D]; t in [0, 1] of the same shape, or [...] where D is 1.
+
+    Example:
+        >>> float(minidl.BinaryCrossEntropy(from_logits=True)(np.array([[-1e4]]), np.array([[1]]))[0])
+        10000.0
+    """
+
+    def __init__(self, from_logits: bool = False) -> None:
+        self.from_logits = bool(from_logits)
+
+    def on(self, net: Layer) -> tuple[Layer, Loss]:
+        body = None if self.from_logits else without_last(net, (Sigmoid,))
+        return (net, self) if body is None else (body, BinaryCrossEntropy(from_logits=True))
+
+    def positions(self, y: Array, t: Array) -> tuple[Array, Array]:
+        if self.from_logits:
+            size = np.where(y.real < 0, -y, y)
+            each = np.where(y.real > 0, y, 0) - y * t + np.log1p(np.exp(-size))
+            dy = 0.5 * np.tanh(0.5 * y) + 0.5 - t
+        else:
+            yes, no = np.where(y.real > TINY, y, TINY), np.where(y.real < 1, 1 - y, TINY)
+            each = -t * np.log(yes) - (1 - t) * np.log(no)
+            dy = (1 - t) / no - t / yes
+        return each.mean(axis=-1), dy / y.shape[-1]
+
+
+def without_last(net: Layer, kinds: tuple[type[Layer], ...]) -> Sequential | None:
+    """The net without its last layer, where that is one of `kinds` (nested nets included); else None."""
+    if not isinstance(net, Sequential) or not len(net):
+        return None
+    *before, (name, last) = net.layers.items()
+    if isinstance(last, kinds):
+        return net[:-1]
+    inner = without_last(last, kinds)
+    return None if inner is None else Sequential([*before, (name, inner)], name=net.name)

@@ -1,0 +1,113 @@
+"""Metrics: figures for people, which nothing is trained by; they take what a loss takes.
+
+A position is all of y's axes but the last, as in `losses.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minidl.errors import ArgumentError, IdError, ShapeError
+from minidl.inputs import Array
+
+
+def accuracy(y: Any, t: Any, weight: Any = None, mask: Any = None) -> tuple[float, float]:
+    """The share of positions at which the net is right, and how much it counts.
+
+        y [..., V], t [...] ids           right where argmax(y) = t
+        y [..., V], t [..., V] one-hot    right where argmax(y) = argmax(t)
+        y [..., 1], t [..., 1] or [...]   right where (y > 0.5) = (t > 0.5): probabilities of one yes or no
+
+    The shapes alone decide. Several independent yes-or-no outputs, [..., K], are K positions:
+    `accuracy(y[..., None], t)`. Of equal highest scores the first one counts.
+
+    Args:
+        y: outputs; scores or probabilities for classes, probabilities for yes or no.
+        t: targets.
+        weight: how much each position counts; broadcast to the positions, a weight per row [B] to its steps.
+        mask: False takes a position out, whatever stands there; broadcast likewise.
+
+    Returns:
+        (weighted share, sum of the weights), by which the shares of several batches are averaged;
+        (0.0, 0.0) where nothing counts.
+
+    Raises:
+        ShapeError, IdError: for targets that do not fit y, or an id that is no class at a position that counts.
+
+    Example:
+        >>> y = np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]])
+        >>> minidl.accuracy(y, np.array([1, 0, 0]), mask=np.array([True, True, False]))
+        (1.0, 2.0)
+    """
+    y, t = np.asarray(y), np.asarray(t)
+    if y.ndim == 0:
+        raise ShapeError(f"accuracy expects outputs y of shape [..., V], got {y.shape}: one row of scores a position.")
+    shape = y.shape[:-1]
+    counts = np.ones(shape) if weight is None else _spread("weight", weight, shape)
+    if mask is not None:
+        counts = np.where(_spread("mask", mask, shape).astype(bool), counts, 0.0)
+    right = _right(y, t, counts != 0)
+    total = float(counts.sum())
+    return (float(np.where(right, counts, 0.0).sum()) / total if total else 0.0), total
+
+
+def _right(y: Array, t: Array, counted: Array) -> Array:
+    """Where the outputs are right, [...] bools."""
+    V, shape = y.shape[-1], y.shape[:-1]
+    if V == 1 and t.shape in (shape, y.shape):
+        return (y[..., 0] > 0.5) == (t.reshape(shape) > 0.5)
+    if t.shape == y.shape:
+        return np.equal(y.argmax(axis=-1), t.argmax(axis=-1))
+    if t.shape != shape:
+        raise ShapeError(
+            f"accuracy expects targets of shape {shape} (ids) or {y.shape} (one-hot) for outputs {y.shape}, "
+            f"got {t.shape}: give one target per position."
+        )
+    if t.dtype.kind not in "iu":
+        raise ArgumentError(
+            f"accuracy expects targets of shape {t.shape} to be integer ids for outputs {y.shape}, got {t.dtype}: "
+            f"convert ids with t.astype(int), and give yes-or-no outputs as y[..., None]."
+        )
+    wrong = counted & ((t < 0) | (t >= V))
+    if wrong.any():
+        raise IdError(
+            f"accuracy expects ids in [0, {V}) for outputs {y.shape}, got {t[wrong].flat[0]}: "
+            f"take positions that do not count out with a mask."
+        )
+    return np.equal(y.argmax(axis=-1), t)
+
+
+def _spread(what: str, values: Any, shape: tuple[int, ...]) -> Array:
+    """Weights or a mask for every position; fewer axes than the positions have are the leading ones."""
+    values = np.asarray(values)
+    lead = values.reshape(values.shape + (1,) * (len(shape) - values.ndim))
+    if lead.ndim > len(shape) or any(n not in (1, N) for n, N in zip(lead.shape, shape, strict=True)):
+        raise ShapeError(
+            f"accuracy expects a {what} for positions {shape}, got {values.shape}: "
+            f"give one entry per position, or one per row."
+        )
+    return np.broadcast_to(lead, shape)
+
+
+def perplexity(loss: float) -> float:
+    """How many equally likely symbols would be as hard to guess: exp(loss), loss in nats.
+
+    Example:
+        >>> round(minidl.perplexity(np.log(50)))
+        50
+    """
+    with np.errstate(over="ignore"):
+        return float(np.exp(np.float64(loss)))
+
+
+def bits_per_character(loss: float) -> float:
+    """A loss in nats as bits: loss / ln 2.
+
+    Example:
+        >>> minidl.bits_per_character(np.log(8))
+        3.0
+    """
+    return float(loss) / math.log(2)

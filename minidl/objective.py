@@ -1,0 +1,78 @@
+"""A net and a loss together: `loss_and_grads` and `loss_value`, which training and every check call."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minidl.data import Batch
+from minidl.inputs import cast_input
+from minidl.layer import Layer
+from minidl.losses import Loss
+
+
+class LossAndGrads(NamedTuple):
+    """What `loss_and_grads` returns; the parameters' gradients are added to `net.params[name].grad`."""
+
+    value: Any  # the weighted mean of the loss
+    weight: float  # how much it counts
+    y: Any  # the outputs that the loss saw: scores, where it is fused with the last layer
+    state: Any  # after the last step
+    dx: Any  # gradient of the inputs, None for ids
+    dstate: Any  # gradient of the state that came in
+
+
+def loss_value(
+    net: Layer,
+    loss: Loss,
+    batch: Batch,
+    state: Any = None,
+    rng: np.random.Generator | None = None,
+) -> tuple[Any, float, Any, Any]:
+    """The loss of a net on a batch, forward only; returns (value, weight, y, state).
+
+    Example:
+        >>> net = minidl.Sequential([minidl.Dense(2), minidl.Softmax()])
+        >>> _ = net.build((3,))
+        >>> batch = minidl.Batch(np.zeros((4, 3)), [0, 1, 0, 1])
+        >>> value, weight, y, state = minidl.loss_value(net, minidl.CrossEntropy(), batch)
+        >>> round(float(value), 4)  # an untrained net on zeros: ln 2
+        0.6931
+    """
+    body, loss = loss.on(net)
+    x = cast_input(batch.x, net.dtype)
+    y, state, _ = body.forward_with_state(x, state, start=batch.start, mask=batch.mask, rng=rng, keep_cache=False)
+    value, _, weight = loss(y, batch.t, batch.weight, None if batch.mask is None else body.hand_on(batch.mask))
+    return value, weight, y, state
+
+
+def loss_and_grads(
+    net: Layer,
+    loss: Loss,
+    batch: Batch,
+    state: Any = None,
+    rng: np.random.Generator | None = None,
+) -> LossAndGrads:
+    """The loss of a net on a batch; adds the gradients of the parameters.
+
+    Args:
+        net: a built layer or net.
+        loss: it may be fused with the net's last layer (`loss.on`).
+        batch: inputs, targets, and the facts about them.
+        state: the state before the first step; None for the initial one. Rows where `batch.start` begin anew.
+        rng: a Generator for a training pass with dropout; None for none.
+
+    Example:
+        >>> net = minidl.Sequential([minidl.Dense(2), minidl.Softmax()])
+        >>> _ = net.build((3,))
+        >>> result = minidl.loss_and_grads(net, minidl.CrossEntropy(), minidl.Batch(np.ones((4, 3)), [0, 1, 0, 1]))
+        >>> net.params["dense.b"].grad.shape, result.dx.shape
+        ((2,), (4, 3))
+    """
+    body, loss = loss.on(net)
+    x = cast_input(batch.x, net.dtype)
+    y, after, cache = body.forward_with_state(x, state, start=batch.start, mask=batch.mask, rng=rng)
+    value, dy, weight = loss(y, batch.t, batch.weight, None if batch.mask is None else body.hand_on(batch.mask))
+    dx, dstate = body.backward_with_state(dy, None, cache)
+    return LossAndGrads(value, weight, y, after, dx, dstate)

@@ -1,0 +1,5 @@
+"""Whole networks, each a function that puts layers together; installed as `minidl.models`."""
+
+from minidl.models.char_lm import char_lm
+
+__all__ = ["char_lm"]

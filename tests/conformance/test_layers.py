@@ -1,0 +1,89 @@
+"""Every public layer, with every option, keeps every promise; and no layer is forgotten."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minidl import LSTM, Embedding, Layer, Sequential
+from minidl.checking import CHECKS, Subject, check_layer, gradcheck
+from tests.conformance.cases import LAYERS, NETS, name_of, public
+
+IDS = [name_of(case) for case in LAYERS + NETS]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("case", LAYERS + NETS, ids=IDS)
+def test_promise_is_kept(case, check):
+    layer, in_shape = case
+    with np.errstate(over="raise", invalid="raise", divide="raise"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert check(Subject(layer, in_shape)) is None
+
+
+def test_no_public_layer_is_without_a_case():
+    covered = {type(layer).__name__ for layer, _ in LAYERS + NETS}
+    assert public(Layer) <= covered, f"no case for {sorted(public(Layer) - covered)} in cases.py"
+
+
+def test_coverage_sees_a_layer_without_a_case(monkeypatch):
+    import minidl
+
+    class Unheard(Layer):
+        def forward(self, x, *, rng=None):
+            return x, None
+
+        def backward(self, dy, cache):
+            return dy
+
+    monkeypatch.setattr(minidl, "Unheard", Unheard, raising=False)
+    monkeypatch.setattr(minidl, "__all__", [*minidl.__all__, "Unheard"])
+    with pytest.raises(AssertionError, match="no case for \\['Unheard'\\]"):
+        test_no_public_layer_is_without_a_case()
+
+
+sizes = st.integers(1, 4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sizes, sizes, sizes, sizes, st.sampled_from([False, "diagonal", "full"]), st.booleans(), st.booleans(),
+    st.sampled_from([0.0, 0.3]), st.booleans(), st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_lstm_gradients_at_any_size(B, T, D, H, peephole, sequences, backwards, dropout, masked, seed):
+    """T = 1, B = 1, H = 1, any mask, rows that start anew: complex steps agree to 1e-10."""
+    lstm = LSTM(H, peephole, return_sequences=sequences, go_backwards=backwards, recurrent_dropout=dropout)
+    lstm.build((None, D), seed=seed, dtype=np.float64)
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((B, T, D))
+    mask = rng.random((B, T)) < 0.7 if masked else None
+    report = gradcheck(lstm, x, mask=mask, start=rng.random(B) < 0.3, seed=seed)
+    assert report.ok and report.method == "complex steps" and report.tolerance == 1e-10, report
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.lists(st.integers(0, 3), min_size=4, max_size=4), min_size=1, max_size=4), st.integers(1, 3))
+def test_embedding_gradients_with_repeated_ids(ids, units):
+    net = Sequential([Embedding(4, units), LSTM(2)])
+    net.build((None,), dtype=np.float64)
+    assert gradcheck(net, np.array(ids)).ok
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("peephole", [False, "diagonal", "full"])
+def test_a_real_size_is_proved_by_random_directions(peephole, seed):
+    lstm = LSTM(16, peephole, return_sequences=True)
+    lstm.build((None, 5), seed=seed)
+    assert gradcheck(lstm, max_entries=30, seed=seed).ok
+
+
+def test_check_layer_leaves_the_layer_alone():
+    lstm = LSTM(3, peephole=True)
+    assert check_layer(lstm, (None, 2)).ok
+    assert lstm.in_shape is None and not lstm.params
+    lstm.build((None, 2))
+    before = {name: p.value.copy() for name, p in lstm.params.items()}
+    assert check_layer(lstm, (None, 2)).ok
+    assert all((p.value == before[name]).all() and not p.grad.any() for name, p in lstm.params.items())

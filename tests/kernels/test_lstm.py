@@ -1,0 +1,77 @@
+"""The fast LSTM kernel equals its plain twin, forward and backward, on random and on extreme inputs."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from minidl.kernels import lstm_backward, lstm_backward_reference, lstm_forward, lstm_forward_reference
+
+size = st.integers(1, 5)
+
+
+def case(B, T, D, H, peephole, masked, dropped, dtype, seed, scale=1.0):
+    rng = np.random.default_rng(seed)
+    x, h0, c0 = rng.standard_normal((B, T, D)), rng.standard_normal((B, H)), rng.standard_normal((B, H))
+    Wx, Wh, b = rng.standard_normal((D, 4 * H)), rng.standard_normal((H, 4 * H)), rng.standard_normal(4 * H)
+    p = {"none": None, "diagonal": rng.standard_normal((3, H)), "full": rng.standard_normal((3, H, H))}[peephole]
+    arrays = [None if a is None else (scale * a).astype(dtype) for a in (x, h0, c0, Wx, Wh, b, p)]
+    options = {
+        "mask": rng.random((B, T)) < 0.6 if masked else None,
+        "r": (rng.random((B, H)) < 0.5).astype(dtype) * 2 if dropped else None,
+    }
+    return arrays, options, rng
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    size, st.integers(1, 7), size, size, st.sampled_from(["none", "diagonal", "full"]), st.booleans(), st.booleans(),
+    st.booleans(), st.booleans(), st.sampled_from([np.float32, np.float64]), st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_fast_equals_reference(B, T, D, H, peephole, masked, dropped, backwards, with_dy, dtype, seed):
+    arrays, options, rng = case(B, T, D, H, peephole, masked, dropped, dtype, seed)
+    *_, Wx, Wh, _, p = arrays
+    y, h, c, cache = lstm_forward(*arrays, **options, go_backwards=backwards)
+    y_, h_, c_, steps = lstm_forward_reference(*arrays, **options, go_backwards=backwards)
+    dy = rng.standard_normal(y.shape).astype(dtype) if with_dy else None
+    dh, dc = (rng.standard_normal(h.shape).astype(dtype) for _ in range(2))
+    *dxs, grads = lstm_backward(dy, dh, dc, cache)
+    *dxs_, grads_ = lstm_backward_reference(dy, dh, dc, steps, Wx, Wh, p, r=options["r"])
+    tolerance = 1e-12 if dtype == np.float64 else 2e-5
+    pairs = [(y, y_), (h, h_), (c, c_), *zip(dxs, dxs_, strict=True), *((grads[n], grads_[n]) for n in grads_)]
+    assert grads.keys() == grads_.keys()
+    for fast, plain in pairs:
+        assert fast.dtype == plain.dtype == dtype
+        np.testing.assert_allclose(fast, plain, rtol=tolerance, atol=tolerance * max(1.0, abs(plain).max()))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("peephole", ["none", "diagonal", "full"])
+@pytest.mark.parametrize("scale", [1e-4, 1e2, 1e4])
+def test_extreme_inputs_give_finite_results(scale, peephole, dtype):
+    arrays, options, _ = case(3, 5, 4, 6, peephole, True, True, dtype, 0, scale)
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        y, h, c, cache = lstm_forward(*arrays, **options)
+        dx, dh0, dc0, grads = lstm_backward(np.ones_like(y), np.ones_like(h), np.ones_like(c), cache)
+    y_, h_, c_, _ = lstm_forward_reference(*arrays, **options)
+    for a, b in (y, y_), (h, h_), (c, c_):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6 * abs(b).max())
+    assert all(np.isfinite(a).all() for a in (dx, dh0, dc0, *grads.values()))
+
+
+def test_without_a_cache_the_same():
+    arrays, options, _ = case(3, 5, 4, 6, "diagonal", True, False, np.float32, 1)
+    *kept, cache = lstm_forward(*arrays, **options)
+    *light, none = lstm_forward(*arrays, **options, keep_cache=False)
+    assert cache is not None and none is None
+    assert all((a == b).all() for a, b in zip(kept, light, strict=True))
+
+
+def test_complex_numbers_pass_through():
+    arrays, options, _ = case(2, 3, 2, 3, "full", True, True, np.complex128, 2, 0.5)
+    arrays[0] = arrays[0] + 0.1j
+    y, h, c, _ = lstm_forward(*arrays, **options)
+    y_, h_, c_, _ = lstm_forward_reference(*arrays, **options)
+    for a, b in (y, y_), (h, h_), (c, c_):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+    assert y.imag.any()

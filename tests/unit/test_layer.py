@@ -1,0 +1,137 @@
+"""Parameter and Layer: written in place, built once, one clear line for each mistake."""
+
+import copy
+
+import numpy as np
+import pytest
+
+from minidl import LSTM, ArgumentError, Dense, Embedding, NotBuiltError, Parameter, Sequential, ShapeError
+
+
+def test_value_and_grad_are_never_rebound():
+    p = Parameter(np.ones(2))
+    value, grad = p.value, p.grad
+    p.value += 1
+    p.grad += 3
+    assert p.value is value and p.grad is grad
+    with pytest.raises(ArgumentError, match="written in place"):
+        p.value = np.zeros(2)
+    with pytest.raises(ArgumentError, match="added to in place"):
+        p.grad = np.zeros(2)
+
+
+def test_grad_is_allocated_at_first_use():
+    p = Parameter(np.ones(2))
+    p.zero_grad()
+    assert p._grad is None
+    assert (p.grad == 0).all()
+
+
+def test_parameter_copies_its_array():
+    a = np.ones(2)
+    p = Parameter(a)
+    p.value += 1
+    assert (a == 1).all()
+
+
+def test_unbuilt_says_build():
+    for use in (lambda: Dense(3)(np.ones((1, 2))), lambda: LSTM(3).initial_state(2)):
+        with pytest.raises(NotBuiltError, match=r"not built. Call build\(in_shape\) first"):
+            use()
+    dense = Dense(2)
+    dense.build((3,))
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = dense.nonsense
+
+
+@pytest.mark.parametrize("in_shape", [5, (0,), (-1, 2), ("3",), (2.0,)])
+def test_bad_in_shape(in_shape):
+    with pytest.raises(ArgumentError, match="in_shape to be a tuple of positive integers or None"):
+        Dense(2).build(in_shape)
+
+
+def test_building_again_keeps_parameters_and_checks_shapes():
+    dense = Dense(4)
+    dense.build((3,), seed=1)
+    W = dense.W.value.copy()
+    assert dense.build((None, 3), seed=2) == (None, 4)
+    assert (dense.W.value == W).all()
+    with pytest.raises(
+        ShapeError, match=r"was built for inputs \(3,\), with W \(3, 4\) of float32; here W would be \(5, 4\)"
+    ):
+        dense.build((5,))
+    with pytest.raises(ShapeError, match=r"here W would be \(3, 4\) of float64: .* layer.copy\(np.float64\)"):
+        dense.build((3,), dtype=np.float64)
+
+
+def test_a_failed_build_leaves_nothing():
+    def fail(shape, rng):
+        raise RuntimeError("no")
+
+    dense = Dense(4, init={"b": fail})
+    with pytest.raises(RuntimeError):
+        dense.build((3,))
+    assert not dense.params and dense.in_shape is None
+
+
+def test_seed_decides_the_parameters():
+    nets = [Sequential([Dense(3), Dense(3)]) for _ in range(3)]
+    for net, seed in zip(nets, (0, 0, 1), strict=True):
+        net.build((3,), seed=seed)
+    a, b, c = (net.params["dense.W"].value for net in nets)
+    assert (a == b).all() and (a != c).any()
+    assert (a != nets[0].params["dense_2.W"].value).any()
+
+
+def test_each_position_draws_its_own_seed_used_or_not():
+    """A layer that comes from elsewhere does not change what its neighbours draw."""
+    plain = Sequential([Dense(3), Dense(3)])
+    plain.build((3,), seed=0)
+    other = Dense(3)
+    other.build((3,), seed=99)
+    mixed = Sequential([other, Dense(3)])
+    mixed.build((3,), seed=0)
+    assert (plain.params["dense_2.W"].value == mixed.params["dense_2.W"].value).all()
+    assert (plain.params["dense.W"].value != mixed.params["dense.W"].value).any()
+
+
+def test_a_generator_may_be_the_seed():
+    a, b = Dense(3), Dense(3)
+    a.build((2,), np.random.default_rng(4))
+    b.build((2,), 4)
+    assert (a.W.value == b.W.value).all()
+
+
+@pytest.mark.parametrize("copier", [copy.deepcopy, lambda net: net.copy(), lambda net: net.copy(np.float64)])
+def test_copies_keep_sharing(copier):
+    embedding = Embedding(5, 3)
+    shared = LSTM(3, return_sequences=True)
+    net = Sequential([embedding, shared, shared, Dense(5, tie=embedding)])
+    net.build((None,))
+    twin = copier(net)
+    assert list(twin.params) == list(net.params) == ["embedding.E", "lstm.Wx", "lstm.Wh", "lstm.b", "dense.b"]
+    assert twin["lstm"] is twin["lstm_2"] is not shared
+    assert twin["dense"].W is twin["embedding"].E is not embedding.E
+
+
+def test_freeze_is_a_fact_of_the_parameter():
+    dense = Dense(2)
+    a, b = Sequential([dense]), Sequential([dense, Dense(1)])
+    a.build((2,))
+    b.build((2,))
+    a.freeze()
+    assert [p.trainable for p in b.params.values()] == [False, False, True, True]
+    a.unfreeze()
+    assert all(p.trainable for p in b.params.values())
+
+
+def test_repr_shows_what_differs_from_the_defaults():
+    assert repr(LSTM(4, peephole=True)) == "LSTM(units=4, peephole=True)"
+    assert repr(Dense(3)) == "Dense(units=3)"
+
+
+def test_predict_takes_lists_and_casts():
+    dense = Dense(2)
+    dense.build((2,))
+    assert dense([[1.0, 2.0]]).dtype == np.float32
+    assert Sequential([Embedding(3, 2)]).layers["embedding"].build((None,)) == (None, 2)

@@ -1,0 +1,124 @@
+"""Accuracy over ids, one-hot and yes-or-no targets, weights and masks; perplexity and bits."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minidl.errors import ArgumentError, IdError, ShapeError
+from minidl.metrics import accuracy, bits_per_character, perplexity
+
+# [B, T, V] = [2, 3, 3]; the largest entry is at 2, 0, 1 and 1, 1, 0
+Y = np.array(
+    [
+        [[0.1, 0.2, 0.7], [0.5, 0.3, 0.2], [0.0, 0.9, 0.1]],
+        [[0.2, 0.6, 0.2], [0.3, 0.4, 0.3], [0.8, 0.1, 0.1]],
+    ]
+)
+IDS = np.array([[2, 1, 1], [1, 1, 2]])  # right at 4 of 6: all but [0, 1] and [1, 2]
+
+
+def test_ids_and_one_hot_are_the_same() -> None:
+    assert accuracy(Y, IDS) == (4 / 6, 6.0)
+    assert accuracy(Y, np.eye(3)[IDS]) == (4 / 6, 6.0)
+    assert accuracy(Y.astype(np.float32), IDS.astype(np.uint8)) == (4 / 6, 6.0)
+    assert accuracy(Y.tolist(), IDS.tolist()) == (4 / 6, 6.0)
+    assert [type(figure) for figure in accuracy(Y, IDS)] == [float, float]
+
+
+def test_scores_need_not_be_probabilities() -> None:
+    assert accuracy(np.log(Y + 0.01) * 1e4, IDS) == (4 / 6, 6.0)
+
+
+def test_one_position() -> None:
+    assert accuracy(np.array([0.1, 0.9]), 1) == (1.0, 1.0)
+    assert accuracy(np.array([0.1, 0.9]), np.array([1, 0])) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 1)])
+@pytest.mark.parametrize("dtype", [float, int, bool])
+def test_yes_or_no(shape: tuple[int, ...], dtype: Any) -> None:
+    y = np.array([[0.9], [0.5], [0.6], [0.1]])  # yes, no, yes, no: 0.5 is not above 0.5
+    t = np.array([1, 0, 0, 1], dtype).reshape(shape)
+    assert accuracy(y, t) == (0.5, 4.0)
+
+
+def test_many_yes_or_no_are_positions() -> None:
+    y, t = np.array([[0.9, 0.2, 0.8], [0.3, 0.6, 0.1]]), np.array([[1, 0, 0], [0, 1, 0]])
+    assert accuracy(y[..., None], t) == (5 / 6, 6.0)
+
+
+@pytest.mark.parametrize(
+    ("weight", "expected"),
+    [
+        ([[1, 1, 1], [0, 0, 0]], (2 / 3, 3.0)),
+        ([[3, 1, 0], [2, 0, 2]], (5 / 8, 8.0)),
+        ([3, 1], ((3 * 2 + 2) / 12, 12.0)),  # one a row
+        ([[1, 2, 4]], ((1 + 4 + 1 + 2) / 14, 14.0)),  # one a step
+        (0.5, (4 / 6, 3.0)),
+        ([[0, 0, 0], [0, 0, 0]], (0.0, 0.0)),
+    ],
+)
+def test_weights(weight: Any, expected: tuple[float, float]) -> None:
+    assert accuracy(Y, IDS, weight) == pytest.approx(expected)
+
+
+def test_masks() -> None:
+    assert accuracy(Y, IDS, mask=np.array([[1, 1, 0], [1, 0, 0]], bool)) == pytest.approx((2 / 3, 3.0))
+    assert accuracy(Y, IDS, mask=np.array([True, False])) == pytest.approx((2 / 3, 3.0))
+    assert accuracy(Y, IDS, weight=[1, 2], mask=np.array([[1, 1, 0], [1, 0, 0]], bool)) == pytest.approx((3 / 4, 4.0))
+    assert accuracy(Y, IDS, mask=np.zeros((2, 3), bool)) == (0.0, 0.0)
+    assert accuracy(Y[:0], IDS[:0]) == (0.0, 0.0)
+
+
+def test_what_stands_under_the_mask_does_not_matter() -> None:
+    y, t, weight = Y.copy(), IDS.copy(), np.ones((2, 3))
+    y[0, 1], t[0, 1], weight[0, 1] = np.nan, -100, np.nan
+    mask = np.ones((2, 3), bool)
+    mask[0, 1] = False
+    with np.errstate(all="raise"):
+        assert accuracy(y, t, weight, mask) == (4 / 5, 5.0)
+
+
+def test_targets_that_do_not_fit() -> None:
+    with pytest.raises(ShapeError, match=r"shape \(2, 3\) \(ids\) or \(2, 3, 3\) \(one-hot\) .* got \(2,\): give"):
+        accuracy(Y, np.array([1, 2]))
+    with pytest.raises(ShapeError, match=r"got \(3, 2\)"):
+        accuracy(Y, IDS.T)
+    with pytest.raises(
+        ArgumentError, match=r"to be integer ids for outputs \(2, 3, 3\), got float64: .* y\[..., None\]"
+    ):
+        accuracy(Y, IDS.astype(float))
+    with pytest.raises(IdError, match=r"ids in \[0, 3\) for outputs \(2, 3, 3\), got -100: .* mask"):
+        accuracy(Y, np.where(IDS == 2, -100, IDS))
+    with pytest.raises(IdError, match="got 3"):
+        accuracy(Y, IDS + 1)
+    with pytest.raises(ShapeError, match=r"outputs y of shape \[..., V\], got \(\)"):
+        accuracy(np.float64(0.9), 1)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 2), (2, 3, 1), (2, 3, 3)])
+def test_weights_and_masks_that_do_not_fit(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ShapeError, match=r"accuracy expects a weight for positions \(2, 3\), got "):
+        accuracy(Y, IDS, weight=np.ones(shape))
+    with pytest.raises(ShapeError, match=r"accuracy expects a mask for positions \(2, 3\), got "):
+        accuracy(Y, IDS, mask=np.ones(shape, bool))
+
+
+def test_perplexity() -> None:
+    assert perplexity(0.0) == 1.0
+    assert perplexity(math.log(50)) == pytest.approx(50)
+    assert perplexity(np.float32(2.0)) == pytest.approx(7.38905609893065)  # e^2
+    with np.errstate(all="raise"):
+        assert perplexity(1e4) == math.inf
+    assert math.isnan(perplexity(math.nan))
+    assert type(perplexity(np.float32(1.0))) is float
+
+
+def test_bits_per_character() -> None:
+    assert bits_per_character(math.log(2) * 3) == pytest.approx(3)
+    assert bits_per_character(1.0) == pytest.approx(1.4426950408889634)  # 1 / ln 2
+    assert type(bits_per_character(np.float32(1.0))) is float

@@ -1,0 +1,364 @@
+"""The optimizers: figures by hand, and what every rule keeps: place, dtype, frozen parameters, its memory."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minidl.errors import ArgumentError, ShapeError
+from minidl.layer import Parameter
+from minidl.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Optimizer, RMSProp
+from minidl.schedules import CosineLR, StepLR
+
+MAKERS: dict[str, Any] = {
+    "SGD": lambda lr: SGD(lr),
+    "SGD momentum": lambda lr: SGD(lr, momentum=0.9),
+    "SGD nesterov decay": lambda lr: SGD(lr, momentum=0.9, nesterov=True, weight_decay=0.1),
+    "RMSProp": lambda lr: RMSProp(lr),
+    "Adagrad": lambda lr: Adagrad(lr),
+    "Adadelta": lambda lr: Adadelta(lr),
+    "Adam": lambda lr: Adam(lr),
+    "Adam amsgrad": lambda lr: Adam(lr, amsgrad=True),
+    "AdamW": lambda lr: AdamW(lr, weight_decay=0.1),
+}
+every_rule = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS.keys())
+
+
+def parameter(value: Any, dtype: Any = np.float64, trainable: bool = True) -> Parameter:
+    return Parameter(np.array(value, dtype), trainable)
+
+
+def set_grad(p: Parameter, rng: np.random.Generator) -> None:
+    p.grad[...] = rng.standard_normal(p.value.shape)
+
+
+def walk(optimizer: Optimizer, params: dict[str, Parameter], steps: int, seed: int) -> None:
+    """Some updates, from gradients that the seed alone decides."""
+    rng = np.random.default_rng(seed)
+    for _ in range(steps):
+        for p in params.values():
+            set_grad(p, rng)
+        optimizer.step(params)
+
+
+# x starts at (1, -2); the gradients of the three steps are (1, -0.5), (2, 0), (-1, 4); lr is 0.1 unless it is said.
+# The constants are far from the usual ones (betas 0.5 and 0.75, eps 0.5), so that every term shows.
+# Figures with few digits are worked out here, the others are the same equations in 50 digits.
+FIGURES = [
+    # x - 0.1 g
+    (SGD(0.1), [[0.9, -1.95], [0.7, -1.95], [0.8, -2.35]]),
+    # m = (1, -0.5), (2.5, -0.25), (0.25, 3.875)
+    (SGD(0.1, momentum=0.5), [[0.9, -1.95], [0.65, -1.925], [0.625, -2.3125]]),
+    # g + m / 2 = (1.5, -0.75), (3.25, -0.125), (-0.875, 5.9375)
+    (SGD(0.1, momentum=0.5, nesterov=True), [[0.85, -1.925], [0.525, -1.9125], [0.6125, -2.50625]]),
+    # g + x / 2 = (1.5, -1.5), (2.425, -0.925), (-0.69625, 3.12125)
+    (SGD(0.1, weight_decay=0.5), [[0.85, -1.85], [0.6075, -1.7575], [0.677125, -2.069625]]),
+    # g + x / 2 = (1.5, -1.5), (2.3875, -0.8875), ...; m = (1.5, -1.5), (3.1375, -1.6375), ...
+    (
+        SGD(0.1, momentum=0.5, nesterov=True, weight_decay=0.5),
+        [[0.775, -1.775], [0.379375, -1.604375], [0.422484375, -2.043109375]],
+    ),
+    # v = (1, 1/4) / 4, so the first step is 0.1 / (1/2 + 1/2) and 0.05 / (1/4 + 1/2)
+    (
+        RMSProp(0.1, rho=0.75, eps=0.5),
+        [
+            [0.9, -1.9333333333333333],
+            [0.7741920563444974, -1.9333333333333333],
+            [0.8379675475068488, -2.092774025906965],
+        ],
+    ),
+    # v = (1, 1/4), so the first step is 0.1 / (1 + 1/2) and 0.05 / (1/2 + 1/2); then v = (5, 1/4), (6, 16.25)
+    (
+        Adagrad(0.1, eps=0.5),
+        [
+            [0.9333333333333333, -1.95],
+            [0.8602357342807107, -1.95],
+            [0.8941399037204181, -2.038278221853732],
+        ],
+    ),
+    # v = (1, 1/4) / 4, so the first step is sqrt(0.01 / 0.26) and sqrt(0.01 / 0.0725) / 2
+    (
+        Adadelta(1.0, rho=0.75, eps=0.01),
+        [
+            [0.803883864861816, -1.8143046618229481],
+            [0.5479129334786128, -1.8143046618229481],
+            [0.7187766508056808, -2.0695042854689167],
+        ],
+    ),
+    # corrected m = g and v = g^2 at first: the step is 0.1 / (1 + 1/2) and 0.05 / (1/2 + 1/2)
+    (
+        Adam(0.1, betas=(0.5, 0.75), eps=0.5),
+        [
+            [0.9333333333333333, -1.95],
+            [0.8557240329017315, -1.9298547974579654],
+            [0.8482234960186513, -2.0003304065030583],
+        ],
+    ),
+    # v of the second coordinate falls at the second step, and that of the first one at the third
+    (
+        Adam(0.1, betas=(0.5, 0.75), eps=0.5, amsgrad=True),
+        [
+            [0.9333333333333333, -1.95],
+            [0.8557240329017315, -1.9310166958014354],
+            [0.8483343497911372, -2.0014923048465283],
+        ],
+    ),
+    # x is 0.95 x first: (0.95, -1.9), then Adam's step; the decay stays out of m and v
+    (
+        AdamW(0.1, betas=(0.5, 0.75), eps=0.5, weight_decay=0.5),
+        [
+            [0.8833333333333333, -1.85],
+            [0.7615573662350648, -1.7373547974579653],
+            [0.7159789610402314, -1.7209626666301603],
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("optimizer", "figures"), FIGURES, ids=[repr(optimizer) for optimizer, _ in FIGURES])
+def test_three_steps_by_hand(optimizer: Optimizer, figures: list[list[float]]) -> None:
+    optimizer = copy.deepcopy(optimizer)
+    w = parameter([1, -2])
+    for g, expected in zip([(1, -0.5), (2, 0), (-1, 4)], figures, strict=True):
+        w.grad[...] = g
+        optimizer.step({"w": w})
+        np.testing.assert_allclose(w.value, expected, rtol=1e-14)
+
+
+@every_rule
+def test_updates_in_place_and_leaves_gradients(make: Any) -> None:
+    w = parameter([[1, -2, 3], [4, 5, 6]])
+    value, before = w.value, w.value.copy()
+    set_grad(w, np.random.default_rng(0))
+    grad, optimizer = w.grad.copy(), make(0.1)
+    for _ in range(3):
+        optimizer.step({"w": w})
+    assert w.value is value
+    assert (value != before).all()
+    np.testing.assert_array_equal(w.grad, grad)
+
+
+@every_rule
+@pytest.mark.parametrize("lr", [0.1, lambda step: np.float64(0.1)], ids=["number", "function of float64"])
+def test_float32_stays_float32(make: Any, lr: Any) -> None:
+    small, exact = parameter([1, -2, 3], np.float32), parameter([1, -2, 3])
+    optimizers = make(lr), make(lr)
+    for p, optimizer in zip((small, exact), optimizers, strict=True):
+        walk(optimizer, {"w": p}, steps=5, seed=1)
+    assert small.value.dtype == np.float32
+    assert all(slot.dtype == np.float32 for slot in optimizers[0].state["w"].values())
+    np.testing.assert_allclose(small.value, exact.value, rtol=1e-5)
+
+
+@every_rule
+def test_frozen_is_not_touched(make: Any) -> None:
+    params = {"a": parameter([1, 2]), "b": parameter([1, 2], trainable=False)}
+    optimizer = make(0.1)
+    walk(optimizer, params, steps=3, seed=2)
+    assert (params["a"].value != [1, 2]).all()
+    np.testing.assert_array_equal(params["b"].value, [1, 2])
+    assert list(optimizer.state) == ["a"]
+
+
+@every_rule
+@pytest.mark.parametrize("shape", [(), (0,), (3, 0), (1, 2, 2)])
+def test_any_shape_and_layout(make: Any, shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(3)
+    start = rng.standard_normal(shape)
+    params = {
+        "w": Parameter(start),
+        "transposed": Parameter(np.asfortranarray(start)),
+        "flat": Parameter(start.ravel()),
+    }
+    grads = rng.standard_normal((3, *shape))
+    optimizer = make(0.1)
+    with np.errstate(all="raise"):
+        for g in grads:
+            for p in params.values():
+                p.grad[...] = g.reshape(p.value.shape)
+            optimizer.step(params)
+    for p in params.values():
+        np.testing.assert_allclose(p.value.ravel(), params["flat"].value, rtol=1e-15)
+    assert params["w"].value.shape == shape
+    assert (params["w"].value != start).all()
+
+
+@every_rule
+def test_zero_gradients_are_safe(make: Any) -> None:
+    w = parameter([1, -2], np.float32)
+    with np.errstate(all="raise"):
+        make(0.1).step({"w": w})
+    assert np.isfinite(w.value).all()
+
+
+@every_rule
+def test_resumes_bit_for_bit(make: Any) -> None:
+    def fresh() -> Optimizer:
+        optimizer: Optimizer = make(StepLR(0.1, every=3, factor=0.5))
+        return optimizer
+
+    whole, halves = parameter([1, -2, 3], np.float32), parameter([1, -2, 3], np.float32)
+    first, second, third = fresh(), fresh(), fresh()
+    for optimizer, w in ((first, whole), (second, halves)):
+        optimizer.lr_scale = 0.5
+        walk(optimizer, {"w": w}, steps=4, seed=4)
+    third.steps, third.lr_scale, third.state = second.steps, second.lr_scale, copy.deepcopy(second.state)
+    walk(first, {"w": whole}, steps=4, seed=5)
+    walk(third, {"w": halves}, steps=4, seed=5)
+    np.testing.assert_array_equal(whole.value, halves.value)
+    assert third.steps == 8
+
+
+def test_rate_is_that_of_the_next_update() -> None:
+    asked: list[int] = []
+
+    def schedule(step: int) -> float:
+        asked.append(step)
+        return 1.0 / (step + 1)
+
+    optimizer, w = SGD(schedule), parameter([0.0])
+    w.grad[...] = 1
+    optimizer.step({"w": w})
+    optimizer.step({"w": w})
+    assert asked == [0, 1]
+    assert optimizer.steps == 2
+    np.testing.assert_allclose(w.value, [-1.5])
+    assert optimizer.rate == pytest.approx(1 / 3)
+    optimizer.lr_scale = 0.5
+    assert optimizer.rate == pytest.approx(1 / 6)
+
+
+def test_lr_scale_scales_the_update() -> None:
+    w, optimizer = parameter([1.0]), SGD(0.5)
+    w.grad[...] = 1
+    optimizer.lr_scale = 0.5
+    optimizer.step({"w": w})
+    np.testing.assert_array_equal(w.value, [0.75])
+
+
+def test_a_rule_of_ones_own() -> None:
+    class RowAdagrad(Optimizer):
+        """One number a row: slots need not have the parameter's shape."""
+
+        def slots(self, value: np.ndarray) -> dict[str, np.ndarray]:
+            return {"row": np.zeros(len(value))}
+
+        def update(self, value: np.ndarray, grad: np.ndarray, slots: Any, lr: float, t: int) -> None:
+            slots["row"] += (grad**2).sum(axis=1)
+            value -= lr * grad / np.sqrt(slots["row"])[:, None] / t
+
+    w, optimizer = parameter([[1.0, 1.0]]), RowAdagrad(1.0)
+    w.grad[...] = 3, 4
+    optimizer.step({"w": w})
+    optimizer.step({"w": w})
+    np.testing.assert_allclose(w.value, [[1 - 3 / 5 - 3 / 50**0.5 / 2, 1 - 4 / 5 - 4 / 50**0.5 / 2]])
+    assert repr(optimizer) == "RowAdagrad(lr=1.0)"
+
+
+def test_a_rule_without_update_cannot_be_made() -> None:
+    class Nothing(Optimizer):
+        pass
+
+    with pytest.raises(TypeError, match="update"):
+        Nothing(0.1)  # type: ignore[abstract]
+
+
+def test_repr_shows_the_arguments() -> None:
+    assert repr(SGD(0.5, 0.9, True)) == "SGD(lr=0.5, momentum=0.9, nesterov=True, weight_decay=0.0)"
+    assert repr(RMSProp()) == "RMSProp(lr=0.01, rho=0.99, eps=1e-08)"
+    assert repr(Adam(CosineLR(1.0, 10))) == (
+        "Adam(lr=CosineLR(lr=1.0, steps=10, warmup=0, final=0.0), betas=(0.9, 0.999), eps=1e-08, amsgrad=False)"
+    )
+    assert repr(AdamW(betas=[0.5, 0.75])).endswith("eps=1e-08, amsgrad=False, weight_decay=0.01)")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SGD(-0.1), "SGD expects lr, unless it is a function of the step, to be a positive number, got -0.1."),
+        (lambda: Adam(0), "Adam expects lr, unless it is a function of the step, to be a positive number, got 0."),
+        (lambda: AdamW("fast"), "AdamW expects lr, .* got 'fast'"),
+        (lambda: Adam(float("nan")), "Adam expects lr, .* got nan"),
+        (lambda: Adam(True), "Adam expects lr, .* got True"),
+        (lambda: Adam(CosineLR), "Adam expects lr, .* got <class"),
+        (lambda: SGD(momentum=1), r"SGD expects momentum to be a number in \[0, 1\), got 1\."),
+        (lambda: SGD(momentum="0.9"), "SGD expects momentum to be a number in .* got '0.9'"),
+        (lambda: SGD(nesterov=True), "SGD expects a momentum above 0 with nesterov=True, got 0"),
+        (lambda: SGD(weight_decay=-1), "SGD expects weight_decay to be a number of at least 0, got -1"),
+        (lambda: RMSProp(rho=1.0), "RMSProp expects rho to be"),
+        (lambda: RMSProp(eps=0), "RMSProp expects eps to be a positive number, got 0"),
+        (lambda: Adagrad(eps=-1e-8), "Adagrad expects eps"),
+        (lambda: Adadelta(rho=-0.1), "Adadelta expects rho"),
+        (lambda: Adadelta(eps=None), "Adadelta expects eps"),
+        (lambda: Adam(betas=0.9), r"Adam expects betas to be a pair of numbers, like \(0.9, 0.999\), got 0.9"),
+        (lambda: Adam(betas=(0.9, 0.99, 0.999)), "Adam expects betas to be a pair"),
+        (lambda: AdamW(betas=(0.9, 1.0)), r"AdamW expects betas\[1\] to be a number in \[0, 1\), got 1\.0"),
+        (lambda: AdamW(weight_decay="0"), "AdamW expects weight_decay"),
+    ],
+)
+def test_bad_arguments_are_named_in_one_line(make: Any, message: str) -> None:
+    with pytest.raises(ArgumentError, match=message) as raised:
+        make()
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("bad", [-0.1, float("nan"), float("inf"), None, "0.1"])
+def test_a_bad_schedule_is_named_before_anything_changes(bad: Any) -> None:
+    w = parameter([1.0])
+    optimizer = SGD(lambda step: bad if step == 1 else 0.1)
+    optimizer.step({"w": w})
+    w.grad[...] = 1
+    with pytest.raises(ArgumentError, match="SGD expects the learning rate of step 1 to be a number of at least 0"):
+        optimizer.step({"w": w})
+    assert optimizer.steps == 1
+    np.testing.assert_array_equal(w.value, [1.0])
+
+
+@pytest.mark.parametrize(
+    ("other", "options"),
+    [
+        (parameter([1, 2, 3]), {}),  # another size
+        (parameter([1, 2], np.float32), {}),  # another dtype
+        (parameter([1, 2]), {"amsgrad": True}),  # other slots
+    ],
+)
+def test_a_state_from_elsewhere_is_refused(other: Parameter, options: dict[str, bool]) -> None:
+    first, second = parameter([7.0]), copy.deepcopy(other)
+    used, resumed = Adam(0.1), Adam(0.1, **options)
+    walk(used, {"a": first, "w": parameter([1, 2])}, steps=1, seed=6)
+    resumed.state, resumed.steps = used.state, used.steps
+    before = first.value.copy(), second.value.copy()
+    with pytest.raises(
+        ShapeError, match=r"Adam expects its state of 'w' to be m \(\d,\) of .*, got m \(2,\) of float64"
+    ):
+        resumed.step({"a": first, "w": second})
+    np.testing.assert_array_equal(first.value, before[0])
+    np.testing.assert_array_equal(second.value, before[1])
+    assert resumed.steps == 1
+
+
+def test_the_same_optimizer_on_another_net_is_refused() -> None:
+    optimizer = SGD(0.1, momentum=0.9)
+    optimizer.step({"dense.W": parameter(np.ones((2, 3)))})
+    with pytest.raises(ShapeError, match=r"'dense.W' to be m \(4, 3\) of float64, got m \(2, 3\) of float64: a state"):
+        optimizer.step({"dense.W": parameter(np.ones((4, 3)))})
+
+
+def test_a_gradient_of_another_shape_is_refused() -> None:
+    w = parameter([1, 2])
+    w.grad.resize((3,), refcheck=False)
+    with pytest.raises(ShapeError, match=r"SGD expects 'lstm.b' to .* got \(2,\) of float64 and a gradient \(3,\)"):
+        SGD().step({"lstm.b": w})
+
+
+def test_integers_are_refused() -> None:
+    with pytest.raises(ShapeError, match="SGD expects 'w' to hold floats"):
+        SGD().step({"w": parameter([1, 2], np.int64)})
+
+
+def test_params_are_a_mapping() -> None:
+    with pytest.raises(ArgumentError, match=r"mapping from name to Parameter, got a list: .* net\.params"):
+        SGD().step([parameter([1.0])])  # type: ignore[arg-type]
