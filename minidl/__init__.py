@@ -12,7 +12,7 @@ from minidl.errors import (
     ShapeError,
     UnknownNameError,
 )
-from minidl.gradients import check_finite, clip_norm, clip_value, global_norm
+from minidl.gradients import check_finite, clip_norm, clip_value, global_norm, norms
 from minidl.initializers import (
     constant,
     glorot_normal,
@@ -25,6 +25,7 @@ from minidl.initializers import (
     uniform,
     zeros,
 )
+from minidl.inputs import Array, Shape
 from minidl.layer import Layer, Parameter
 from minidl.layers import (
     LSTM,
@@ -57,6 +58,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "ArgumentError",
+    "Array",
     "Batch",
     "BinaryCrossEntropy",
     "ConstantLR",
@@ -84,6 +86,7 @@ __all__ = [
     "RMSProp",
     "ReLU",
     "Sequential",
+    "Shape",
     "ShapeError",
     "Sigmoid",
     "Softmax",
@@ -109,6 +112,7 @@ __all__ = [
     "loss_and_grads",
     "loss_value",
     "normal",
+    "norms",
     "ones",
     "orthogonal",
     "perplexity",

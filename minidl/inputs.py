@@ -43,3 +43,14 @@ def start_rows(start: Any, batch: int) -> Array:
     if rows.shape not in ((), (batch,)):
         raise ShapeError(f"start is expected to be a bool or one per row, ({batch},), got {rows.shape}.")
     return np.broadcast_to(rows, batch)[:, None]
+
+
+def spread(owner: str, what: str, values: Any, shape: tuple[int, ...]) -> Array:
+    """Weights or a mask for every position; fewer axes than the positions have are the leading ones, [B] of [B, T]."""
+    values = np.asarray(values)
+    lead = values.reshape(values.shape + (1,) * (len(shape) - values.ndim))
+    if lead.ndim != len(shape) or any(n not in (1, N) for n, N in zip(lead.shape, shape, strict=True)):
+        raise ShapeError(
+            f"{owner} expects a {what} for positions {shape}, got {values.shape}: give one per position or per row."
+        )
+    return np.broadcast_to(lead, shape)

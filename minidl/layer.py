@@ -113,10 +113,11 @@ class Layer:
     name: str | None = None  # a container's own name; a plain layer is named by its slot in the container
     in_shape: Shape | None  # what it was first built with; None before
     out_shape: Shape | None
+    _own_params: dict[str, Parameter]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = super().__new__(cls)
-        self._own_params: dict[str, Parameter] = {}
+        self._own_params = {}
         self.in_shape = self.out_shape = None
         return self
 
@@ -225,8 +226,8 @@ class Layer:
         if (known.value.shape, known.value.dtype) != (new.shape, new.dtype):
             raise ShapeError(
                 f"{type(self).__name__} was built for inputs {self.in_shape}, with {name} {known.value.shape} "
-                f"of {known.value.dtype}; here {name} would be {new.shape} of {new.dtype}: feed it the same size, build "
-                f"with dtype=np.{known.value.dtype}, or use a new layer (or a copy: layer.copy(np.{new.dtype}))."
+                f"of {known.value.dtype}; here {name} would be {new.shape} of {new.dtype}: feed it the same size, "
+                f"build with dtype=np.{known.value.dtype}, or use a new layer (or a copy: layer.copy(np.{new.dtype}))."
             )
         return known
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minidl.errors import IdError, ShapeError
-from minidl.inputs import Array
+from minidl.inputs import Array, spread
 from minidl.layer import Layer
 from minidl.layers import LogSoftmax, Sigmoid, Softmax
 from minidl.sequential import Sequential
@@ -62,9 +62,9 @@ class Loss:
             (weighted mean, its gradient by y, sum of the weights); (0, zeros, 0) where nothing counts.
         """
         t = self.targets(y, np.asarray(t))
-        shape = y.shape[:-1]
-        counts = np.ones(shape, y.real.dtype) if weight is None else self.spread("weight", weight, shape)
-        real = None if mask is None else self.spread("mask", mask, shape).astype(bool)
+        owner, shape = type(self).__name__, y.shape[:-1]
+        counts = np.ones(shape, y.real.dtype) if weight is None else spread(owner, "weight", weight, shape)
+        real = None if mask is None else spread(owner, "mask", mask, shape).astype(bool)
         if self.ignore_index is not None and t.shape == shape:
             chosen = t != self.ignore_index
             real = chosen if real is None else real & chosen
@@ -76,17 +76,6 @@ class Loss:
         each, dy = self.positions(y, t)
         share = (counts / total if total else counts).astype(y.real.dtype)
         return (each * share).sum(), dy * share[..., None], total
-
-    def spread(self, what: str, values: Any, shape: tuple[int, ...]) -> Array:
-        """Weights or a mask for every position; fewer axes than the positions have are the leading ones."""
-        values = np.asarray(values)
-        lead = values.reshape(values.shape + (1,) * (len(shape) - values.ndim))
-        try:
-            return np.broadcast_to(lead, shape)
-        except ValueError:
-            raise ShapeError(
-                f"{type(self).__name__} expects a {what} for positions {shape}, got {values.shape}."
-            ) from None
 
     def misfit(self, y: Array, t: Array, expected: str) -> ShapeError:
         """The error for targets that do not fit, with the cure where it is a known one."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minidl.errors import ArgumentError, IdError, ShapeError
-from minidl.inputs import Array
+from minidl.inputs import Array, spread
 
 
 def accuracy(y: Any, t: Any, weight: Any = None, mask: Any = None) -> tuple[float, float]:
@@ -46,9 +46,9 @@ def accuracy(y: Any, t: Any, weight: Any = None, mask: Any = None) -> tuple[floa
     if y.ndim == 0:
         raise ShapeError(f"accuracy expects outputs y of shape [..., V], got {y.shape}: one row of scores a position.")
     shape = y.shape[:-1]
-    counts = np.ones(shape) if weight is None else _spread("weight", weight, shape)
+    counts = np.ones(shape) if weight is None else spread("accuracy", "weight", weight, shape)
     if mask is not None:
-        counts = np.where(_spread("mask", mask, shape).astype(bool), counts, 0.0)
+        counts = np.where(spread("accuracy", "mask", mask, shape).astype(bool), counts, 0.0)
     right = _right(y, t, counts != 0)
     total = float(counts.sum())
     return (float(np.where(right, counts, 0.0).sum()) / total if total else 0.0), total
@@ -78,18 +78,6 @@ def _right(y: Array, t: Array, counted: Array) -> Array:
             f"take positions that do not count out with a mask."
         )
     return np.equal(y.argmax(axis=-1), t)
-
-
-def _spread(what: str, values: Any, shape: tuple[int, ...]) -> Array:
-    """Weights or a mask for every position; fewer axes than the positions have are the leading ones."""
-    values = np.asarray(values)
-    lead = values.reshape(values.shape + (1,) * (len(shape) - values.ndim))
-    if lead.ndim > len(shape) or any(n not in (1, N) for n, N in zip(lead.shape, shape, strict=True)):
-        raise ShapeError(
-            f"accuracy expects a {what} for positions {shape}, got {values.shape}: "
-            f"give one entry per position, or one per row."
-        )
-    return np.broadcast_to(lead, shape)
 
 
 def perplexity(loss: float) -> float:

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from minidl.arguments import real
+from minidl.arguments import positive_real, real
 from minidl.errors import ArgumentError, ShapeError
 from minidl.gradients import trainable
 from minidl.inputs import Array
 from minidl.layer import Parameter
-from minidl.schedules import Schedule, positive_real
+from minidl.schedules import Schedule
 
 Slots = dict[str, Array]  # what a rule remembers of one parameter, by the letters of its equations
 

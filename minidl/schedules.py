@@ -6,12 +6,10 @@ Give one to an optimizer in place of a number, `Adam(CosineLR(2e-3, steps=1000))
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from minidl.arguments import positive_int, real
+from minidl.arguments import positive_int, positive_real, real
 from minidl.errors import ArgumentError
 
 Schedule = Callable[[int], float]
@@ -179,10 +177,3 @@ class OneCycleLR:
 def half_cosine(start: float, end: float, share: float) -> float:
     """From `start` (share 0) to `end` (share 1 and above) along half a cosine."""
     return end if share >= 1 else end + (start - end) * (1 + math.cos(math.pi * share)) / 2
-
-
-def positive_real(owner: str, name: str, value: Any) -> float:
-    """A number above 0."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < float(value) < math.inf:
-        raise ArgumentError(f"{owner} expects {name} to be a positive number, got {value!r}.")
-    return float(value)

@@ -60,7 +60,7 @@ class Sequential(Layer):
             if isinstance(entry, tuple) and len(entry) == 2:
                 self.add(entry[1], name=entry[0])
             else:
-                self.add(entry)  # type: ignore[arg-type]  # add says what is wrong with it
+                self.add(entry)  # which says what is wrong with anything else
 
     def add(self, layer: Layer, name: str | None = None) -> Sequential:
         """Append a layer; returns the net, so that calls can be chained."""

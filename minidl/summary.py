@@ -24,7 +24,7 @@ def summary_table(net: Any) -> Table:
     """The summary of a net as a rich table; a parameter that is shared inside counts once in the total."""
     from rich.table import Table
 
-    table = Table(title=net.name, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
     for column in "layer", "type", "output", "parameters", "notes":
         table.add_column(column, justify="right" if column == "parameters" else "left")
     owners: dict[int, str] = {}
@@ -68,4 +68,7 @@ def print_summary(net: Any) -> None:
     """Print `summary_table(net)`: in colour on a terminal, as plain text elsewhere."""
     from rich.console import Console
 
-    Console().print(summary_table(net))
+    console = Console()
+    if net.name:
+        console.print(net.name, style="bold", markup=False, highlight=False)
+    console.print(summary_table(net))

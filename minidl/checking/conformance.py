@@ -10,7 +10,7 @@ from typing import Any
 from minidl.checking.checks import CHECKS
 from minidl.checking.report import as_text
 from minidl.checking.subject import Subject
-from minidl.inputs import Shape
+from minidl.inputs import Shape, shape_text
 from minidl.layer import Layer
 
 
@@ -27,20 +27,16 @@ class LayerReport:
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
         from rich.table import Table
+        from rich.text import Text
 
-        table = Table(title=self.title, title_justify="left", box=None, pad_edge=False, show_header=False)
+        table = Table(box=None, pad_edge=False, show_header=False)
         for name, message in self.messages.items():
-            if message:
-                table.add_row(name, message, style="bold red")
-            else:
-                table.add_row(name, "ok")
+            word = message or ("ok" if message is None else "does not apply")
+            table.add_row(name.removeprefix("check_").replace("_", " "), word, style="bold red" if message else None)
+        yield Text(self.title, style="bold")
         yield table
         broken = sum(1 for message in self.messages.values() if message)
-        yield (
-            f"{broken} of {len(self.messages)} checks found something"
-            if broken
-            else f"all {len(self.messages)} checks passed"
-        )
+        yield Text(f"{broken} of {len(self.messages)} checks found something" if broken else "everything holds")
 
     def __str__(self) -> str:
         return as_text(self)
@@ -57,7 +53,8 @@ def check_layer(layer: Layer, in_shape: Shape, seed: int = 0) -> LayerReport:
         seed: for everything random.
 
     Returns:
-        A report with `.ok`, `.messages` (a sentence per check that found something) and a table when printed.
+        A report with `.ok`, `.messages` by check (a sentence where it found something, None where all is well,
+        "" where it does not apply) and a table when printed.
 
     Notes:
         The checks, in the order in which to mend what they find, are `minidl.checking.CHECKS`.
@@ -73,4 +70,4 @@ def check_layer(layer: Layer, in_shape: Shape, seed: int = 0) -> LayerReport:
             messages[check.__name__] = check(Subject(layer, in_shape, seed=seed))
         except Exception as error:  # a crash of the layer is a finding like any other
             messages[check.__name__] = f"raised {type(error).__name__}: {error}"
-    return LayerReport(f"{type(layer).__name__}, in_shape {tuple(in_shape)}", messages)
+    return LayerReport(f"{type(layer).__name__}, {shape_text(tuple(in_shape))}", messages)

@@ -63,7 +63,7 @@ def takes_complex(problem: Problem, real: Problem, rng: np.random.Generator) -> 
     Code that writes complex numbers into real arrays gives 0 without an error, or a warning at best; one
     central difference along a random direction of all arrays finds it out.
     """
-    directions = {name: rng.standard_normal(a.shape) for name, a in real.arrays.items()}
+    directions = {name: np.asarray(rng.standard_normal(a.shape)) for name, a in real.arrays.items()}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", np.exceptions.ComplexWarning)

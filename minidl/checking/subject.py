@@ -53,6 +53,10 @@ class Subject:
     def draw_x(self, time: int) -> Any:
         return self.layer.example(self.in_shape, np.random.default_rng((self.seed, 9)), self.batch, time)
 
+    def small(self) -> Subject:
+        """The same layer with one row and one step."""
+        return Subject(self.untouched, self.in_shape, batch=1, time=1, seed=self.seed)
+
     @property
     def has_steps(self) -> bool:
         """Whether x is a sequence: ids [B, T] or features [B, T, ...]."""

@@ -174,14 +174,13 @@ def test_summary():
     net.build((None,))
     embedding.freeze()
     lines = [line.split() for line in as_text(summary_table(net)).splitlines()]
-    assert lines[0] == ["tiny"]
-    assert lines[2] == ["embedding", "Embedding", "[B,", "T,", "4]", "40", "frozen"]
-    assert lines[3] == ["encoder", "Sequential", "[B,", "T,", "4]"]
-    assert lines[4] == ["encoder.lstm", "LSTM", "[B,", "T,", "4]", "144"]
-    assert lines[5] == ["encoder.lstm_2", "LSTM", "[B,", "T,", "4]", "144", "shared", "with", "encoder.lstm"]
-    assert lines[6][:6] == ["dense", "Dense", "[B,", "T,", "10]", "50"]
-    assert " ".join(lines[6][6:]) == "partly frozen, shared with embedding"
-    assert " ".join(lines[8]) == "total 194 776 bytes, 40 of them frozen"
+    assert lines[1] == ["embedding", "Embedding", "[B,", "T,", "4]", "40", "frozen"]
+    assert lines[2] == ["encoder", "Sequential", "[B,", "T,", "4]"]
+    assert lines[3] == ["encoder.lstm", "LSTM", "[B,", "T,", "4]", "144"]
+    assert lines[4] == ["encoder.lstm_2", "LSTM", "[B,", "T,", "4]", "144", "shared", "with", "encoder.lstm"]
+    assert lines[5][:6] == ["dense", "Dense", "[B,", "T,", "10]", "50"]
+    assert " ".join(lines[5][6:]) == "partly frozen, shared with embedding"
+    assert " ".join(lines[7]) == "total 194 776 bytes, 40 of them frozen"
 
 
 def test_summary_fits_80_columns(capsys):
