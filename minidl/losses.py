@@ -61,9 +61,11 @@ class Loss:
         Returns:
             (weighted mean, its gradient by y, sum of the weights); (0, zeros, 0) where nothing counts.
         """
+        owner, shape, dtype = type(self).__name__, y.shape[:-1], y.real.dtype
         t = self.targets(y, np.asarray(t))
-        owner, shape = type(self).__name__, y.shape[:-1]
-        counts = np.ones(shape, y.real.dtype) if weight is None else spread(owner, "weight", weight, shape)
+        if t.shape == y.shape:
+            t = t.astype(dtype, copy=False)
+        counts = np.ones(shape, dtype) if weight is None else spread(owner, "weight", weight, shape).astype(dtype)
         real = None if mask is None else spread(owner, "mask", mask, shape).astype(bool)
         if self.ignore_index is not None and t.shape == shape:
             chosen = t != self.ignore_index
@@ -74,13 +76,15 @@ class Loss:
             t = np.where(real if t.shape == shape else real[..., None], t, 0)
         total = float(counts.sum())
         each, dy = self.positions(y, t)
-        share = (counts / total if total else counts).astype(y.real.dtype)
+        share = (counts / total if total else counts).astype(dtype)
         return (each * share).sum(), dy * share[..., None], total
 
     def misfit(self, y: Array, t: Array, expected: str) -> ShapeError:
         """The error for targets that do not fit, with the cure where it is a known one."""
         hint = "the last layer's units and the targets have to agree"
-        if y.ndim == 2 and t.ndim >= 2 and t.shape[:1] == y.shape[:1]:
+        if t.shape == y.shape[:-1]:
+            hint = "convert ids that are stored as floats with t.astype(int)"
+        elif y.ndim == 2 and t.ndim >= 2 and t.shape[:1] == y.shape[:1]:
             hint = (
                 "if the targets have one entry a step, the last recurrent layer needs return_sequences=True "
                 "so that the output has one too"
@@ -111,16 +115,17 @@ class ClassLoss(Loss):
             return t
         if t.shape != y.shape[:-1] or t.dtype.kind not in "iu":
             raise self.misfit(y, t, f"{y.shape[:-1]} (integer ids) or {y.shape} (one-hot)")
+        return t
+
+    def check_ids(self, y: Array, t: Array) -> None:
+        """Refuse ids that are no class; positions that do not count hold 0 by now."""
         wrong = (t < 0) | (t >= y.shape[-1])
-        if self.ignore_index is not None:
-            wrong &= t != self.ignore_index
         if wrong.any():
             at = tuple(int(k) for k in np.unravel_index(np.argmax(wrong), t.shape))
             raise IdError(
                 f"{type(self).__name__} expects target ids from 0 to {y.shape[-1] - 1} (the output has {y.shape[-1]} "
                 f"classes), got {t[at]} at position {at}: enlarge the last layer, or name it as ignore_index."
             )
-        return t
 
 
 class SoftmaxCrossEntropy(ClassLoss):
@@ -147,6 +152,7 @@ class SoftmaxCrossEntropy(ClassLoss):
         if t.shape == y.shape:
             mass = t.sum(axis=-1, keepdims=True)
             return (mass * np.log(total) - (t * z).sum(axis=-1, keepdims=True))[..., 0], dy * mass - t
+        self.check_ids(y, t)
         at = t[..., None]
         np.put_along_axis(dy, at, np.take_along_axis(dy, at, -1) - 1, -1)
         return (np.log(total) - np.take_along_axis(z, at, -1))[..., 0], dy
@@ -178,6 +184,7 @@ class CrossEntropy(ClassLoss):
         safe = np.where(y.real > TINY, y, TINY)  # log 0 is -708, not -inf
         if t.shape == y.shape:
             return -(t * np.log(safe)).sum(axis=-1), -t / safe
+        self.check_ids(y, t)
         dy = np.zeros_like(y)
         p = np.take_along_axis(safe, t[..., None], -1)
         np.put_along_axis(dy, t[..., None], -1 / p, -1)

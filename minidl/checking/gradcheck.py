@@ -30,7 +30,7 @@ def gradcheck(
     weight: Any = None,
     training: bool = True,
     jitter: float = 1.0,
-    max_entries: int = 200,
+    max_entries: int = 50,
     every_entry: bool = False,
     tolerance: float | None = None,
     seed: int = 0,
