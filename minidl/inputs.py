@@ -25,6 +25,11 @@ def cast_input(x: Any, dtype: Any) -> Any:
     return x.astype(dtype, copy=False) if dtype is not None and x.dtype.kind == "f" else x
 
 
+def as_mask(mask: Any) -> Array | None:
+    """A mask given as lists or as an array, as an array."""
+    return None if mask is None else np.asarray(mask)
+
+
 def clear_padding(x: Any, mask: Array | None) -> Any:
     """x with 0 in the steps that are padding; `mask` [B, T] is True where a step is real."""
     if mask is None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from minidl.errors import ArgumentError, NotBuiltError, ShapeError
-from minidl.inputs import Array, Shape, cast_input
+from minidl.inputs import Array, Shape, as_mask, cast_input
 
 
 class Parameter:
@@ -266,9 +266,9 @@ class Layer:
                 p.cast(dtype)
         return twin
 
-    def predict(self, x: Any, *, mask: Array | None = None) -> Any:
+    def predict(self, x: Any, *, mask: Any = None) -> Any:
         """Compute y without keeping anything: no cache, no state, no dropout. Many threads may do so at once."""
-        return self.forward_with_state(cast_input(x, self.dtype), mask=mask, keep_cache=False)[0]
+        return self.forward_with_state(cast_input(x, self.dtype), mask=as_mask(mask), keep_cache=False)[0]
 
     __call__ = predict
 

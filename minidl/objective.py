@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.data import Batch
-from minidl.inputs import cast_input
+from minidl.inputs import as_mask, cast_input
 from minidl.layer import Layer
 from minidl.losses import Loss
 
@@ -42,8 +42,9 @@ def loss_value(
     """
     body, loss = loss.on(net)
     x = cast_input(batch.x, net.dtype)
-    y, state, _ = body.forward_with_state(x, state, start=batch.start, mask=batch.mask, rng=rng, keep_cache=False)
-    value, _, weight = loss(y, batch.t, batch.weight, None if batch.mask is None else body.hand_on(batch.mask))
+    mask = as_mask(batch.mask)
+    y, state, _ = body.forward_with_state(x, state, start=batch.start, mask=mask, rng=rng, keep_cache=False)
+    value, _, weight = loss(y, batch.t, batch.weight, None if mask is None else body.hand_on(mask))
     return value, weight, y, state
 
 
@@ -72,7 +73,8 @@ def loss_and_grads(
     """
     body, loss = loss.on(net)
     x = cast_input(batch.x, net.dtype)
-    y, after, cache = body.forward_with_state(x, state, start=batch.start, mask=batch.mask, rng=rng)
-    value, dy, weight = loss(y, batch.t, batch.weight, None if batch.mask is None else body.hand_on(batch.mask))
+    mask = as_mask(batch.mask)
+    y, after, cache = body.forward_with_state(x, state, start=batch.start, mask=mask, rng=rng)
+    value, dy, weight = loss(y, batch.t, batch.weight, None if mask is None else body.hand_on(mask))
     dx, dstate = body.backward_with_state(dy, None, cache)
     return LossAndGrads(value, weight, y, after, dx, dstate)

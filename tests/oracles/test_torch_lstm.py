@@ -70,12 +70,10 @@ class Twin:
     """A torch.nn.LSTM with the weights of one or more minidl LSTMs; go_backwards is its reverse direction."""
 
     def __init__(self, lstms: list[LSTM]) -> None:
-        (D, width), self.H, self.layers = lstms[0].Wx.value.shape, lstms[0].units, len(lstms)
-        assert width == 4 * self.H and len({(lstm.units, lstm.go_backwards) for lstm in lstms}) == 1
+        D, self.H = len(lstms[0].Wx.value), lstms[0].units
         self.reverse, self.sequences = lstms[0].go_backwards, lstms[-1].return_sequences
-        self.module = torch.nn.LSTM(
-            D, self.H, self.layers, batch_first=True, bidirectional=self.reverse, dtype=torch.float64
-        )
+        sizes = {"input_size": D, "hidden_size": self.H, "num_layers": len(lstms)}
+        self.module = torch.nn.LSTM(**sizes, batch_first=True, bidirectional=self.reverse, dtype=torch.float64)
         with torch.no_grad():
             for layer, lstm in enumerate(lstms):
                 for name, p in lstm.params.items():
@@ -253,8 +251,7 @@ def ids(rng: Any, shape: Any) -> Any:
 # the positions; so the outputs come as [N, V].
 
 
-def cross_entropy(y: Any, t: Any, **options: Any) -> Any:
-    return F.cross_entropy(y, t, **options)
+cross_entropy = F.cross_entropy
 
 
 def negative_log(y: Any, t: Any, **options: Any) -> Any:

@@ -12,6 +12,7 @@ from minidl.errors import ArgumentError, ShapeError
 from minidl.layer import Parameter
 from minidl.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Optimizer, RMSProp
 from minidl.schedules import CosineLR, StepLR
+from tests.conformance.cases import public
 
 MAKERS: dict[str, Any] = {
     "SGD": lambda lr: SGD(lr),
@@ -25,6 +26,11 @@ MAKERS: dict[str, Any] = {
     "AdamW": lambda lr: AdamW(lr, weight_decay=0.1),
 }
 every_rule = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS.keys())
+
+
+def test_no_public_optimizer_is_without_a_case():
+    covered = {type(make(0.1)).__name__ for make in MAKERS.values()} & {type(o).__name__ for o, _ in FIGURES}
+    assert public(Optimizer) <= covered, f"no case for {sorted(public(Optimizer) - covered)}"
 
 
 def parameter(value: Any, dtype: Any = np.float64, trainable: bool = True) -> Parameter:

@@ -1,0 +1,612 @@
+"""Models on disk: back bit for bit, readable by anyone, and one line for every file that is no model."""
+
+import io
+import json
+import os
+import zipfile
+
+import numpy as np
+import pytest
+
+import minidl
+from minidl import (
+    LSTM,
+    ArgumentError,
+    Dense,
+    Embedding,
+    Layer,
+    ModelFormatError,
+    Sequential,
+    Softmax,
+    Tanh,
+    load,
+    normal,
+    ones,
+)
+from minidl.saving import BUILT_IN
+from tests.conformance.cases import LAYERS, NETS, name_of, public
+
+CASES = LAYERS + NETS
+
+
+class Scale(Layer):
+    """A layer of one's own."""
+
+    def __init__(self, start=1.0, shape=None):
+        self.start = start
+        self.shape = shape
+
+    def setup(self, in_shape, rng, dtype):
+        self.g = self.add_param("g", np.full(in_shape[-1] if self.shape is None else self.shape, self.start, dtype))
+        return in_shape
+
+    def forward(self, x, *, rng=None):
+        return x * self.g.value, x
+
+    def backward(self, dy, x):
+        self.g.grad += (dy * x).reshape(-1, *self.g.value.shape).sum(axis=0)
+        return dy * self.g.value
+
+
+def small():
+    """A net of few parameters, built at weights that are not the initial ones."""
+    net = Sequential([LSTM(2, peephole=True), ("scores", Dense(2, init={"b": normal(1.0)}))])
+    net.build((None, 1), seed=3)
+    return net
+
+
+@pytest.fixture
+def model(tmp_path):
+    path = tmp_path / "model.npz"
+    small().save(path)
+    return path
+
+
+def assert_same(a, b):
+    """The same classes, arguments, names, sharing, flags, dtype and bits."""
+    assert type(a) is type(b) and repr(a) == repr(b)
+    assert (a.in_shape, a.out_shape, a.dtype) == (b.in_shape, b.out_shape, b.dtype)
+    assert list(a.params) == list(b.params)
+    for name, p in a.params.items():
+        q = b.params[name]
+        assert (p.value.dtype, p.value.shape, p.trainable) == (q.value.dtype, q.value.shape, q.trainable), name
+        assert p.value.tobytes() == q.value.tobytes(), name
+    if isinstance(a, Sequential):
+        assert a.shapes == b.shapes and a.name == b.name
+        places = [[list(net).index(layer) for layer in net] for net in (a, b)]
+        assert places[0] == places[1], "what is shared"
+        for first, second in zip(a, b, strict=True):
+            assert_same(first, second)
+
+
+# -- there and back -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", CASES, ids=[name_of(case) for case in CASES])
+def test_round_trip_of_every_layer(case, tmp_path):
+    layer, in_shape = case[0].copy(), case[1]
+    layer.build(in_shape, seed=11)
+    rng = np.random.default_rng(12)
+    for p in layer.params.values():
+        p.value[...] = rng.standard_normal(p.value.shape)  # no initial value is left
+    path = tmp_path / "layer.npz"
+    layer.save(path)
+    loaded = load(path)
+    assert_same(layer, loaded)
+    x = layer.example(in_shape, rng)
+    np.testing.assert_array_equal(layer(x), loaded(x))
+    loaded.save(tmp_path / "again.npz")
+    assert path.read_bytes() == (tmp_path / "again.npz").read_bytes()
+
+
+def test_no_public_layer_is_without_a_round_trip():
+    covered = {type(layer).__name__ for layer, _ in CASES}
+    assert public(Layer) <= covered, f"no case for {sorted(public(Layer) - covered)}"
+    assert {cls.__name__ for cls in BUILT_IN} == public(Layer)
+
+
+def test_coverage_sees_a_layer_that_cannot_be_loaded(monkeypatch):
+    monkeypatch.setattr(minidl, "Scale", Scale, raising=False)
+    monkeypatch.setattr(minidl, "__all__", [*minidl.__all__, "Scale"])
+    with pytest.raises(AssertionError):
+        test_no_public_layer_is_without_a_round_trip()
+
+
+def deep():
+    inner = Sequential([("core", LSTM(3, return_sequences=True)), Tanh()], name="inner")
+    encoder = Sequential([Embedding(5, 3), inner], name="encoder")
+    return Sequential([encoder, ("decoder", Sequential([LSTM(2)])), ("wörter und zahlen", Dense(2))], name="whole")
+
+
+def shared_twice():
+    lstm = LSTM(3, return_sequences=True)
+    return Sequential([Embedding(4, 3), lstm, Sequential([lstm, Tanh()], name="again"), lstm])
+
+
+def tied():
+    embedding = Embedding(6, 3)
+    return Sequential([("words", embedding), LSTM(3, return_sequences=True), Dense(6, tie=embedding), Softmax()])
+
+
+NETS_OF_ONES_OWN = [deep, shared_twice, tied]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("make", NETS_OF_ONES_OWN, ids=lambda make: make.__name__)
+def test_round_trip_of_nets(make, dtype, tmp_path):
+    net = make()
+    net.build((None,), seed=5, dtype=dtype)
+    net[0].freeze()
+    list(net.params.values())[-1].trainable = False
+    net.save(tmp_path / "net.npz")
+    loaded = load(tmp_path / "net.npz")
+    assert_same(net, loaded)
+    assert loaded.dtype == dtype
+    assert [p.trainable for p in loaded.params.values()].count(False) > 1
+    ids = np.array([[1, 2, 3, 0]])
+    np.testing.assert_array_equal(net(ids), loaded(ids))
+    loaded.save(tmp_path / "again.npz")
+    assert (tmp_path / "net.npz").read_bytes() == (tmp_path / "again.npz").read_bytes()
+
+
+def test_what_is_shared_stays_shared(tmp_path):
+    net = tied()
+    net.build((None,))
+    net.save(tmp_path / "tied.npz")
+    loaded = load(tmp_path / "tied.npz")
+    assert loaded["dense"].W is loaded["words"].E and loaded["dense"].tie is loaded["words"]
+    net = shared_twice()
+    net.build((None,))
+    net.save(tmp_path / "twice.npz")
+    loaded = load(tmp_path / "twice.npz")
+    assert loaded["lstm"] is loaded["again.lstm"] is loaded["lstm_2"]
+    assert list(loaded.params) == ["embedding.E", "lstm.Wx", "lstm.Wh", "lstm.b"]
+
+
+def test_a_tie_to_a_layer_outside_of_the_net(tmp_path):
+    """What save writes, load reads: a net that cannot be built alone is refused before there is a file."""
+    embedding = Embedding(5, 3)
+    embedding.build((None,))
+    decoder = Sequential([LSTM(3), Dense(5, tie=embedding)])
+    decoder.build((None, 2))
+    with pytest.raises(ArgumentError, match="tied to an Embedding that is not"):
+        decoder.save(tmp_path / "decoder.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_anyone_can_read_it(model):
+    net, arrays = small(), np.load(model)
+    assert sorted(arrays.files) == ["__minidl__", "lstm.Wh", "lstm.Wx", "lstm.b", "lstm.p", "scores.W", "scores.b"]
+    np.testing.assert_array_equal(arrays["lstm.Wx"], net["lstm"].Wx.value)
+    assert arrays["lstm.Wx"].dtype == np.float32
+    header = json.loads(bytes(arrays["__minidl__"]))
+    assert header["format"] == 1 and header["in_shape"] == [None, 1]
+    assert [entry["class"] for entry in header["layers"]] == ["LSTM", "Dense", "Sequential"]
+
+
+def test_the_bytes_depend_on_the_net_alone(model, tmp_path):
+    small().save(tmp_path / "another name")
+    assert model.read_bytes() == (tmp_path / "another name").read_bytes()
+
+
+def test_a_text_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small().save("model.npz")
+    assert_same(load("model.npz"), small())
+
+
+def test_an_array_that_is_not_contiguous_and_a_scalar(tmp_path):
+    net = Sequential([Scale(2.0, shape=()), Dense(3, init={"W": lambda shape, rng: rng.random(shape[::-1]).T})])
+    net.build((2,), dtype=np.float64)
+    net.save(tmp_path / "net.npz")
+    loaded = load(tmp_path / "net.npz", classes=[Scale])
+    assert loaded["scale"].g.value.shape == () and loaded["scale"].g.value == 2
+    assert_same(net, loaded)
+
+
+# -- layers of one's own --------------------------------------------------------------------------
+
+
+def test_a_layer_of_ones_own(tmp_path):
+    net = Sequential([Dense(3), Scale(0.5), ("out", Sequential([Scale()]))])
+    net.build((2,))
+    net.save(tmp_path / "own.npz")
+    assert_same(load(tmp_path / "own.npz", classes=[Scale]), net)
+    with pytest.raises(ModelFormatError) as caught:
+        load(tmp_path / "own.npz")
+    assert str(caught.value) == (
+        f"{tmp_path / 'own.npz'} contains a layer 'Scale', which is none of minidl's: hand its class over, "
+        f"load(path, classes=[Scale])."
+    )
+
+
+def test_an_argument_that_a_file_cannot_hold(tmp_path):
+    net = Sequential([Scale(shape=np.zeros(3))])
+    net[0].build = net.build = None
+    net.in_shape = (3,)
+    with pytest.raises(ArgumentError, match=r"Scale has an argument that a file cannot hold, array\(\[0., 0., 0.\]\)"):
+        net.save(tmp_path / "own.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_layer_that_does_not_keep_its_argument(tmp_path):
+    class Forgetful(Dense):
+        def __init__(self, size):
+            super().__init__(size)
+
+    layer = Forgetful(2)
+    layer.build((2,))
+    with pytest.raises(ArgumentError, match="Forgetful must keep its argument 'size' as self.size"):
+        layer.save(tmp_path / "own.npz")
+
+
+def test_a_net_that_is_not_built(tmp_path):
+    with pytest.raises(ArgumentError, match="save expects a built net, got a Sequential that is not: call build first"):
+        Sequential([Dense(2)]).save(tmp_path / "net.npz")
+    assert not list(tmp_path.iterdir())
+
+
+# -- files that are no models ---------------------------------------------------------------------
+
+
+def reason(path, **options):
+    """The one line that load says."""
+    with pytest.raises(ModelFormatError) as caught:
+        load(path, **options)
+    text = str(caught.value)
+    assert text.startswith(str(path)) and "\n" not in text
+    return text.removeprefix(str(path))
+
+
+def members_of(path):
+    with zipfile.ZipFile(path) as archive:
+        return [(info.filename, archive.read(info)) for info in archive.infolist()]
+
+
+def write(path, members, compression=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, data in members:
+            archive.writestr(name, data)
+
+
+def npy(array):
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def rewrite(path, edit):
+    """Edit the arrays of a model, a dict by name; the file is sound as a zip."""
+    arrays = dict(np.load(path))
+    edit(arrays)
+    write(path, [(f"{name}.npy", npy(array)) for name, array in arrays.items()])
+
+
+def set_header(path, text):
+    rewrite(path, lambda arrays: arrays.update(__minidl__=np.frombuffer(text.encode(), np.uint8)))
+
+
+def header_of(path):
+    return json.loads(bytes(np.load(path)["__minidl__"]))
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "nothing.npz")
+    with pytest.raises(FileNotFoundError):
+        small().save(tmp_path / "no folder" / "model.npz")
+
+
+def test_a_folder(tmp_path):
+    with pytest.raises(OSError, match="directory"):
+        load(tmp_path)
+    with pytest.raises(OSError, match="directory"):
+        small().save(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04", b"\x93NUMPY", bytes(1000), b'{"format": 1}'])
+def test_no_zip(content, tmp_path):
+    (tmp_path / "model.npz").write_bytes(content)
+    assert reason(tmp_path / "model.npz") == " is no model of minidl, or damaged: File is not a zip file"
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.01, 0.25, 0.5, 0.9, 0.999])
+def test_truncated(kept, model):
+    data = model.read_bytes()
+    model.write_bytes(data[: int(kept * len(data))])
+    assert "is no model of minidl, or damaged" in reason(model)
+
+
+def test_the_start_is_missing(model):
+    model.write_bytes(model.read_bytes()[100:])
+    assert "is no model of minidl" in reason(model)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_compressed_members(compression, model):
+    """A small file could unfold to fill the memory."""
+    write(model, members_of(model), compression)
+    assert reason(model) == " is no model of minidl: its members must be stored, not compressed."
+
+
+def test_a_member_that_claims_more_than_the_file_has(model):
+    data = model.read_bytes()
+    at = data.index(b"PK\x01\x02")
+    model.write_bytes(data[: at + 20] + b"\xff\xff\xff\x7f" * 2 + data[at + 28 :])
+    assert "is no model of minidl" in reason(model)
+
+
+def test_no_header(model):
+    rewrite(model, lambda arrays: arrays.pop("__minidl__"))
+    assert reason(model) == " is no model of minidl: it has no header."
+
+
+def test_arrays_of_somebody_else(tmp_path):
+    np.savez(tmp_path / "theirs.npz", a=np.ones(3), b=np.zeros((2, 2)))
+    assert reason(tmp_path / "theirs.npz") == " is no model of minidl: it has no header."
+    np.savez_compressed(tmp_path / "theirs.npz", a=np.ones(3))
+    assert "is no model of minidl" in reason(tmp_path / "theirs.npz")
+
+
+def test_a_member_twice(model):
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        write(model, [*members_of(model), members_of(model)[1]])
+    assert reason(model) == " is no model of minidl: its members are no arrays, or stand there twice."
+
+
+def test_a_member_that_is_no_array(model):
+    write(model, [*members_of(model), ("readme.txt", b"hello")])
+    assert "its members are no arrays" in reason(model)
+    write(model, [*members_of(model)[:-1], ("evil.npy", b"import os")])
+    assert "is no model of minidl, or damaged" in reason(model)
+
+
+def test_no_pickle_is_ever_opened(model):
+    class Bomb:
+        def __reduce__(self):
+            return os.mkdir, (str(model.parent / "opened"),)
+
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([Bomb()], object), allow_pickle=True)
+    write(model, [*members_of(model), ("bomb.npy", buffer.getvalue())])
+    assert "is no model of minidl, or damaged" in reason(model)
+    assert not (model.parent / "opened").exists()
+
+
+@pytest.mark.parametrize("number", [0, 2, 99, "1", None])
+def test_another_format(number, model):
+    set_header(model, json.dumps(header_of(model) | {"format": number}))
+    assert reason(model) == f" has format {number!r}, this minidl reads 1: a newer one wrote it."
+
+
+def test_what_does_not_fit_is_said_in_one_line(model):
+    def spoil(arrays):
+        del arrays["lstm.Wh"], arrays["scores.b"]
+        arrays["lstm.Wx"] = np.ones((3, 8), np.float32)
+        arrays["lstm.b"] = arrays["lstm.b"].astype(np.float64)
+        arrays["gru.Wx"] = np.ones(2, np.float32)
+
+    rewrite(model, spoil)
+    assert reason(model) == (
+        " does not fit the net: lstm.Wh is missing; scores.b is missing; gru.Wx is not in the net; "
+        "lstm.Wx has (3, 8) of float32 instead of (1, 8) of float32; "
+        "lstm.b has (8,) of float64 instead of (8,) of float32."
+    )
+
+
+def test_nothing_is_filled_in_where_something_is_missing():
+    net = small()
+    before = {name: p.value.copy() for name, p in net.params.items()}
+    with pytest.raises(ModelFormatError):
+        minidl.saving.fill(net, {"lstm.Wx": np.zeros((1, 8), np.float32)}, "a file")
+    assert all((p.value == before[name]).all() for name, p in net.params.items())
+
+
+LSTM_ENTRY = {"class": "LSTM", "args": {"units": 2}}
+GARBAGE = {
+    "empty": "",
+    "no JSON": "{",
+    "null": "null",
+    "a number": "5",
+    "a list": "[]",
+    "an empty object": "{}",
+    "no utf-8 inside": '"\ud800"'.encode("utf-8", "surrogatepass").decode("latin-1"),
+    "deep": "[" * 100_000,
+    "only the format": {"format": 1},
+    "layers is a number": {"layers": 5},
+    "layers is null": {"layers": None},
+    "no layers": {"layers": []},
+    "a layer is a word": {"layers": ["LSTM"]},
+    "a layer is empty": {"layers": [{}]},
+    "a class is a list": {"layers": [{"class": [], "args": {}}]},
+    "an unknown class": {"layers": [{"class": "os.system", "args": {}}]},
+    "an unknown class of two lines": {"layers": [{"class": "a\nb", "args": {}}]},
+    "a base class": {"layers": [{"class": "Layer", "args": {}}], "net": 0},
+    "no arguments": {"layers": [{"class": "LSTM"}], "net": 0},
+    "arguments are a list": {"layers": [{"class": "LSTM", "args": [2]}], "net": 0},
+    "an unknown argument": {"layers": [{"class": "LSTM", "args": {"units": 2, "zoneout": 1}}], "net": 0},
+    "an argument is missing": {"layers": [{"class": "LSTM", "args": {}}], "net": 0},
+    "units is negative": {"layers": [{"class": "LSTM", "args": {"units": -1}}], "net": 0},
+    "units is a word": {"layers": [{"class": "LSTM", "args": {"units": "many"}}], "net": 0},
+    "units is a billion billions": {"layers": [{"class": "LSTM", "args": {"units": 10**18}}], "net": 0},
+    "units fills the memory": {"layers": [{"class": "Embedding", "args": {"vocab": 10**8, "units": 10**8}}], "net": 0},
+    "units has 400 digits": {"layers": [{"class": "LSTM", "args": {"units": 10**400}}], "net": 0},
+    "forget_bias has 400 digits": {
+        "layers": [{"class": "LSTM", "args": {"units": 2, "forget_bias": 10**400}}],
+        "net": 0,
+    },
+    "forget_bias is NaN": {"layers": [{"class": "LSTM", "args": {"units": 2, "forget_bias": float("nan")}}], "net": 0},
+    "init is a layer": {
+        "layers": [LSTM_ENTRY, {"class": "LSTM", "args": {"units": 2, "init": {"layer": 0}}}],
+        "net": 1,
+    },
+    "a layer that is not there": {"layers": [{"class": "Sequential", "args": {"layers": [{"layer": 7}]}}], "net": 0},
+    "a layer that contains itself": {"layers": [{"class": "Sequential", "args": {"layers": [{"layer": 0}]}}], "net": 0},
+    "a name twice": {
+        "layers": [LSTM_ENTRY, {"class": "Sequential", "args": {"layers": [["a", {"layer": 0}]] * 2}}],
+        "net": 1,
+    },
+    "no net": {"net": None},
+    "a net that is not there": {"net": 99},
+    "a net that is a word": {"net": "lstm"},
+    "no shape": {"in_shape": None},
+    "a shape of words": {"in_shape": ["many"]},
+    "a shape without time": {"in_shape": [4]},
+    "a shape of another size": {"in_shape": [None, 5]},
+    "an unknown dtype": {"dtype": "float31"},
+    "a dtype of objects": {"dtype": "object"},
+    "a dtype of integers": {"dtype": "int32"},
+    "another dtype": {"dtype": "float64"},
+    "no dtype": {"dtype": 5},
+    "frozen is a number": {"frozen": 5},
+    "frozen is a list of lists": {"frozen": [["lstm.Wx"]]},
+}
+
+
+@pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE.keys())
+def test_garbage_in_the_header(garbage, model):
+    if isinstance(garbage, str):
+        set_header(model, garbage)
+    elif garbage == {"format": 1}:
+        set_header(model, json.dumps(garbage))
+    else:
+        set_header(model, json.dumps(header_of(model) | garbage))
+    assert len(reason(model)) < 1000
+
+
+def test_a_header_that_is_no_text(model):
+    rewrite(model, lambda arrays: arrays.update(__minidl__=np.full((2, 2), np.nan)))
+    assert "is no model of minidl, or damaged" in reason(model)
+
+
+# -- damage ---------------------------------------------------------------------------------------
+
+
+def outcome(path):
+    """The net, or None where load says that it is no model; anything else fails the test."""
+    try:
+        return load(path)
+    except ModelFormatError as error:
+        assert str(error).startswith(str(path)) and "\n" not in str(error)
+        return None
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_one_flipped_byte_is_found_or_harmless(seed, model):
+    data, rng, net = model.read_bytes(), np.random.default_rng(seed), small()
+    refused = 0
+    for at, mask in zip(rng.integers(0, len(data), 200), rng.integers(1, 256, 200), strict=True):
+        damaged = bytearray(data)
+        damaged[at] ^= mask
+        model.write_bytes(damaged)
+        loaded = outcome(model)
+        if loaded is None:
+            refused += 1
+        else:
+            assert_same(loaded, net)
+    assert refused > 100
+
+
+def test_every_flip_in_the_directory_of_the_zip(model):
+    """Sizes, offsets, flags and names stand there: the most fragile bytes of the file."""
+    data, net = model.read_bytes(), small()
+    for at in range(data.index(b"PK\x01\x02"), len(data)):
+        for mask in (0x01, 0x80, 0xFF):
+            damaged = bytearray(data)
+            damaged[at] ^= mask
+            model.write_bytes(damaged)
+            loaded = outcome(model)
+            if loaded is not None:
+                assert_same(loaded, net)
+
+
+def test_every_truncation_is_refused(model):
+    data = model.read_bytes()
+    for size in np.random.default_rng(0).integers(0, len(data), 200):
+        model.write_bytes(data[:size])
+        assert outcome(model) is None
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damage_with_a_right_checksum(seed, model):
+    """Somebody wrote it so: what cannot be read is refused, what can be read is a net."""
+    members, rng = members_of(model), np.random.default_rng(seed)
+    refused = 0
+    for _ in range(200):
+        k = rng.integers(len(members))
+        name, data = members[k]
+        damaged = bytearray(data)
+        damaged[rng.integers(min(len(data), 1000))] = rng.integers(256)
+        write(model, [*members[:k], (name, bytes(damaged)), *members[k + 1 :]])
+        loaded = outcome(model)
+        refused += loaded is None
+        assert loaded is None or isinstance(loaded, Layer)
+    assert refused > 50
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (100000000000000,), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 8), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (1L, 8L), }",
+        "{'descr': '|O', 'fortran_order': False, 'shape': (1, 8), }",
+        "{'descr': '<f4', 'fortran_order': 5, 'shape': 8, }",
+        "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (8,), }",
+        "{'descr': '<f4'",
+        "{" * 5000,
+        "('",
+        "",
+    ],
+    ids=range(10),
+)
+def test_headers_of_arrays_that_nobody_wrote(header, model):
+    def forged(data):
+        text = header.encode() + b"\n"
+        return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + data[-32:]
+
+    write(model, [(name, forged(data) if name == "lstm.Wx.npy" else data) for name, data in members_of(model)])
+    assert "is no model of minidl" in reason(model) or "does not fit" in reason(model)
+
+
+# -- all or nothing -------------------------------------------------------------------------------
+
+
+def no_space(*args, **kwargs):
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("broken", ["os.replace", "os.fsync", "numpy.lib.format.write_array"])
+def test_an_interrupted_save_leaves_the_old_file(broken, model, monkeypatch):
+    before, other = model.read_bytes(), small()
+    other["lstm"].Wx.value[...] = 7
+    monkeypatch.setattr(broken, no_space)
+    with pytest.raises(OSError, match="No space left"):
+        other.save(model)
+    monkeypatch.undo()
+    assert model.read_bytes() == before
+    assert [p.name for p in model.parent.iterdir()] == ["model.npz"]
+
+
+def test_an_interrupted_first_save_leaves_nothing(tmp_path, monkeypatch):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("os.replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        small().save(tmp_path / "model.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_saving_over_an_old_file(model):
+    other = Sequential([Dense(1, init={"W": ones})])
+    other.build((3,))
+    other.save(model)
+    assert_same(load(model), other)
+    assert [p.name for p in model.parent.iterdir()] == ["model.npz"]
+
+
+def test_the_file_has_the_permissions_of_any_new_file(model):
+    beside = model.parent / "beside"
+    beside.touch()
+    assert model.stat().st_mode == beside.stat().st_mode
