@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+import sys
 from typing import Any
 
 from minidl.errors import ArgumentError
@@ -15,9 +16,16 @@ def positive_int(owner: str, name: str, value: Any) -> int:
     return int(value)
 
 
+def is_real(value: Any) -> bool:
+    """Whether it is a number (True is none), and not an integer too long for a float."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return False
+    return not isinstance(value, int) or abs(value) <= sys.float_info.max
+
+
 def real(owner: str, name: str, value: Any, low: float = -float("inf"), high: float = float("inf")) -> float:
     """A number in [low, high)."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not low <= float(value) < high:
+    if not is_real(value) or not low <= value < high:
         bounds = "" if low == -high else f" of at least {low:g}" if high == float("inf") else f" in [{low:g}, {high:g})"
         raise ArgumentError(f"{owner} expects {name} to be a number{bounds}, got {value!r}.")
     return float(value)
@@ -25,6 +33,6 @@ def real(owner: str, name: str, value: Any, low: float = -float("inf"), high: fl
 
 def positive_real(owner: str, name: str, value: Any) -> float:
     """A finite number above 0."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < float(value) < float("inf"):
+    if not is_real(value) or not 0 < value < float("inf"):
         raise ArgumentError(f"{owner} expects {name} to be a positive number, got {value!r}.")
     return float(value)

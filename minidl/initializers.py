@@ -108,6 +108,9 @@ def choose(owner: str, init: Mapping[str, Initializer] | None, **defaults: Initi
     Raises:
         ArgumentError: for a parameter the layer does not have, and for what is no initializer.
     """
+    if init is not None and not isinstance(init, Mapping):
+        example = f"{{{next(iter(defaults))!r}: minidl.orthogonal}}"
+        raise ArgumentError(f"{owner} expects init to be a dict by parameter, like {example}, got {init!r}.")
     for name, chosen in (init or {}).items():
         if name not in defaults:
             raise ArgumentError(
@@ -123,7 +126,7 @@ def choose(owner: str, init: Mapping[str, Initializer] | None, **defaults: Initi
 
 def draw(init: Initializer, shape: tuple[int, ...], rng: np.random.Generator, dtype: Any) -> Array:
     """Draw the values and check that an array of that shape came back."""
-    value = init(shape, rng)
+    value = init if init in (uniform, normal, constant) else init(shape, rng)  # which want their number first
     if not isinstance(value, np.ndarray) or value.shape != shape:
         name = getattr(init, "__name__", repr(init))
         came = f"one of shape {value.shape}" if isinstance(value, np.ndarray) else f"{type(value).__name__}"

@@ -66,7 +66,10 @@ class Loss:
         if t.shape == y.shape:
             t = t.astype(dtype, copy=False)
         counts = np.ones(shape, dtype) if weight is None else spread(owner, "weight", weight, shape).astype(dtype)
-        real = None if mask is None else spread(owner, "mask", mask, shape).astype(bool)
+        real = None if weight is None else counts != 0
+        if mask is not None:
+            inside = spread(owner, "mask", mask, shape).astype(bool)
+            real = inside if real is None else real & inside
         if self.ignore_index is not None and t.shape == shape:
             chosen = t != self.ignore_index
             real = chosen if real is None else real & chosen
@@ -181,7 +184,7 @@ class CrossEntropy(ClassLoss):
         return (net, self) if body is None else (body, SoftmaxCrossEntropy(self.ignore_index))
 
     def positions(self, y: Array, t: Array) -> tuple[Array, Array]:
-        safe = np.where(y.real > TINY, y, TINY)  # log 0 is -708, not -inf
+        safe = np.where(y.real > TINY, y, TINY)  # log 0 is about -69, not -inf
         if t.shape == y.shape:
             return -(t * np.log(safe)).sum(axis=-1), -t / safe
         self.check_ids(y, t)

@@ -11,6 +11,7 @@ import io
 import json
 import os
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy as np
 
 from minidl import layers
 from minidl.errors import ArgumentError, MinidlError, ModelFormatError
+from minidl.initializers import zeros
 from minidl.inputs import Array
 from minidl.layer import Layer
 from minidl.sequential import Sequential
@@ -61,7 +63,6 @@ def save(net: Layer, path: str | os.PathLike[str]) -> None:
         "format": FORMAT,
         "layers": described,  # each mentions only layers before it
         "net": index,
-        "in_shape": list(net.in_shape),
         "dtype": str(net.dtype or np.dtype(np.float32)),
         "frozen": [name for name, p in params.items() if not p.trainable],
     }
@@ -99,20 +100,28 @@ def load(path: str | os.PathLike[str], classes: Iterable[type[Layer]] = ()) -> A
         known = {cls.__name__: cls for cls in (*BUILT_IN, *classes)}
         made: list[Layer] = []
         for entry in header["layers"]:
+            if not entry["class"].isidentifier():
+                raise ModelFormatError(f"{path} contains a layer whose class name is no name.")
             if entry["class"] not in known:
                 raise ModelFormatError(
                     f"{path} contains a layer {entry['class']!r}, which is none of minidl's: hand its class over, "
                     f"load(path, classes=[{entry['class']}])."
                 )
-            made.append(known[entry["class"]](**{name: recall(value, made) for name, value in entry["args"].items()}))
+            layer = known[entry["class"]](**{name: recall(value, made) for name, value in entry["args"].items()})
+            if hasattr(layer, "init"):
+                layer.init = dict.fromkeys(layer.init, zeros)  # what would be drawn is overwritten anyway
+            if entry["in_shape"] is not None:
+                layer.build(entry["in_shape"], dtype=np.dtype(header["dtype"]))
+            made.append(layer)
         net = made[header["net"]]
-        net.build(header["in_shape"], dtype=np.dtype(header["dtype"]))
+        if net.in_shape is None:
+            raise ArgumentError("the net has no in_shape.")
         frozen = set(header["frozen"])
-    except (KeyError, TypeError, ValueError, IndexError, RecursionError, AttributeError) as error:
-        if isinstance(error, ModelFormatError):
-            raise
+    except ModelFormatError:
+        raise
+    except Exception as error:
         reason = str(error) if isinstance(error, MinidlError) else f"{type(error).__name__}: {error}"
-        raise ModelFormatError(f"{path} is no model of minidl, or damaged: {reason}") from error
+        raise no_model(path, reason, "or damaged") from error
     fill(net, members, str(path))
     for name, p in net.params.items():
         p.trainable = name not in frozen
@@ -143,7 +152,9 @@ def describe(layer: Layer, described: list[dict[str, Any]], places: dict[int, in
     def plain(value: Any) -> Any:
         if isinstance(value, Layer):
             return {"layer": describe(value, described, places)}
-        if isinstance(value, list | tuple):
+        if isinstance(value, tuple):
+            return {"tuple": [plain(v) for v in value]}
+        if isinstance(value, list):
             return [plain(v) for v in value]
         if value is None or isinstance(value, bool | int | float | str):
             return value
@@ -152,8 +163,11 @@ def describe(layer: Layer, described: list[dict[str, Any]], places: dict[int, in
             f"layers are what a constructor may keep on self."
         )
 
+    name = type(layer).__name__
+    if type(layer) not in BUILT_IN and name in {cls.__name__ for cls in BUILT_IN}:
+        raise ArgumentError(f"A layer of your own has the name of minidl's {name}, and would load as that: rename it.")
     args = {name: plain(value) for name, value in layer.config().items()}
-    described.append({"class": type(layer).__name__, "args": args})
+    described.append({"class": name, "args": args, "in_shape": layer.in_shape})
     places[id(layer)] = len(described) - 1
     return places[id(layer)]
 
@@ -161,11 +175,8 @@ def describe(layer: Layer, described: list[dict[str, Any]], places: dict[int, in
 def recall(value: Any, made: list[Layer]) -> Any:
     """An argument as it was, from its JSON form."""
     if isinstance(value, dict):
-        return made[value["layer"]]
-    if isinstance(value, list):
-        parts = [recall(v, made) for v in value]
-        return tuple(parts) if len(parts) == 2 and isinstance(parts[0], str) and isinstance(parts[1], Layer) else parts
-    return value
+        return tuple(recall(v, made) for v in value["tuple"]) if "tuple" in value else made[value["layer"]]
+    return [recall(v, made) for v in value] if isinstance(value, list) else value
 
 
 def write_npz(path: Path, arrays: dict[str, Array]) -> None:
@@ -176,7 +187,7 @@ def write_npz(path: Path, arrays: dict[str, Array]) -> None:
             with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
                 for key, array in arrays.items():
                     buffer = io.BytesIO()
-                    np.lib.format.write_array(buffer, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
+                    np.lib.format.write_array(buffer, np.asarray(array, order="C"), (1, 0), allow_pickle=False)
                     archive.writestr(zipfile.ZipInfo(f"{key}.npy", (1980, 1, 1, 0, 0, 0)), buffer.getbuffer())
             file.flush()
             os.fsync(file.fileno())
@@ -202,25 +213,27 @@ def current_umask() -> int:
 
 def read_npz(path: Path) -> dict[str, Array]:
     """Read the arrays of an .npz: stored members only, each once, no pickles."""
-    size = path.stat().st_size
+    data = path.read_bytes()
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
             infos = archive.infolist()
-            if any(i.compress_type != zipfile.ZIP_STORED for i in infos) or sum(i.file_size for i in infos) > size:
-                raise ModelFormatError(f"{path} is no model of minidl: its members must be stored, not compressed.")
+            if any(i.compress_type != zipfile.ZIP_STORED for i in infos) or sum(i.file_size for i in infos) > len(data):
+                raise no_model(path, "its members must be stored, not compressed.")
             if len({i.filename for i in infos}) != len(infos) or any(not i.filename.endswith(".npy") for i in infos):
-                raise ModelFormatError(
-                    f"{path} is no model of minidl: its members are no arrays, or stand there twice."
-                )
+                raise no_model(path, "its members are no arrays, or stand there twice.")
             if f"{HEADER}.npy" not in {i.filename for i in infos}:
-                raise ModelFormatError(f"{path} is no model of minidl: it has no header.")
-            return {
-                i.filename.removesuffix(".npy"): np.lib.format.read_array(
-                    io.BytesIO(archive.read(i)), allow_pickle=False
-                )
-                for i in infos
-            }
-    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError) as error:
-        if isinstance(error, ModelFormatError):
-            raise
-        raise ModelFormatError(f"{path} is no model of minidl, or damaged: {error}") from error
+                raise no_model(path, "it has no header.")
+            read = {i.filename.removesuffix(".npy"): io.BytesIO(archive.read(i)) for i in infos}
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                return {name: np.lib.format.read_array(file, allow_pickle=False) for name, file in read.items()}
+    except ModelFormatError:
+        raise
+    except Exception as error:  # the readers of zip and npy raise a dozen kinds on damaged input
+        raise no_model(path, str(error) or type(error).__name__, "or damaged") from error
+
+
+def no_model(path: Path | str | os.PathLike[str], reason: str, doubt: str = "") -> ModelFormatError:
+    """The error for a file that is no model, with its reason, on one line."""
+    what = "is no model of minidl" + (f", {doubt}" if doubt else "")
+    return ModelFormatError(f"{path} {what}: {' '.join(reason.split())[:300]}")

@@ -82,6 +82,8 @@ class Dense(Layer):
         W = self.W.value if self.tie is None else self.W.value.T
         if x.shape[-1:] != W.shape[:1]:
             raise ShapeError(f"Dense expects x of shape [..., {len(W)}], got {x.shape}: it was built for that size.")
+        if x.dtype.kind in "iub":
+            x = x.astype(W.dtype)
         y = (x.reshape(-1, len(W)) @ W).reshape(*x.shape[:-1], self.units)  # one GEMM for all positions
         if self.bias:
             y += self.b.value

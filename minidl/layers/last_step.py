@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.errors import ShapeError
-from minidl.inputs import Array, Shape
+from minidl.inputs import Array, Shape, clear_padding
 from minidl.layer import Layer
 
 
@@ -54,6 +54,7 @@ class LastStep(Layer):
     ) -> tuple[Array, None, LastStepCache]:
         if x.ndim < 2:
             raise ShapeError(f"LastStep expects x of shape [B, T, ...], got {x.shape}: there are no steps.")
+        x = clear_padding(x, mask)
         steps = np.ones(x.shape[:2], bool) if mask is None else mask
         last = steps.shape[1] - 1 - steps[:, ::-1].argmax(axis=1)
         real = steps.any(axis=1).reshape(-1, *(1,) * (x.ndim - 2))

@@ -113,8 +113,8 @@ class LSTM(Stateful):
         return (T, H) if self.return_sequences else (H,)
 
     def initial_state(self, batch: int) -> LSTMState:
-        zero = np.zeros((batch, self.units), self.Wx.value.dtype)
-        return LSTMState(zero, zero)
+        shape, dtype = (batch, self.units), self.Wx.value.dtype
+        return LSTMState(np.zeros(shape, dtype), np.zeros(shape, dtype))
 
     def forward_with_state(
         self,

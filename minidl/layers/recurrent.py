@@ -35,9 +35,15 @@ class Stateful(Layer, abstract=True):
         """Refuse what is not (T, D)."""
         if len(in_shape) == 2 and in_shape[1] is not None:
             return in_shape[0], in_shape[1]
+        hint = (
+            "flatten what stands behind the time axis"
+            if len(in_shape) > 2
+            else "put an Embedding in front of it"
+            if in_shape == (None,)
+            else "add a time axis; where a recurrent layer stands before it, give that one return_sequences=True"
+        )
         raise ShapeError(
-            f"{type(self).__name__} expects inputs of shape [B, T, D], got {shape_text(in_shape)}: add a time axis; "
-            f"where a recurrent layer stands before it, give that one return_sequences=True."
+            f"{type(self).__name__} expects inputs of shape [B, T, D], got {shape_text(in_shape)}: {hint}."
         )
 
     def check_input(self, x: Array, mask: Array | None, D: int) -> Array:
@@ -46,7 +52,11 @@ class Stateful(Layer, abstract=True):
         if x.ndim != 3 or x.shape[2] != D or x.dtype.kind not in "fc":
             hint = (
                 "it was built for that size"
+                if x.ndim == 3 and x.shape[2] != D
+                else "make them floats, x.astype(np.float32)"
                 if x.ndim == 3
+                else "flatten what stands behind the time axis"
+                if x.ndim > 3
                 else "put an Embedding in front of it, these look like ids"
                 if x.dtype.kind in "iu"
                 else "add a time axis; where a recurrent layer stands before it, give that one return_sequences=True"
@@ -57,7 +67,8 @@ class Stateful(Layer, abstract=True):
     def begin(self, x: Array, state: Any, start: Any) -> tuple[Array, ...]:
         """The state before the first step: what came in, with the rows that start anew set to the initial one."""
         first = self.initial_state(len(x))
-        if state is None:
+        anew = None if start is None else start_rows(start, len(x))
+        if state is None or (anew is not None and anew.all()):
             return tuple(first)
         expected = [a.shape for a in first]
         came = [np.shape(a) for a in state] if isinstance(state, tuple | list) else type(state).__name__
@@ -66,10 +77,9 @@ class Stateful(Layer, abstract=True):
                 f"{type(self).__name__} expects a state of arrays {expected}, got {came}: "
                 f"another batch size needs a new state (state=None, or start=True)."
             )
-        if start is None:
-            return tuple(np.asarray(a) for a in state)
-        anew = start_rows(start, len(x))
-        return tuple(np.where(anew, a, b) for a, b in zip(first, state, strict=True))
+        if anew is None:
+            return tuple(np.asarray(b, a.dtype) for a, b in zip(first, state, strict=True))
+        return tuple(np.where(anew, a, b).astype(a.dtype, copy=False) for a, b in zip(first, state, strict=True))
 
 
 def stop_at_start(dstate: tuple[Array, ...], start: Any) -> tuple[Array, ...]:

@@ -47,6 +47,7 @@ def drawn(kind, seed=0):
         "one-hot": lambda: np.eye(V)[ids],
         "one-hot integers": lambda: np.eye(V, dtype=int)[ids],
         "soft": lambda: rng.dirichlet(np.ones(V), (B, T)),
+        "soft, of any mass": lambda: rng.random((B, T, V)),
         "numbers": lambda: rng.standard_normal((B, T, V)),
         "number a step": lambda: rng.standard_normal((B, T)),
         "bits": lambda: rng.integers(0, 2, (B, T, V)),
@@ -60,6 +61,7 @@ CASES = [
     (SoftmaxCrossEntropy(), "scores", "one-hot"),
     (SoftmaxCrossEntropy(), "scores", "one-hot integers"),
     (SoftmaxCrossEntropy(), "scores", "soft"),
+    (SoftmaxCrossEntropy(), "scores", "soft, of any mass"),
     (SoftmaxCrossEntropy(ignore_index=-100), "scores", "ids, some -100"),
     (SoftmaxCrossEntropy(ignore_index=0), "scores", "ids, 0 ignored"),
     (CrossEntropy(), "probabilities", "ids"),
@@ -433,10 +435,11 @@ def test_binary_cross_entropy_of_huge_scores_is_exact(last, dtype):
     [
         (CrossEntropy(), Softmax(), SoftmaxCrossEntropy, "ids"),
         (CrossEntropy(), Softmax(), SoftmaxCrossEntropy, "soft"),
+        (CrossEntropy(), Softmax(), SoftmaxCrossEntropy, "soft, of any mass"),
         (CrossEntropy(ignore_index=3), Softmax(), SoftmaxCrossEntropy, "ids"),
         (BinaryCrossEntropy(), Sigmoid(), BinaryCrossEntropy, "bits"),
     ],
-    ids=["ids", "soft", "ignore_index", "binary"],
+    ids=["ids", "soft", "mass", "ignore_index", "binary"],
 )
 @pytest.mark.parametrize("nested", [0, 1, 2])
 def test_fused_equals_unfused(loss, last, fused, targets, nested):

@@ -118,6 +118,22 @@ def test_accumulated_and_weighted_gradients_are_those_of_the_whole_batch():
         np.testing.assert_allclose(grad, expected[name], rtol=1e-10, atol=1e-15, err_msg=name)
 
 
+def test_weighed_gradients_add_up_to_those_of_the_whole_batch():
+    """The same, without keeping the gradients of each call apart."""
+    net, x, t, rows = tagger(), ids(), ids(1), np.array([0.5, 1.0, 3.0])
+    loss_and_grads(net, CrossEntropy(), Batch(x, t, rows, MASK))
+    expected = grads_of(net)
+    net.zero_grads()
+    parts = [
+        loss_and_grads(net, CrossEntropy(), Batch(x[k], t[k], rows[k], MASK[k]), weigh=True)
+        for k in (slice(0, 1), slice(1, 3))
+    ]
+    total = sum(part.weight for part in parts)
+    assert total == (rows[:, None] * MASK).sum() == 10.0
+    for name, grad in grads_of(net).items():
+        np.testing.assert_allclose(grad / total, expected[name], rtol=1e-10, atol=1e-15, err_msg=name)
+
+
 # -- what comes in --------------------------------------------------------------------------------
 
 
