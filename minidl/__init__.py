@@ -1,7 +1,23 @@
 """minidl: build, train, understand and debug recurrent networks on NumPy."""
 
+import typing
+
 from minidl import checking, kernels
-from minidl.data import Batch
+from minidl.baselines import ngram_bits
+from minidl.callbacks import (
+    AdaptiveClip,
+    Callback,
+    ClipNorm,
+    ClipValue,
+    CSVLog,
+    EarlyStopping,
+    JSONLog,
+    NanGuard,
+    ReduceLROnPlateau,
+    SampleText,
+    SaveBest,
+)
+from minidl.data import ArrayBatches, Batch, PaddedBatches, TextStream, pad, split
 from minidl.errors import (
     ArgumentError,
     IdError,
@@ -12,7 +28,9 @@ from minidl.errors import (
     ShapeError,
     UnknownNameError,
 )
+from minidl.generation import generate, generate_text
 from minidl.gradients import check_finite, clip_norm, clip_value, global_norm, norms
+from minidl.history import History
 from minidl.initializers import (
     constant,
     glorot_normal,
@@ -26,7 +44,7 @@ from minidl.initializers import (
     zeros,
 )
 from minidl.inputs import Array, Shape
-from minidl.layer import Layer, Parameter
+from minidl.layer import Layer
 from minidl.layers import (
     LSTM,
     Dense,
@@ -46,9 +64,15 @@ from minidl.losses import BinaryCrossEntropy, CrossEntropy, Loss, MeanSquaredErr
 from minidl.metrics import accuracy, bits_per_character, perplexity
 from minidl.objective import loss_and_grads, loss_value
 from minidl.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Optimizer, RMSProp
+from minidl.parameter import Parameter
 from minidl.saving import load
 from minidl.schedules import ConstantLR, CosineLR, ExponentialLR, OneCycleLR, StepLR
 from minidl.sequential import Sequential
+from minidl.text import CharVocab, WordVocab, read_text
+from minidl.trainer import Trainer
+
+if typing.TYPE_CHECKING:
+    from minidl.callbacks.console import Console
 
 __all__ = [
     "LSTM",
@@ -57,19 +81,30 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "AdaptiveClip",
     "ArgumentError",
     "Array",
+    "ArrayBatches",
     "Batch",
     "BinaryCrossEntropy",
+    "CSVLog",
+    "Callback",
+    "CharVocab",
+    "ClipNorm",
+    "ClipValue",
+    "Console",
     "ConstantLR",
     "CosineLR",
     "CrossEntropy",
     "Dense",
     "Dropout",
+    "EarlyStopping",
     "Embedding",
     "ExponentialLR",
     "Flatten",
+    "History",
     "IdError",
+    "JSONLog",
     "LSTMState",
     "LastStep",
     "Layer",
@@ -78,13 +113,18 @@ __all__ = [
     "MeanSquaredError",
     "MinidlError",
     "ModelFormatError",
+    "NanGuard",
     "NonFiniteError",
     "NotBuiltError",
     "OneCycleLR",
     "Optimizer",
+    "PaddedBatches",
     "Parameter",
     "RMSProp",
     "ReLU",
+    "ReduceLROnPlateau",
+    "SampleText",
+    "SaveBest",
     "Sequential",
     "Shape",
     "ShapeError",
@@ -94,7 +134,10 @@ __all__ = [
     "Stateful",
     "StepLR",
     "Tanh",
+    "TextStream",
+    "Trainer",
     "UnknownNameError",
+    "WordVocab",
     "accuracy",
     "bits_per_character",
     "check_finite",
@@ -102,6 +145,8 @@ __all__ = [
     "clip_norm",
     "clip_value",
     "constant",
+    "generate",
+    "generate_text",
     "global_norm",
     "glorot_normal",
     "glorot_uniform",
@@ -111,12 +156,24 @@ __all__ = [
     "load",
     "loss_and_grads",
     "loss_value",
+    "ngram_bits",
     "normal",
     "norms",
     "ones",
     "orthogonal",
+    "pad",
     "perplexity",
+    "read_text",
+    "split",
     "uniform",
     "zeros",
 ]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> typing.Any:
+    if name == "Console":  # fetched when it is used: it needs rich, and `import minidl` is to be light
+        from minidl.callbacks.console import Console
+
+        return Console
+    raise AttributeError(f"module 'minidl' has no attribute {name!r}")

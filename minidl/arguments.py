@@ -6,6 +6,8 @@ import numbers
 import sys
 from typing import Any
 
+import numpy as np
+
 from minidl.errors import ArgumentError
 
 
@@ -36,3 +38,10 @@ def positive_real(owner: str, name: str, value: Any) -> float:
     if not is_real(value) or not 0 < value < float("inf"):
         raise ArgumentError(f"{owner} expects {name} to be a positive number, got {value!r}.")
     return float(value)
+
+
+def flag(owner: str, name: str, value: Any, hint: str = "") -> bool:
+    """True or False, and nothing that merely counts as such."""
+    if not isinstance(value, bool | np.bool_):
+        raise ArgumentError(f"{owner} expects {name} to be True or False, got {value!r}{hint and ': '}{hint}.")
+    return bool(value)

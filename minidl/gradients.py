@@ -14,7 +14,7 @@ import numpy as np
 from minidl.arguments import real
 from minidl.errors import ArgumentError, NonFiniteError
 from minidl.inputs import Array
-from minidl.layer import Parameter
+from minidl.parameter import Parameter
 
 
 def global_norm(params: Mapping[str, Parameter]) -> float:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from minidl.arguments import positive_real, real
 from minidl.errors import ArgumentError
+from minidl.inputs import Array
 
-Array = np.ndarray[Any, Any]
 Initializer = Callable[[tuple[int, ...], np.random.Generator], Array]
 
 
@@ -79,17 +81,29 @@ def orthogonal(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
 
 def uniform(limit: float) -> Initializer:
     """Uniform in ±limit."""
-    return lambda shape, rng: rng.uniform(-limit, limit, shape)
+    return partial(_uniform, positive_real("uniform", "limit", limit))
 
 
 def normal(std: float) -> Initializer:
     """Normal with mean 0 and standard deviation `std`."""
-    return lambda shape, rng: rng.normal(0, std, shape)
+    return partial(_normal, real("normal", "std", std, 0.0))
 
 
 def constant(value: float) -> Initializer:
     """The same number everywhere."""
-    return lambda shape, rng: np.full(shape, float(value))
+    return partial(_constant, real("constant", "value", value))
+
+
+def _uniform(limit: float, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    return rng.uniform(-limit, limit, shape)
+
+
+def _normal(std: float, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    return rng.normal(0, std, shape)
+
+
+def _constant(value: float, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    return np.full(shape, value)
 
 
 def zeros(shape: tuple[int, ...], rng: np.random.Generator) -> Array:

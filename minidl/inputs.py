@@ -21,7 +21,10 @@ def cast_input(x: Any, dtype: Any) -> Any:
     """Lists and arrays as arrays, real floats in `dtype` (ids stay ids), tuple for tuple."""
     if isinstance(x, tuple):
         return tuple(cast_input(part, dtype) for part in x)
-    x = np.asarray(x)
+    try:
+        x = np.asarray(x)
+    except ValueError:
+        raise ShapeError("The rows of the input differ in length: pad them, and give a mask (minidl.pad).") from None
     return x.astype(dtype, copy=False) if dtype is not None and x.dtype.kind == "f" else x
 
 
@@ -37,7 +40,7 @@ def clear_padding(x: Any, mask: Array | None) -> Any:
     if mask.dtype != bool or mask.shape != x.shape[:2]:
         raise ShapeError(
             f"The mask is expected to be bools [B, T] = {x.shape[:2]}, True where a step is real, "
-            f"got {mask.shape} of {mask.dtype}."
+            f"got {mask.shape} of {mask.dtype}{': write mask.astype(bool)' if mask.shape == x.shape[:2] else ''}."
         )
     return np.where(mask.reshape(mask.shape + (1,) * (x.ndim - 2)), x, 0)
 

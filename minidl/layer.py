@@ -6,6 +6,7 @@ Read this file and one layer (`layers/dense.py`, then `layers/lstm.py`), and you
 from __future__ import annotations
 
 import copy
+import difflib
 import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -13,63 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from minidl.errors import ArgumentError, NotBuiltError, ShapeError
-from minidl.inputs import Array, Shape, as_mask, cast_input
-
-
-class Parameter:
-    """An array that training changes, and its gradient: both are written in place, never rebound.
-
-    Args:
-        value: the initial array; it is copied.
-        trainable: False freezes it in every net that holds it; gradients still flow through.
-
-    Example:
-        >>> p = minidl.Parameter(np.ones(3))
-        >>> p.grad += 2.0
-        >>> p.value -= 0.1 * p.grad
-        >>> p.value
-        array([0.8, 0.8, 0.8])
-    """
-
-    __slots__ = ("_grad", "_value", "trainable")
-
-    def __init__(self, value: Array, trainable: bool = True) -> None:
-        self._value = np.array(value)
-        self._grad: Array | None = None
-        self.trainable = trainable
-
-    @property
-    def value(self) -> Array:
-        return self._value
-
-    @value.setter
-    def value(self, new: Array) -> None:
-        if new is not self._value:  # p.value *= 2 ends here with the same array
-            raise ArgumentError("A parameter's value is written in place: p.value[...] = new, not p.value = new.")
-
-    @property
-    def grad(self) -> Array:
-        if self._grad is None:
-            self._grad = np.zeros_like(self._value)
-        return self._grad
-
-    @grad.setter
-    def grad(self, new: Array) -> None:
-        if new is not self._grad:
-            raise ArgumentError("A gradient is added to in place: p.grad += dW, not p.grad = dW (two uses add up).")
-
-    def zero_grad(self) -> None:
-        """Set the gradient to zero."""
-        if self._grad is not None:
-            self._grad[...] = 0
-
-    def cast(self, dtype: Any) -> None:
-        """Turn value and gradient into `dtype`: the one place that replaces the arrays."""
-        self._value = self._value.astype(dtype)
-        self._grad = None if self._grad is None else self._grad.astype(dtype)
-
-    def __repr__(self) -> str:
-        return f"Parameter({self._value.shape}, {self._value.dtype}{'' if self.trainable else ', frozen'})"
+from minidl.inputs import Array, Shape, as_mask, cast_input, clear_padding
+from minidl.parameter import DTYPES, Parameter
 
 
 class Layer:
@@ -116,6 +62,7 @@ class Layer:
     _own_params: dict[str, Parameter]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        check_keywords(cls, kwargs)
         self = super().__new__(cls)
         self._own_params = {}
         self.in_shape = self.out_shape = None
@@ -161,8 +108,13 @@ class Layer:
         keep_cache: bool = True,
     ) -> tuple[Any, Any, Any]:
         """Compute y from x and the state before the first step; return (y, state after the last step, cache)."""
-        y, cache = self.forward(x, rng=rng)
-        return y, None, cache if keep_cache else None
+        result = self.forward(clear_padding(x, mask), rng=rng)
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise ArgumentError(
+                f"{type(self).__name__}.forward is expected to return (y, cache), got {type(result).__name__}: "
+                f"return y, None where backward needs nothing."
+            )
+        return result[0], None, result[1] if keep_cache else None
 
     def backward_with_state(self, dy: Any, dstate: Any, cache: Any) -> tuple[Any, Any]:
         """Add the parameters' gradients; return (dx, gradient of the state that came in)."""
@@ -201,27 +153,41 @@ class Layer:
             seed: an int or a `np.random.Generator`; the layer spawns a Generator of its own from it.
             dtype: np.float32 or np.float64.
         """
-        if isinstance(in_shape, int) or not all(n is None or (isinstance(n, int) and n > 0) for n in in_shape):
+        sizes = tuple(in_shape) if isinstance(in_shape, list | tuple) else (0,)
+        if not all(n is None or (isinstance(n, int | np.integer) and not isinstance(n, bool) and n > 0) for n in sizes):
             raise ArgumentError(
                 f"{type(self).__name__} expects in_shape to be a tuple of positive integers or None, without the "
                 f"batch axis, like (None, 32), got {in_shape!r}."
             )
+        if np.dtype(dtype).name not in DTYPES:
+            raise ArgumentError(f"{type(self).__name__} expects dtype np.float32 or np.float64, got {dtype!r}.")
+        shape = tuple(None if n is None else int(n) for n in sizes)
         rng = np.random.default_rng(seed).spawn(1)[0]
-        known = dict(self._own_params)
+        before = dict(vars(self))
         try:
-            out_shape = self.setup(tuple(in_shape), rng, np.dtype(dtype))
+            out_shape = self.setup(shape, rng, np.dtype(dtype))
+            if not isinstance(out_shape, tuple):
+                raise ArgumentError(f"{type(self).__name__}.setup must return the output's shape, got {out_shape!r}.")
+            for name, p in self._own_params.items():
+                if p.value.dtype != dtype:
+                    raise ArgumentError(
+                        f"{type(self).__name__}.setup made {name} in {p.value.dtype}, asked for is {np.dtype(dtype)}: "
+                        f"write self.add_param({name!r}, value.astype(dtype))."
+                    )
         except BaseException:
-            self._own_params = known  # half a layer is no layer
+            vars(self).clear()  # half a layer is no layer
+            vars(self).update(before)
             raise
         if self.in_shape is None:
-            self.in_shape, self.out_shape = tuple(in_shape), out_shape
+            self.in_shape, self.out_shape = shape, out_shape
         return out_shape
 
     def add_param(self, name: str, value: Array | Parameter, trainable: bool = True) -> Parameter:
         """Register a parameter in `setup`; where the layer has it already, check the shape and keep that one."""
         known = self._own_params.get(name)
         if known is None:
-            known = self._own_params[name] = value if isinstance(value, Parameter) else Parameter(value, trainable)
+            known = value if isinstance(value, Parameter) else Parameter(value, trainable)
+            self._own_params = self._own_params | {name: known}
         new = value.value if isinstance(value, Parameter) else np.asarray(value)
         if (known.value.shape, known.value.dtype) != (new.shape, new.dtype):
             raise ShapeError(
@@ -291,16 +257,32 @@ class Layer:
     def __repr__(self) -> str:
         defaults = {n: p.default for n, p in inspect.signature(type(self).__init__).parameters.items()}
         kept = {n: vars(self)[n] for n in defaults if n in vars(self) and n != "init"}
-        shown = (f"{n}={v!r}" for n, v in kept.items() if v is not defaults[n] and v != defaults[n])
+        shown = (f"{n}={v!r}" for n, v in kept.items() if repr(v) != repr(defaults[n]))
         return f"{type(self).__name__}({', '.join(shown)})"
 
     if not TYPE_CHECKING:  # a type checker should still report unknown attributes
 
         def __getattr__(self, name: str) -> Any:
-            cls = type(self).__name__
-            if self.__dict__.get("in_shape") is None and not name.startswith("__"):
+            made_by_setup = any(name in c.setup.__code__.co_names for c in type(self).__mro__ if "setup" in vars(c))
+            if self.__dict__.get("in_shape") is None and made_by_setup:
                 raise NotBuiltError(
-                    f"{cls} has no {name!r}: it is not built. Call build(in_shape) first (shape without the "
-                    f"batch axis, like (None, 32)), or train it: the first batch builds it."
+                    f"{type(self).__name__} has no {name!r}: it is not built. Call build(in_shape) first (shape "
+                    f"without the batch axis, like (None, 32)), or train it: the first batch builds it."
                 )
-            raise AttributeError(f"{cls!r} object has no attribute {name!r}")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+def check_keywords(cls: type[Layer], given: dict[str, Any]) -> None:
+    """Refuse constructor arguments that the class does not have, with the one that was probably meant."""
+    known = inspect.signature(cls.__init__).parameters
+    for name in given:
+        if name not in known and not any(p.kind is p.VAR_KEYWORD for p in known.values()):
+            close = difflib.get_close_matches(name, known, 1)
+            hint = (
+                f"did you mean {close[0]}?"
+                if close
+                else "put an activation layer behind it, such as Tanh()."
+                if "activation" in name
+                else f"it has {', '.join(n for n in known if n != 'self') or 'no arguments'}."
+            )
+            raise ArgumentError(f"{cls.__name__} has no argument {name!r}: {hint}")

@@ -10,11 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from minidl.errors import IdError, ShapeError
+from minidl.arguments import flag
+from minidl.errors import ArgumentError, IdError, ShapeError
 from minidl.inputs import Array, spread
 from minidl.layer import Layer
 from minidl.layers import LogSoftmax, Sigmoid, Softmax
 from minidl.sequential import Sequential
+
+TINY = 1e-30  # the least probability whose logarithm is taken; a normal number in float32 too
+SLACK = 1e-3  # how far from [0, 1] a probability may be by rounding, or by a numeric derivative
+HINT_SEQUENCES = "ids have one axis less; for one output a step, the last recurrent layer needs return_sequences=True"
 
 
 class Loss:
@@ -33,9 +38,15 @@ class Loss:
 
     ignore_index: int | None = None
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.title = cls.__name__
+
+    title: str  # what error messages call it: a fused loss keeps the name of the one it stands for
+
     def positions(self, y: Array, t: Array) -> tuple[Array, Array]:
         """The loss of each position [...], and its gradient by y [..., V]; t is checked already."""
-        raise NotImplementedError(f"{type(self).__name__} must define positions(y, t).")
+        raise NotImplementedError(f"{self.title} must define positions(y, t).")
 
     def targets(self, y: Array, t: Array) -> Array:
         """Check the targets' shape: that of y, or without its last axis where that is 1."""
@@ -61,7 +72,7 @@ class Loss:
         Returns:
             (weighted mean, its gradient by y, sum of the weights); (0, zeros, 0) where nothing counts.
         """
-        owner, shape, dtype = type(self).__name__, y.shape[:-1], y.real.dtype
+        owner, shape, dtype = self.title, y.shape[:-1], y.real.dtype
         t = self.targets(y, np.asarray(t))
         if t.shape == y.shape:
             t = t.astype(dtype, copy=False)
@@ -82,6 +93,13 @@ class Loss:
         share = (counts / total if total else counts).astype(dtype)
         return (each * share).sum(), dy * share[..., None], total
 
+    def check_shares(self, what: str, values: Array, hint: str) -> None:
+        """Refuse numbers outside of [0, 1], with room for rounding; positions that do not count hold 0 by now."""
+        wrong = (values < -SLACK) | (values > 1 + SLACK)
+        if wrong.any():
+            at = tuple(int(k) for k in np.unravel_index(np.argmax(wrong), values.shape))
+            raise ArgumentError(f"{self.title} expects {what} in [0, 1], got {values[at]:g} at {at}: {hint}.")
+
     def misfit(self, y: Array, t: Array, expected: str) -> ShapeError:
         """The error for targets that do not fit, with the cure where it is a known one."""
         hint = "the last layer's units and the targets have to agree"
@@ -98,7 +116,7 @@ class Loss:
                 "or put a LastStep behind"
             )
         return ShapeError(
-            f"{type(self).__name__} expects targets of shape {expected} for outputs {y.shape}, "
+            f"{self.title} expects targets of shape {expected} for outputs {y.shape}, "
             f"got {t.shape} of {t.dtype}: {hint}."
         )
 
@@ -126,7 +144,7 @@ class ClassLoss(Loss):
         if wrong.any():
             at = tuple(int(k) for k in np.unravel_index(np.argmax(wrong), t.shape))
             raise IdError(
-                f"{type(self).__name__} expects target ids from 0 to {y.shape[-1] - 1} (the output has {y.shape[-1]} "
+                f"{self.title} expects target ids from 0 to {y.shape[-1] - 1} (the output has {y.shape[-1]} "
                 f"classes), got {t[at]} at position {at}: enlarge the last layer, or name it as ignore_index."
             )
 
@@ -153,8 +171,10 @@ class SoftmaxCrossEntropy(ClassLoss):
         total = dy.sum(axis=-1, keepdims=True)
         dy /= total
         if t.shape == y.shape:
+            self.check_shares("targets of the outputs' shape", t, HINT_SEQUENCES)
             mass = t.sum(axis=-1, keepdims=True)
-            return (mass * np.log(total) - (t * z).sum(axis=-1, keepdims=True))[..., 0], dy * mass - t
+            tz = np.multiply(t, z, where=t != 0, out=np.zeros_like(z))  # a score of -inf counts where t does
+            return (mass * np.log(total) - tz.sum(axis=-1, keepdims=True))[..., 0], dy * mass - t
         self.check_ids(y, t)
         at = t[..., None]
         np.put_along_axis(dy, at, np.take_along_axis(dy, at, -1) - 1, -1)
@@ -181,20 +201,23 @@ class CrossEntropy(ClassLoss):
 
     def on(self, net: Layer) -> tuple[Layer, Loss]:
         body = without_last(net, (Softmax, LogSoftmax))
-        return (net, self) if body is None else (body, SoftmaxCrossEntropy(self.ignore_index))
+        if body is None:
+            return net, self
+        fused = SoftmaxCrossEntropy(self.ignore_index)
+        fused.title = self.title
+        return body, fused
 
     def positions(self, y: Array, t: Array) -> tuple[Array, Array]:
-        safe = np.where(y.real > TINY, y, TINY)  # log 0 is about -69, not -inf
+        self.check_shares("probabilities", y.real, "put a Softmax last, or use SoftmaxCrossEntropy for scores")
+        safe = np.where(y.real <= TINY, TINY, y)  # log 0 is about -69, not -inf
         if t.shape == y.shape:
+            self.check_shares("targets of the outputs' shape", t, HINT_SEQUENCES)
             return -(t * np.log(safe)).sum(axis=-1), -t / safe
         self.check_ids(y, t)
         dy = np.zeros_like(y)
         p = np.take_along_axis(safe, t[..., None], -1)
         np.put_along_axis(dy, t[..., None], -1 / p, -1)
         return -np.log(p)[..., 0], dy
-
-
-TINY = 1e-30  # the least probability whose logarithm is taken; a normal number in float32 too
 
 
 class MeanSquaredError(Loss):
@@ -230,30 +253,35 @@ class BinaryCrossEntropy(Loss):
     """
 
     def __init__(self, from_logits: bool = False) -> None:
-        self.from_logits = bool(from_logits)
+        self.from_logits = flag("BinaryCrossEntropy", "from_logits", from_logits)
 
     def on(self, net: Layer) -> tuple[Layer, Loss]:
         body = None if self.from_logits else without_last(net, (Sigmoid,))
         return (net, self) if body is None else (body, BinaryCrossEntropy(from_logits=True))
 
     def positions(self, y: Array, t: Array) -> tuple[Array, Array]:
+        self.check_shares("targets", t, "yes is 1, no is 0")
         if self.from_logits:
             size = np.where(y.real < 0, -y, y)
             each = np.where(y.real > 0, y, 0) - y * t + np.log1p(np.exp(-size))
             dy = 0.5 * np.tanh(0.5 * y) + 0.5 - t
         else:
-            yes, no = np.where(y.real > TINY, y, TINY), np.where(y.real < 1, 1 - y, TINY)
+            self.check_shares("probabilities", y.real, "put a Sigmoid last, or use from_logits=True for scores")
+            yes, no = np.where(y.real <= TINY, TINY, y), np.where(y.real >= 1, TINY, 1 - y)
             each = -t * np.log(yes) - (1 - t) * np.log(no)
             dy = (1 - t) / no - t / yes
         return each.mean(axis=-1), dy / y.shape[-1]
 
 
 def without_last(net: Layer, kinds: tuple[type[Layer], ...]) -> Sequential | None:
-    """The net without its last layer, where that is one of `kinds` (nested nets included); else None."""
-    if not isinstance(net, Sequential) or not len(net):
+    """The net without its last layer, where that is one of `kinds` itself (nested nets included); else None.
+
+    Subclasses are left alone, layers and nets alike: what they compute is their own business.
+    """
+    if type(net) is not Sequential or not len(net):
         return None
     *before, (name, last) = net.layers.items()
-    if isinstance(last, kinds):
+    if type(last) in kinds:
         return net[:-1]
     inner = without_last(last, kinds)
     return None if inner is None else Sequential([*before, (name, inner)], name=net.name)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.data import Batch
+from minidl.errors import ArgumentError
 from minidl.inputs import as_mask, cast_input
 from minidl.layer import Layer
 from minidl.losses import Loss
@@ -40,6 +41,7 @@ def loss_value(
         >>> round(float(value), 4)  # an untrained net on zeros: ln 2
         0.6931
     """
+    check_given(net, loss, batch)
     body, loss = loss.on(net)
     x = cast_input(batch.x, net.dtype)
     mask = as_mask(batch.mask)
@@ -54,6 +56,7 @@ def loss_and_grads(
     batch: Batch,
     state: Any = None,
     rng: np.random.Generator | None = None,
+    weigh: bool = False,
 ) -> LossAndGrads:
     """The loss of a net on a batch; adds the gradients of the parameters.
 
@@ -63,6 +66,8 @@ def loss_and_grads(
         batch: inputs, targets, and the facts about them.
         state: the state before the first step; None for the initial one. Rows where `batch.start` begin anew.
         rng: a Generator for a training pass with dropout; None for none.
+        weigh: multiply the gradients by the weight, so that those of several batches may be added up and divided
+            by the sum of the weights.
 
     Example:
         >>> net = minidl.Sequential([minidl.Dense(2), minidl.Softmax()])
@@ -71,10 +76,22 @@ def loss_and_grads(
         >>> net.params["dense.b"].grad.shape, result.dx.shape
         ((2,), (4, 3))
     """
+    check_given(net, loss, batch)
     body, loss = loss.on(net)
     x = cast_input(batch.x, net.dtype)
     mask = as_mask(batch.mask)
     y, after, cache = body.forward_with_state(x, state, start=batch.start, mask=mask, rng=rng)
     value, dy, weight = loss(y, batch.t, batch.weight, None if mask is None else body.hand_on(mask))
-    dx, dstate = body.backward_with_state(dy, None, cache)
+    dx, dstate = body.backward_with_state(dy * weight if weigh else dy, None, cache)
     return LossAndGrads(value, weight, y, after, dx, dstate)
+
+
+def check_given(net: Any, loss: Any, batch: Any) -> None:
+    """Refuse a class for an instance, a word for a loss, a plain tuple for a Batch."""
+    for what, value, kind, example in (
+        ("net", net, Layer, "Sequential([...])"),
+        ("loss", loss, Loss, "CrossEntropy()"),
+        ("batch", batch, Batch, "Batch(x, t)"),
+    ):
+        if not isinstance(value, kind):
+            raise ArgumentError(f"Expected as {what} is a {kind.__name__} such as {example}, got {value!r}.")

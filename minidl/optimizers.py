@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from minidl.arguments import positive_real, real
+from minidl.arguments import flag, positive_real, real
 from minidl.errors import ArgumentError, ShapeError
 from minidl.gradients import trainable
 from minidl.inputs import Array
-from minidl.layer import Parameter
+from minidl.parameter import Parameter
 from minidl.schedules import Schedule
 
 Slots = dict[str, Array]  # what a rule remembers of one parameter, by the letters of its equations
@@ -26,7 +26,8 @@ class Optimizer(ABC):
     """The base of the optimizers. A rule writes `update`, and `slots` where it remembers something.
 
     All that goes on from one update to the next is in `steps`, `lr_scale` and `state`: put into a new optimizer
-    with the same arguments, they continue the training as if nothing had happened.
+    with the same arguments, they continue the training as if nothing had happened. One optimizer serves one net,
+    for its memory goes by the parameters' names.
 
     Args:
         lr: the learning rate, a positive number or a function of `steps`, as in `schedules.py`.
@@ -121,7 +122,7 @@ class SGD(Optimizer):
     ) -> None:
         super().__init__(lr)
         self.momentum = real("SGD", "momentum", momentum, 0.0, 1.0)
-        self.nesterov = bool(nesterov)
+        self.nesterov = flag("SGD", "nesterov", nesterov)
         self.weight_decay = real("SGD", "weight_decay", weight_decay, 0.0)
         if self.nesterov and not self.momentum:
             raise ArgumentError("SGD expects a momentum above 0 with nesterov=True, got 0: write momentum=0.9.")
@@ -272,7 +273,7 @@ class Adam(Optimizer):
             raise ArgumentError(f"{owner} expects betas to be a pair of numbers, like (0.9, 0.999), got {betas!r}.")
         self.betas = real(owner, "betas[0]", betas[0], 0.0, 1.0), real(owner, "betas[1]", betas[1], 0.0, 1.0)
         self.eps = positive_real(owner, "eps", eps)
-        self.amsgrad = bool(amsgrad)
+        self.amsgrad = flag(owner, "amsgrad", amsgrad)
 
     def slots(self, value: Array) -> Slots:
         return {name: np.zeros_like(value) for name in (("m", "v", "v_max") if self.amsgrad else ("m", "v"))}

@@ -7,6 +7,7 @@ code in the file, and no name in it is ever imported or used as a path.
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -25,6 +26,7 @@ from minidl.initializers import zeros
 from minidl.inputs import Array
 from minidl.layer import Layer
 from minidl.sequential import Sequential
+from minidl.text import vocab_from_dict
 
 FORMAT = 1
 HEADER = "__minidl__"
@@ -47,6 +49,8 @@ BUILT_IN: tuple[type[Layer], ...] = (
 def save(net: Layer, path: str | os.PathLike[str]) -> None:
     """Write a net to a file, all or nothing: a file that was there before stays until the new one is complete.
 
+    A Sequential's `vocab` and `facts` travel with it.
+
     Args:
         net: a built layer or net.
         path: where to; by custom it ends in ".npz".
@@ -65,8 +69,10 @@ def save(net: Layer, path: str | os.PathLike[str]) -> None:
         "net": index,
         "dtype": str(net.dtype or np.dtype(np.float32)),
         "frozen": [name for name, p in params.items() if not p.trainable],
+        "vocab": net.vocab.to_dict() if isinstance(net, Sequential) and net.vocab is not None else None,
+        "facts": net.facts if isinstance(net, Sequential) else {},
     }
-    members = {HEADER: np.frombuffer(json.dumps(header).encode(), np.uint8)}
+    members = {HEADER: np.frombuffer(json.dumps(header, ensure_ascii=False).encode(), np.uint8)}
     write_npz(Path(path), members | {name: p.value for name, p in params.items()})
 
 
@@ -91,13 +97,14 @@ def load(path: str | os.PathLike[str], classes: Iterable[type[Layer]] = ()) -> A
         True
     """
     members = read_npz(Path(path))
+    own = (classes,) if isinstance(classes, type) else tuple(classes)
     try:
         header = json.loads(bytes(members.pop(HEADER)))
         if header["format"] != FORMAT:
             raise ModelFormatError(
                 f"{path} has format {header['format']!r}, this minidl reads {FORMAT}: a newer one wrote it."
             )
-        known = {cls.__name__: cls for cls in (*BUILT_IN, *classes)}
+        known = {cls.__name__: cls for cls in (*BUILT_IN, *own)}
         made: list[Layer] = []
         for entry in header["layers"]:
             if not entry["class"].isidentifier():
@@ -108,7 +115,7 @@ def load(path: str | os.PathLike[str], classes: Iterable[type[Layer]] = ()) -> A
                     f"load(path, classes=[{entry['class']}])."
                 )
             layer = known[entry["class"]](**{name: recall(value, made) for name, value in entry["args"].items()})
-            if hasattr(layer, "init"):
+            if type(layer) in BUILT_IN and hasattr(layer, "init"):
                 layer.init = dict.fromkeys(layer.init, zeros)  # what would be drawn is overwritten anyway
             if entry["in_shape"] is not None:
                 layer.build(entry["in_shape"], dtype=np.dtype(header["dtype"]))
@@ -117,6 +124,10 @@ def load(path: str | os.PathLike[str], classes: Iterable[type[Layer]] = ()) -> A
         if net.in_shape is None:
             raise ArgumentError("the net has no in_shape.")
         frozen = set(header["frozen"])
+        if header["vocab"] is not None:
+            net.vocab = vocab_from_dict(header["vocab"])
+        if header["facts"]:
+            net.facts = dict(header["facts"])
     except ModelFormatError:
         raise
     except Exception as error:
@@ -152,6 +163,8 @@ def describe(layer: Layer, described: list[dict[str, Any]], places: dict[int, in
     def plain(value: Any) -> Any:
         if isinstance(value, Layer):
             return {"layer": describe(value, described, places)}
+        if isinstance(value, np.generic):
+            value = value.item()
         if isinstance(value, tuple):
             return {"tuple": [plain(v) for v in value]}
         if isinstance(value, list):
@@ -181,6 +194,10 @@ def recall(value: Any, made: list[Layer]) -> Any:
 
 def write_npz(path: Path, arrays: dict[str, Array]) -> None:
     """Write arrays as an uncompressed .npz whose bytes depend on nothing but them; atomic and durable."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "the folder does not exist", str(path.parent))
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "a file is expected, this is a folder", str(path))
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

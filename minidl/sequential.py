@@ -11,8 +11,9 @@ import numpy as np
 
 from minidl.errors import ArgumentError, MinidlError, ShapeError, UnknownNameError
 from minidl.inputs import Array, Shape, clear_padding
-from minidl.layer import Layer, Parameter
-from minidl.summary import print_summary
+from minidl.layer import Layer
+from minidl.parameter import Parameter
+from minidl.summary import print_summary, rows_of
 
 
 class SequentialCache(NamedTuple):
@@ -54,8 +55,12 @@ class Sequential(Layer):
 
     def __init__(self, layers: Iterable[Layer | tuple[str, Layer]] = (), name: str | None = None) -> None:
         self.name = name
+        if isinstance(layers, Layer):
+            raise ArgumentError(f"Sequential expects a list of layers, got {layers!r}: write Sequential([...]).")
         self.layers: dict[str, Layer] = {}
         self.shapes: dict[str, Shape] = {}  # the outputs' shapes by layer, once it is built
+        self.vocab: Any = None  # of a language model; travels in its file, as do the facts of its training
+        self.facts: dict[str, Any] = {}
         for entry in layers:
             if isinstance(entry, tuple) and len(entry) == 2:
                 self.add(entry[1], name=entry[0])
@@ -68,7 +73,7 @@ class Sequential(Layer):
             hint = f": write {layer.__name__}(...)" if isinstance(layer, type) and issubclass(layer, Layer) else ""
             raise ArgumentError(f"{self._title()} expects layers, got {layer!r}{hint}.")
         if name is None:
-            base = layer.name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(layer).__name__).lower()
+            base = layer.name or re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", type(layer).__name__).lower()
             name, count = base, 1
             while name in self.layers:
                 name, count = f"{base}_{count + 1}", count + 1
@@ -77,6 +82,7 @@ class Sequential(Layer):
         if name in self.layers:
             raise ArgumentError(f"{self._title()} has a layer {name!r} already: choose another name.")
         self.layers[name] = layer
+        self.in_shape = self.out_shape = None  # to be built again: what is there is kept
         return self
 
     # -- the pass ---------------------------------------------------------------------------------
@@ -90,7 +96,7 @@ class Sequential(Layer):
         mask: Array | None = None,
         rng: np.random.Generator | None = None,
         keep_cache: bool = True,
-    ) -> tuple[Any, dict[str, Any] | None, SequentialCache]:
+    ) -> tuple[Any, dict[str, Any] | None, SequentialCache | None]:
         self._check_state(state)
         x, current = clear_padding(x, mask), mask
         states: dict[str, Any] = {}
@@ -109,28 +115,43 @@ class Sequential(Layer):
             if after is not None:
                 states[name] = after
             caches.append(cache)
-        return x, states or None, SequentialCache(caches, mask)
+        return x, states or None, SequentialCache(caches, mask) if keep_cache else None
 
     def backward_with_state(
         self, dy: Any, dstate: dict[str, Any] | None, cache: SequentialCache
     ) -> tuple[Any, dict[str, Any] | None]:
         self._check_state(dstate)
+        if cache is None:
+            raise ArgumentError(
+                f"{self._title()} expects the cache of a pass that kept one: run it with keep_cache=True."
+            )
         before: dict[str, Any] = {}
         for (name, layer), layer_cache in zip(reversed(self.layers.items()), reversed(cache.layers), strict=True):
             with self._place(name):
                 dy, d = layer.backward_with_state(dy, None if dstate is None else dstate.get(name), layer_cache)
             if d is not None:
                 before[name] = d
+            if dy is None:  # ids came in here: nothing flows further back
+                break
         dx = None if dy is None else clear_padding(dy, cache.mask)
         return dx, dict(reversed(before.items())) or None
 
     def setup(self, in_shape: Shape, rng: np.random.Generator, dtype: Any) -> Shape:
         if not self.layers:
             raise ArgumentError(f"{self._title()} has no layers to build: add some first.")
-        shape = in_shape
-        for name, layer in self.layers.items():
-            with self._place(name):
-                shape = self.shapes[name] = layer.build(shape, rng, dtype)
+        before = [(layer, dict(vars(layer))) for _, layer, _, _ in rows_of(self)]
+        shapes, shape = {}, in_shape
+        try:
+            for name, layer in self.layers.items():
+                with self._place(name):
+                    shape = shapes[name] = layer.build(shape, rng, dtype)
+        except BaseException:
+            for layer, attributes in before:  # a net that could not be built is as it was
+                vars(layer).clear()
+                vars(layer).update(attributes)
+            raise
+        if self.in_shape is None:
+            self.shapes = shapes
         return shape
 
     def initial_state(self, batch: int) -> dict[str, Any] | None:
@@ -172,8 +193,12 @@ class Sequential(Layer):
         """A layer by position, name or dotted path; a slice is a net of the very same layers."""
         if isinstance(key, slice):
             part = Sequential(list(self.layers.items())[key], name=self.name)
-            if self.in_shape is not None and part.layers and key.indices(len(self))[0] == 0:
-                part.in_shape, part.out_shape = self.in_shape, self.shapes[list(part.layers)[-1]]
+            begin, _, stride = key.indices(len(self))
+            if self.in_shape is not None and part.layers and stride == 1:
+                before = list(self.layers)[begin - 1]
+                part.in_shape = self.in_shape if begin == 0 else self.shapes[before]
+                part.shapes = {name: self.shapes[name] for name in part.layers}
+                part.out_shape = part.shapes[list(part.layers)[-1]]
             return part
         if isinstance(key, str):
             first, _, rest = key.partition(".")

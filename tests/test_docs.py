@@ -38,6 +38,7 @@ def test_public_classes_have_an_example(name):
 
 def test_readme_python_blocks(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    Path("my_text.txt").write_text("The cat sat on the mat. The dog did not.\n" * 60, encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", README, re.S | re.M)
     assert blocks
     names: dict = {}
@@ -45,7 +46,7 @@ def test_readme_python_blocks(tmp_path, monkeypatch):
         exec(compile(block, "README.md", "exec"), names)
 
 
-@pytest.mark.parametrize("heading", ["## Test"])
+@pytest.mark.parametrize("heading", ["## Run", "## Test"])
 def test_readme_has_one_line_to_paste(heading):
     block = re.search(rf"^{heading}\b.*?^```\w*\n(.*?)^```", README, re.S | re.M)
     assert block and len(block.group(1).strip().splitlines()) == 1
@@ -58,6 +59,7 @@ def test_readme_shows_what_is_printed(tmp_path, monkeypatch, capsys):
         return re.sub(r"[-+]?\d[\d.,]*(e[-+]\d+)?", "#", text).split()
 
     monkeypatch.chdir(tmp_path)
+    Path("my_text.txt").write_text("The cat sat on the mat. The dog did not.\n" * 60, encoding="utf-8")
     names: dict = {}
     compared = 0
     for code, _, shown in re.findall(

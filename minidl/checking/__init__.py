@@ -1,7 +1,6 @@
 """Proofs for layers: `gradcheck` against numeric derivatives, and `check_layer`, the conformance suite."""
 
-from minidl.checking.checks import CHECKS
-from minidl.checking.conformance import LayerReport, check_layer
+from minidl.checking.conformance import CHECKS, LayerReport, check_layer
 from minidl.checking.gradcheck import gradcheck
 from minidl.checking.report import GradientReport, Row
 from minidl.checking.subject import Subject

@@ -5,13 +5,50 @@ The tests of minidl run the same checks on every built-in layer.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
-from minidl.checking.checks import CHECKS
+from minidl.checking.building import check_copy, check_float32, check_rebuild
+from minidl.checking.gradcheck import require_layer
+from minidl.checking.passes import (
+    check_adds,
+    check_gradients,
+    check_inference,
+    check_interleaved,
+    check_keeps_inputs,
+    check_keeps_self,
+    check_linear,
+    check_memory_layout,
+    check_random,
+    check_shapes,
+)
 from minidl.checking.report import as_text
+from minidl.checking.sequences import check_padding, check_start, check_windows
 from minidl.checking.subject import Subject
+from minidl.errors import ArgumentError
 from minidl.inputs import Shape, shape_text
 from minidl.layer import Layer
+
+# in the order in which to mend what they find
+CHECKS: tuple[Callable[[Subject], str | None], ...] = (
+    check_copy,
+    check_shapes,
+    check_keeps_self,
+    check_keeps_inputs,
+    check_random,
+    check_linear,
+    check_adds,
+    check_gradients,
+    check_interleaved,
+    check_inference,
+    check_float32,
+    check_memory_layout,
+    check_rebuild,
+    check_windows,
+    check_start,
+    check_padding,
+)
 
 
 class LayerReport:
@@ -30,9 +67,13 @@ class LayerReport:
         from rich.text import Text
 
         table = Table(box=None, pad_edge=False, show_header=False)
+        first: dict[str, str] = {}  # a crash that hits every check is told once
         for name, message in self.messages.items():
+            title = name.removeprefix("check_").replace("_", " ")
             word = message or ("ok" if message is None else "does not apply")
-            table.add_row(name.removeprefix("check_").replace("_", " "), word, style="bold red" if message else None)
+            if message and first.setdefault(message, title) != title:
+                word = f"the same as {first[message]}"
+            table.add_row(title, word, style="bold red" if message else None)
         yield Text(self.title, style="bold")
         yield table
         broken = sum(1 for message in self.messages.values() if message)
@@ -56,6 +97,9 @@ def check_layer(layer: Layer, in_shape: Shape, seed: int = 0) -> LayerReport:
         A report with `.ok`, `.messages` by check (a sentence where it found something, None where all is well,
         "" where it does not apply) and a table when printed.
 
+    Raises:
+        ArgumentError: for what is no layer, or no shape.
+
     Notes:
         The checks, in the order in which to mend what they find, are `minidl.checking.CHECKS`.
 
@@ -64,6 +108,13 @@ def check_layer(layer: Layer, in_shape: Shape, seed: int = 0) -> LayerReport:
         >>> report.ok
         True
     """
+    require_layer("check_layer", layer)
+    sizes = in_shape if isinstance(in_shape, tuple | list) else ("",)
+    if not all(n is None or (isinstance(n, Integral) and n > 0) for n in sizes):
+        raise ArgumentError(
+            f"check_layer expects in_shape to be a tuple of positive integers or None, without the batch axis, like "
+            f"(None, 8) or (3,), got {in_shape!r}."
+        )
     messages: dict[str, str | None] = {}
     for check in CHECKS:
         try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from minidl.errors import UnknownNameError
 from minidl.inputs import Array
 
 if TYPE_CHECKING:
@@ -22,12 +23,12 @@ class Row(NamedTuple):
     worst: tuple[int, ...]
     numeric: float
     analytic: float
-    verdict: str  # "ok", or what is wrong in words
+    verdict: str  # "ok", "ok (constant)", or what is wrong in words
     entries: list[tuple[tuple[int, ...], float, float, bool]]  # (index, numeric, analytic, ok) of all that was checked
 
     @property
     def ok(self) -> bool:
-        return self.verdict == "ok"
+        return self.verdict.startswith("ok")
 
 
 class GradientReport:
@@ -51,7 +52,12 @@ class GradientReport:
         return all(row.ok for row in self.rows)
 
     def __getitem__(self, name: str) -> Row:
-        return next(row for row in self.rows if row.name == name)
+        found = next((row for row in self.rows if row.name == name), None)
+        if found is None:
+            raise UnknownNameError(
+                f"The report has no array {name!r}: it has {', '.join(row.name for row in self.rows)}."
+            )
+        return found
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
         from rich.text import Text
@@ -115,23 +121,27 @@ def relative_error(numeric: Array, analytic: Array) -> Array:
 def fingerprint(numeric: Array, analytic: Array) -> str:
     """What a wrong gradient looks like, in words; `numeric` is complete (an array of the same shape)."""
 
-    def same(a: Array) -> bool:
-        return a.shape == numeric.shape and float(relative_error(numeric, a).max(initial=0.0)) < 1e-5
+    def same(a: Array, b: Array = numeric) -> bool:
+        return a.shape == b.shape and float(relative_error(b, a).max(initial=0.0)) < 1e-5
 
     if not np.isfinite(analytic).all():
         return "backward gives NaN or infinity"
+    if not np.isfinite(numeric).all():
+        return "forward gives NaN or infinity"
     if not analytic.any():
         return "backward gives 0 everywhere: the gradient is forgotten"
     if same(-analytic):
         return "the sign is wrong: backward gives -1 times the gradient"
-    factor = float((analytic * numeric).sum() / (numeric * numeric).sum()) if numeric.any() else 0.0
+    several = np.count_nonzero(numeric) > 1  # a single number is always off by a factor
+    factor = float((analytic * numeric).sum() / (numeric * numeric).sum()) if several else 0.0
     if factor and same(analytic / factor):
         return f"off by the factor {factor:.6g}"
     if numeric.ndim == 2 and same(analytic.T):
         return "transposed: rows and columns are exchanged"
     if numeric.ndim > 1 and 1 < len(numeric) <= 8:
-        partner = [next((j for j, row in enumerate(numeric) if np.allclose(row, a, rtol=1e-5)), None) for a in analytic]
-        if None not in partner and partner != list(range(len(numeric))):
-            swapped = ", ".join(f"row {k} holds what belongs into row {j}" for k, j in enumerate(partner) if j != k)
-            return f"rows exchanged: {swapped}"
+        wrong = [k for k, errors in enumerate(relative_error(numeric, analytic)) if errors.max() > 1e-5]
+        partner = [next((j for j in wrong if same(analytic[k], numeric[j])), None) for k in wrong]
+        if wrong and {*partner} == {*wrong}:  # every wrong row belongs into another one
+            told = ", ".join(f"row {k} holds what belongs into row {j}" for k, j in zip(wrong, partner, strict=True))
+            return f"rows exchanged: {told}"
     return "wrong"

@@ -8,11 +8,11 @@ for all steps at once; only seven small operations and a GEMM remain in its loop
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from minidl.inputs import Array
 
 
 class LSTMCache(NamedTuple):
@@ -59,15 +59,17 @@ def lstm_forward(
     xt = np.ascontiguousarray(x.transpose(1, 0, 2)[order])
     real = None if mask is None or mask.all() else mask.T[order, :, None]
 
-    half = np.ones(4 * H, dtype)
-    half[: 3 * H] = 0.5
-    Wh_half = Wh * half
-    if p is not None:
-        p_half = 0.5 * p
-        p_if = p_half[:2] if p.ndim == 2 else np.concatenate(p_half[:2], axis=1)
+    # the inner 0.5 of the sigmoids: folded into copies of the weights, unless copying takes longer than using them
+    folded = T * B > H
+    Wx_, Wh_, b_, p_ = Wx, Wh, b, p
+    if folded:
+        half = np.ones(4 * H, dtype)
+        half[: 3 * H] = 0.5
+        Wx_, Wh_, b_, p_ = Wx * half, Wh * half, b * half, None if p is None else p * 0.5
+    p_if = None if p_ is None else p_[:2] if p_.ndim == 2 else np.concatenate(p_[:2], axis=1)
 
-    gates = (xt.reshape(T * B, D) @ (Wx * half)).reshape(T, B, 4 * H)
-    gates += b * half
+    gates = (xt.reshape(T * B, D) @ Wx_).reshape(T, B, 4 * H)
+    gates += b_
     h_all, c_all = np.empty((T + 1, B, H), dtype), np.empty((T + 1, B, H), dtype)
     h_all[0], c_all[0] = h0, c0
     tanh_c = np.empty((T, B, H), dtype)
@@ -76,25 +78,27 @@ def lstm_forward(
     for t in range(T):
         z, h_, c_, c, h = gates[t], h_all[t], c_all[t], c_all[t + 1], h_all[t + 1]
         i, f, o, g = z[:, :H], z[:, H : 2 * H], z[:, 2 * H : 3 * H], z[:, 3 * H :]
-        np.matmul(h_ if r is None else h_ * r, Wh_half, out=z_h)
+        np.matmul(h_ if r is None else h_ * r, Wh_, out=z_h)
         z += z_h
-        if p is None:
-            np.tanh(z, out=z)
-            sigmoids = z[:, : 3 * H]
+        sigmoids = z[:, : (3 if p_ is None else 2) * H]  # with peepholes, o has to wait for c
+        if p_ is not None:
+            sigmoids += (c_[:, None] * p_if).reshape(B, 2 * H) if p_.ndim == 2 else c_ @ p_if
+        if not folded:
             sigmoids *= 0.5
-            sigmoids += 0.5
+        if p_ is None:
+            np.tanh(z, out=z)
         else:
-            sigmoids = z[:, : 2 * H]
-            sigmoids += (c_[:, None] * p_if).reshape(B, 2 * H) if p.ndim == 2 else c_ @ p_if
             np.tanh(sigmoids, out=sigmoids)
             np.tanh(g, out=g)
-            sigmoids *= 0.5
-            sigmoids += 0.5
+        sigmoids *= 0.5
+        sigmoids += 0.5
         np.multiply(f, c_, out=c)
         np.multiply(i, g, out=ig)
         c += ig
-        if p is not None:
-            o += c * p_half[2] if p.ndim == 2 else c @ p_half[2]
+        if p_ is not None:
+            o += c * p_[2] if p_.ndim == 2 else c @ p_[2]
+            if not folded:
+                o *= 0.5
             np.tanh(o, out=o)
             o *= 0.5
             o += 0.5

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from minidl.inputs import Array
 
 
 def sigmoid(z: Array) -> Array:

@@ -49,8 +49,8 @@ class ReLU(Layer):
     """
 
     def forward(self, x: Array, *, rng: np.random.Generator | None = None) -> tuple[Array, Array]:
-        positive = x.real > 0
-        return np.where(positive, x, 0), positive
+        negative = x.real <= 0  # and NaN stays NaN
+        return np.where(negative, 0, x), negative
 
-    def backward(self, dy: Array, positive: Array) -> Array:
-        return np.where(positive, dy, 0)
+    def backward(self, dy: Array, negative: Array) -> Array:
+        return np.where(negative, 0, dy)

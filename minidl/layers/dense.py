@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.arguments import positive_int
+from minidl.arguments import flag, positive_int
 from minidl.errors import ArgumentError, NotBuiltError, ShapeError
 from minidl.initializers import Initializer, choose, draw, glorot_uniform, zeros
 from minidl.inputs import Array, Shape
@@ -52,7 +52,7 @@ class Dense(Layer):
         init: Mapping[str, Initializer] | None = None,
     ) -> None:
         self.units = positive_int("Dense", "units", units)
-        self.bias = bool(bias)
+        self.bias = flag("Dense", "bias", bias, "an activation is a layer behind it, such as ReLU()")
         if tie is not None and not isinstance(tie, Embedding):
             raise ArgumentError(f"Dense expects tie to be an Embedding, got {tie!r}.")
         if tie is not None and tie.vocab != units:
@@ -82,8 +82,7 @@ class Dense(Layer):
         W = self.W.value if self.tie is None else self.W.value.T
         if x.shape[-1:] != W.shape[:1]:
             raise ShapeError(f"Dense expects x of shape [..., {len(W)}], got {x.shape}: it was built for that size.")
-        if x.dtype.kind in "iub":
-            x = x.astype(W.dtype)
+        x = x.astype(W.dtype) if x.dtype.kind in "iub" else x
         y = (x.reshape(-1, len(W)) @ W).reshape(*x.shape[:-1], self.units)  # one GEMM for all positions
         if self.bias:
             y += self.b.value

@@ -9,7 +9,7 @@ import numpy as np
 
 from minidl.arguments import positive_int
 from minidl.errors import IdError, ShapeError
-from minidl.initializers import Initializer, choose, draw, uniform
+from minidl.initializers import Initializer, choose, draw, normal
 from minidl.inputs import Array, Shape
 from minidl.layer import Layer
 
@@ -20,7 +20,8 @@ class Embedding(Layer):
     Args:
         vocab: the number of ids; they run from 0 to vocab - 1.
         units: the length of a row.
-        init: {"E": ...}, by default uniform in ±0.05.
+        init: {"E": ...}, by default normal with standard deviation 1: with small rows a net takes long to tell
+            them apart. Where the rows are output weights as well (`Dense(tie=...)`), smaller ones suit better.
 
     Shapes:
         x [...] integers -> y [..., units].
@@ -42,7 +43,7 @@ class Embedding(Layer):
     def __init__(self, vocab: int, units: int, init: Mapping[str, Initializer] | None = None) -> None:
         self.vocab = positive_int("Embedding", "vocab", vocab)
         self.units = positive_int("Embedding", "units", units)
-        self.init = choose("Embedding", init, E=uniform(0.05))
+        self.init = choose("Embedding", init, E=normal(1.0))
 
     def setup(self, in_shape: Shape, rng: np.random.Generator, dtype: Any) -> Shape:
         self.E = self.add_param("E", draw(self.init["E"], (self.vocab, self.units), rng, dtype))
@@ -54,9 +55,8 @@ class Embedding(Layer):
     def forward(self, x: Array, *, rng: np.random.Generator | None = None) -> tuple[Array, Array]:
         E = self.E.value
         if x.dtype.kind not in "iu":
-            raise ShapeError(
-                f"Embedding expects integer ids, got {x.shape} of {x.dtype}: remove the layer for features."
-            )
+            hint = "write x.astype(int) if they are ids" if x.dtype.kind in "fb" else "turn text into ids first"
+            raise ShapeError(f"Embedding expects integer ids, got {x.shape} of {x.dtype}: {hint}.")
         if x.size and (x.min() < 0 or x.max() >= self.vocab):
             at = np.unravel_index(np.argmax((x < 0) | (x >= self.vocab)), x.shape)
             raise IdError(

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from minidl.arguments import positive_int, real
+from minidl.arguments import flag, positive_int, real
 from minidl.errors import ArgumentError
 from minidl.initializers import Initializer, choose, draw, glorot_uniform, normal, orthogonal, zeros
 from minidl.inputs import Array, Shape
@@ -44,7 +44,7 @@ class LSTM(Stateful):
         units: the number of cells, H.
         peephole: True or "diagonal" lets the gates see the cell through a weight per cell and gate;
             "full" through a matrix per gate.
-        return_sequences: y is h of every step; otherwise h of the last (real) step alone.
+        return_sequences: y is h of every step; otherwise h of the final state alone.
         go_backwards: run from the last step to the first; y[:, t] still belongs to x[:, t].
         forget_bias: what b_f starts from; 1 keeps the gradients of the first updates alive.
         recurrent_dropout: the share of h' that the gates do not see in a training pass, the same
@@ -84,12 +84,12 @@ class LSTM(Stateful):
         recurrent_dropout: float = 0.0,
         init: Mapping[str, Initializer] | None = None,
     ) -> None:
-        if peephole not in (False, True, "diagonal", "full"):
+        if not isinstance(peephole, bool) and not (isinstance(peephole, str) and peephole in ("diagonal", "full")):
             raise ArgumentError(f"LSTM expects peephole to be False, True, 'diagonal' or 'full', got {peephole!r}.")
         self.units = positive_int("LSTM", "units", units)
         self.peephole = peephole
-        self.return_sequences = bool(return_sequences)
-        self.go_backwards = bool(go_backwards)
+        self.return_sequences = flag("LSTM", "return_sequences", return_sequences)
+        self.go_backwards = flag("LSTM", "go_backwards", go_backwards)
         self.forget_bias = real("LSTM", "forget_bias", forget_bias)
         self.recurrent_dropout = real("LSTM", "recurrent_dropout", recurrent_dropout, 0, 1)
         p = glorot_uniform if peephole == "full" else normal(0.1)  # from 0 they learn precise timing less often
@@ -132,9 +132,11 @@ class LSTM(Stateful):
         h0, c0 = self.begin(x, state, start)
         r = dropout_mask(h0.shape, self.recurrent_dropout, rng, Wx.dtype)
         y, h, c, cache = lstm_forward(x, h0, c0, Wx, Wh, b, p, mask, r, self.go_backwards, keep_cache)
-        return y if self.return_sequences else h, LSTMState(h, c), LSTMPass(cache, start)
+        return y if self.return_sequences else h.copy(), LSTMState(h, c), LSTMPass(cache, start)
 
     def backward_with_state(self, dy: Array, dstate: Any, cache: LSTMPass) -> tuple[Array, LSTMState]:
+        if cache.kernel is None:
+            raise ArgumentError("LSTM expects the cache of a pass that kept one: run it with keep_cache=True.")
         dh, dc = (np.zeros_like(cache.kernel.h[0]),) * 2 if dstate is None else dstate
         sequence, dh = (dy, dh) if self.return_sequences else (None, dh + dy)
         dx, dh0, dc0, grads = lstm_backward(sequence, dh, dc, cache.kernel)

@@ -10,6 +10,8 @@ from minidl.errors import ShapeError
 from minidl.inputs import Array, Shape, clear_padding, shape_text, start_rows
 from minidl.layer import Layer
 
+MISSING_TIME = "add a time axis; where a recurrent layer stands before it, give that one return_sequences=True"
+
 
 class Stateful(Layer, abstract=True):
     """A layer whose steps follow each other. The author writes `setup`, `initial_state` and the `_with_state` pair.
@@ -35,33 +37,30 @@ class Stateful(Layer, abstract=True):
         """Refuse what is not (T, D)."""
         if len(in_shape) == 2 and in_shape[1] is not None:
             return in_shape[0], in_shape[1]
-        hint = (
-            "flatten what stands behind the time axis"
-            if len(in_shape) > 2
-            else "put an Embedding in front of it"
-            if in_shape == (None,)
-            else "add a time axis; where a recurrent layer stands before it, give that one return_sequences=True"
-        )
+        hint = MISSING_TIME
+        if in_shape == (None,):
+            hint = "put an Embedding in front of it"
+        elif len(in_shape) == 2:
+            hint = "the size of a step has to be known, like (None, 32)"
+        elif len(in_shape) > 2:
+            hint = "leave the batch axis out of in_shape, or flatten what stands behind the time axis"
         raise ShapeError(
             f"{type(self).__name__} expects inputs of shape [B, T, D], got {shape_text(in_shape)}: {hint}."
         )
 
     def check_input(self, x: Array, mask: Array | None, D: int) -> Array:
         """x with its padding cleared; refuse what is not numbers [B, T, D]."""
-        name = type(self).__name__
         if x.ndim != 3 or x.shape[2] != D or x.dtype.kind not in "fc":
-            hint = (
-                "it was built for that size"
-                if x.ndim == 3 and x.shape[2] != D
-                else "make them floats, x.astype(np.float32)"
-                if x.ndim == 3
-                else "flatten what stands behind the time axis"
-                if x.ndim > 3
-                else "put an Embedding in front of it, these look like ids"
-                if x.dtype.kind in "iu"
-                else "add a time axis; where a recurrent layer stands before it, give that one return_sequences=True"
+            hint = MISSING_TIME
+            if x.ndim > 3:
+                hint = "flatten what stands behind the time axis"
+            elif x.ndim == 3:
+                hint = "it was built for that size" if x.shape[2] != D else "make them floats, x.astype(np.float32)"
+            elif x.dtype.kind in "iu":
+                hint = "put an Embedding in front of it, these look like ids"
+            raise ShapeError(
+                f"{type(self).__name__} expects x of shape [B, T, {D}], got {x.shape} of {x.dtype}: {hint}."
             )
-            raise ShapeError(f"{name} expects x of shape [B, T, {D}], got {x.shape} of {x.dtype}: {hint}.")
         return clear_padding(x, mask)
 
     def begin(self, x: Array, state: Any, start: Any) -> tuple[Array, ...]:
@@ -73,10 +72,10 @@ class Stateful(Layer, abstract=True):
         expected = [a.shape for a in first]
         came = [np.shape(a) for a in state] if isinstance(state, tuple | list) else type(state).__name__
         if came != expected:
-            raise ShapeError(
-                f"{type(self).__name__} expects a state of arrays {expected}, got {came}: "
-                f"another batch size needs a new state (state=None, or start=True)."
-            )
+            hint = f"give a tuple of {len(expected)} arrays"
+            if isinstance(came, list) and [c[1:] for c in came] == [e[1:] for e in expected]:
+                hint = "another batch size needs a new state (state=None, or start=True)"
+            raise ShapeError(f"{type(self).__name__} expects a state of arrays {expected}, got {came}: {hint}.")
         if anew is None:
             return tuple(np.asarray(b, a.dtype) for a, b in zip(first, state, strict=True))
         return tuple(np.where(anew, a, b).astype(a.dtype, copy=False) for a, b in zip(first, state, strict=True))

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from minidl import LSTM, Dense, Dropout, Embedding, LastStep, Layer, LSTMState, ReLU, Sequential, Softmax, Tanh
+from minidl import LSTM, Dense, Dropout, Embedding, Layer, LSTMState, ReLU, Sequential, Softmax, Tanh
 from minidl.checking import check_layer, gradcheck
 
 
@@ -164,28 +164,6 @@ class Float64Constant(Tanh):
         return y, y
 
 
-class IgnoresMask(LastStep):
-    def forward_with_state(self, x, state=None, *, mask=None, **rest):
-        return super().forward_with_state(x, state, mask=None, **rest)
-
-
-class IgnoresStart(LSTM):
-    def forward_with_state(self, x, state=None, *, start=None, **rest):
-        return super().forward_with_state(x, state, start=None, **rest)
-
-
-class LeaksThroughStart(LSTM):
-    """Rows begin anew in the forward pass, but the gradient flows back all the same."""
-
-    def backward_with_state(self, dy, dstate, cache):
-        return super().backward_with_state(dy, dstate, cache._replace(start=None))
-
-
-class ForgetsState(LSTM):
-    def forward_with_state(self, x, state=None, **rest):
-        return super().forward_with_state(x, None, **rest)
-
-
 class ScalesInference(Dense):
     """Another result without a cache."""
 
@@ -208,12 +186,6 @@ class DrawsAnew(Dense):
         return out_shape
 
 
-class AddsPaddingToDx(LSTM):
-    def backward_with_state(self, dy, dstate, cache):
-        dx, before = super().backward_with_state(dy, dstate, cache)
-        return dx + 1e-3, before
-
-
 class OnlyRealNumbers(Tanh):
     """Real arithmetic inside: complex steps would see 0, so central differences have to find the fault."""
 
@@ -224,6 +196,100 @@ class OnlyRealNumbers(Tanh):
 
     def backward(self, dy, y):
         return dy * (1 - y)
+
+
+class SumsFirstStep(Dense):
+    """db is summed over the first step alone: on [B, D] that is right."""
+
+    def backward(self, dy, x):
+        before = self.b.grad.copy()
+        dx = super().backward(dy, x)
+        self.b.grad[...] = before + dy.reshape(len(dy), -1, self.units)[:, 0].sum(axis=0)
+        return dx
+
+
+class OnlyThreeRows(Tanh):
+    def backward(self, dy, y):
+        dx = super().backward(dy, y)
+        dx[3:] = 0
+        return dx
+
+
+class IgnoresDtype(Dense):
+    def setup(self, in_shape, rng, dtype):
+        self.W = self.add_param("W", rng.standard_normal((in_shape[-1], self.units)))
+        self.b = self.add_param("b", np.zeros(self.units, dtype))
+        return (*in_shape[:-1], self.units)
+
+
+class BareArray(Tanh):
+    """The bias is an array of its own: nobody trains it, casts it or saves it."""
+
+    def setup(self, in_shape, rng, dtype):
+        self.b = np.ones(in_shape[-1], dtype)
+        return in_shape
+
+    def forward(self, x, *, rng=None):
+        return super().forward(x + self.b)
+
+
+class BareRandomArray(BareArray):
+    def setup(self, in_shape, rng, dtype):
+        self.b = rng.standard_normal(in_shape[-1]).astype(dtype)
+        return in_shape
+
+    def forward(self, x, *, rng=None):
+        return super().forward(x + self.b.astype(x.dtype))
+
+
+class HalfPrecision(Tanh):
+    def forward(self, x, *, rng=None):
+        if x.dtype == np.float32:
+            x = x.astype(np.float16).astype(np.float32)
+        return super().forward(x)
+
+
+class UnshiftedSoftmax(Softmax):
+    def forward(self, x, *, rng=None):
+        y = np.exp(x)
+        y = y / y.sum(axis=-1, keepdims=True)
+        return y, y
+
+
+class Absolute(Layer):
+    """|w| beside a term that is large: its complex step is 0, and so is its backward."""
+
+    def setup(self, in_shape, rng, dtype):
+        self.w = self.add_param("w", np.ones(in_shape[-1], dtype))
+        return in_shape
+
+    def forward(self, x, *, rng=None):
+        return 1e6 * x + np.abs(self.w.value), x
+
+    def backward(self, dy, x):
+        return 1e6 * dy
+
+
+class ReturnsList(Tanh):
+    def forward(self, x, *, rng=None):
+        y = np.tanh(x)
+        return [y, y], y
+
+
+class ReturnsNothing(Tanh):
+    def forward(self, x, *, rng=None):
+        return None, None
+
+
+class ReturnsNoCache(Tanh):
+    def forward(self, x, *, rng=None):
+        return x * 2
+
+
+class OnlyPositive(Tanh):
+    def forward(self, x, *, rng=None):
+        y = np.where(x.real > 0, x, np.nan)
+        return y, y
 
 
 BROKEN = [
@@ -251,16 +317,24 @@ BROKEN = [
     (Announces(3), (4,), "check_shapes", "announced outputs of shape \\(3, 4\\).*returned \\(3, 3\\)"),
     (WrongDxShape(), (4,), "check_shapes", "must return dx of shape \\(3, 4\\), got \\(4,\\)"),
     (Float64Constant(), (4,), "check_float32", "y comes out as float64"),
-    (IgnoresMask(), (None, 2), "check_padding", "what stands in the padding must not matter"),
-    (IgnoresStart(3), (None, 2), "check_start", "start=True must begin from the initial state"),
-    (LeaksThroughStart(3), (None, 2), "check_start", "incoming state must be 0 in rows with start=True"),
-    (ForgetsState(3), (None, 2), "check_windows", "carried state gives another result"),
-    (ForgetsState(3), (None, 2), "check_gradients", "gradient of h0"),
     (ScalesInference(3), (4,), "check_inference", "keep_cache=False must compute the same"),
     (SharesArrays(3), (4,), "check_copy", "arrays are shared"),
     (DrawsAnew(3), (4,), "check_rebuild", "must keep what it has"),
-    (AddsPaddingToDx(3, return_sequences=True), (None, 2), "check_padding", "dx must be 0 in the steps"),
     (OnlyRealNumbers(), (4,), "check_gradients", "gradient of x is wrong"),
+    (SumsFirstStep(2), (3,), "check_gradients", "built for \\(None, 3\\).* gradient of b is wrong.*right are x, W"),
+    (OnlyThreeRows(), (4,), "check_gradients", "with 5 rows and 4 steps, the gradient of x is wrong"),
+    (OnlyLastId(1000, 3), (None,), "check_gradients", "gradient of E is wrong"),
+    (OnlyLastId(1000, 3), (), "check_gradients", "gradient of E is wrong"),
+    (IgnoresDtype(3), (4,), "check_float32", "W in float64, asked for is float32: write self.add_param\\('W'"),
+    (BareArray(), (4,), "check_float32", "float64: self.b is an array, no parameter: use add_param"),
+    (BareRandomArray(), (4,), "check_rebuild", "self.b changed: self.b is an array, no parameter: use add_param"),
+    (HalfPrecision(), (4,), "check_float32", "y.* is far from the float64 result .*fewer digits"),
+    (UnshiftedSoftmax(), (4,), "check_float32", "inputs of 1e4 give NaN in y.*Subtract the largest"),
+    (Absolute(), (4,), "check_gradients", "gradient of w is wrong .*0 everywhere"),
+    (ReturnsList(), (4,), "check_shapes", "got a list: return a tuple, not a list"),
+    (ReturnsNothing(), (4,), "check_shapes", "y is None"),
+    (ReturnsNoCache(), (4,), "check_shapes", "forward is expected to return \\(y, cache\\), got ndarray"),
+    (OnlyPositive(), (4,), "check_shapes", "NaN or infinity for random inputs: .*define example"),
     (Sequential([Dense(4), ZeroGradientSoftmax()]), (3,), "check_gradients", "dense.W"),
 ]  # fmt: skip
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from minidl import LSTM, Embedding, Layer, Sequential
 from minidl.checking import CHECKS, Subject, check_layer, gradcheck
-from minidl.checking.checks import DOES_NOT_APPLY
+from minidl.checking.subject import DOES_NOT_APPLY
 from tests.conformance.cases import LAYERS, NETS, name_of, public
 
 IDS = [name_of(case) for case in LAYERS + NETS]

@@ -142,7 +142,7 @@ def test_the_others_keep_their_defaults():
     for layer, in_shape in (dense, (100,)), (embedding, (None,)), (lstm, (None, 3)):
         layer.build(in_shape)
     assert 0.19 < abs(dense.W.value).max() <= np.float32(0.2)  # glorot_uniform
-    assert 0.049 < abs(embedding.E.value).max() <= np.float32(0.05)
+    assert embedding.E.value.std() == pytest.approx(1.0, rel=0.05)  # normal(1.0)
     assert lstm.p.value.std() == pytest.approx(0.1, rel=0.2)
     assert not lstm.Wx.value.any() and lstm.Wh.value.any()
 

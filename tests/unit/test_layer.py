@@ -1,11 +1,13 @@
 """Parameter and Layer: written in place, built once, one clear line for each mistake."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
 
-from minidl import LSTM, ArgumentError, Dense, Embedding, NotBuiltError, Parameter, Sequential, ShapeError
+import minidl
+from minidl import LSTM, ArgumentError, Dense, Embedding, Layer, NotBuiltError, Parameter, Sequential, ShapeError
 
 
 def test_value_and_grad_are_never_rebound():
@@ -135,3 +137,81 @@ def test_predict_takes_lists_and_casts():
     dense.build((2,))
     assert dense([[1.0, 2.0]]).dtype == np.float32
     assert Sequential([Embedding(3, 2)]).layers["embedding"].build((None,)) == (None, 2)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: LSTM(32, return_sequence=True), "no argument 'return_sequence': did you mean return_sequences?"),
+        (lambda: Dense(3, activation="relu"), "no argument 'activation': put an activation layer behind it"),
+        (lambda: Dense(3, "relu"), "expects bias to be True or False, got 'relu': an activation is a layer behind it"),
+        (lambda: LSTM(10, 1), "expects peephole to be False, True, 'diagonal' or 'full', got 1"),
+        (lambda: Dense(3, foo=1), "no argument 'foo': it has units, bias, tie, init"),
+    ],
+)
+def test_habits_from_elsewhere(make, words):
+    with pytest.raises(ArgumentError) as caught:
+        make()
+    assert words in str(caught.value)
+
+
+def test_dtypes():
+    for dtype in int, np.float16, "flot":
+        with pytest.raises((ArgumentError, TypeError)):
+            Dense(2).build((3,), dtype=dtype)
+    dense = Dense(2)
+    dense.build((3,))
+    with pytest.raises(ArgumentError, match=r"np.float32 or np.float64, got int64"):
+        dense.copy(int)
+
+
+def test_setup_that_ignores_the_dtype_is_told():
+    class Careless(Dense):
+        def setup(self, in_shape, rng, dtype):
+            self.W = self.add_param("W", rng.standard_normal((in_shape[-1], self.units)))
+            return (self.units,)
+
+    with pytest.raises(ArgumentError, match=r"made W in float64, asked for is float32: write self.add_param\('W',"):
+        Careless(2).build((3,))
+
+
+def test_setup_without_return_and_forward_without_cache_are_told():
+    class Forgetful(Dense):
+        def setup(self, in_shape, rng, dtype):
+            super().setup(in_shape, rng, dtype)
+
+    with pytest.raises(ArgumentError, match=r"Forgetful.setup must return the output's shape, got None"):
+        Forgetful(2).build((3,))
+
+    class NoCache(Layer):
+        def forward(self, x, *, rng=None):
+            return x * 2
+
+        def backward(self, dy, cache):
+            return dy * 2
+
+    with pytest.raises(ArgumentError, match=r"NoCache.forward is expected to return \(y, cache\), got ndarray"):
+        NoCache()(np.ones((2, 2)))
+
+
+def test_a_typo_on_an_unbuilt_layer_is_no_missing_build():
+    with pytest.raises(AttributeError, match="'Dense' object has no attribute 'fit'") as caught:
+        _ = Dense(3).fit
+    assert not isinstance(caught.value, NotBuiltError)
+
+
+def test_nets_can_be_pickled():
+    net = Sequential([Embedding(5, 3), LSTM(3, peephole=True), Dense(2, init={"b": minidl.constant(0.1)})])
+    net.build((None,))
+    twin = pickle.loads(pickle.dumps(net))
+    assert (twin(np.array([[1, 2]])) == net(np.array([[1, 2]]))).all()
+
+
+def test_padding_of_a_lone_layer_counts_for_nothing():
+    dense = Dense(2)
+    dense.build((None, 3))
+    x, mask = np.ones((1, 2, 3), np.float32), np.array([[True, False]])
+    x[~mask] = np.nan
+    y, _, cache = dense.forward_with_state(x, mask=mask)
+    dense.backward(np.where(mask[..., None], y, 0), cache)
+    assert np.isfinite(dense.W.grad).all()

@@ -6,6 +6,7 @@ import pytest
 import minidl
 from minidl import (
     LSTM,
+    ArgumentError,
     BinaryCrossEntropy,
     CrossEntropy,
     Dense,
@@ -564,3 +565,67 @@ def test_an_id_out_of_range(loss, wrong):
 def test_weight_or_mask_of_a_wrong_shape(loss, outputs, targets, what, shape):
     text = text_of(loss, drawn(outputs), drawn(targets), **{what: np.ones(shape)})
     assert text.startswith(f"{type(loss).__name__} expects a {what} for positions (3, 4), got {shape}")
+
+
+def test_subclasses_are_not_fused():
+    class Tempered(Softmax):
+        def forward(self, x, *, rng=None):
+            return super().forward(x / 2)
+
+        def backward(self, dy, cache):
+            return super().backward(dy, cache) / 2
+
+    class Louder(Sequential):
+        def forward_with_state(self, x, *args, **options):
+            return super().forward_with_state(10 * x, *args, **options)
+
+    x, t = np.random.default_rng(0).standard_normal((4, 4)), np.array([0, 1, 2, 0])
+    for net in Sequential([Dense(3), Tempered()]), Louder([Dense(3), Softmax()]):
+        net.build((4,), dtype=np.float64)
+        value = loss_and_grads(net, CrossEntropy(), Batch(x, t)).value
+        np.testing.assert_allclose(value, -np.log(net(x)[np.arange(4), t]).mean(), rtol=1e-12)
+
+
+def test_nan_is_never_swallowed():
+    nan = np.array([[np.nan, np.nan]])
+    assert np.isnan(CrossEntropy()(nan, np.array([0]))[0])
+    assert np.isnan(BinaryCrossEntropy()(nan, np.array([[0.0, 1.0]]))[0])
+    assert np.isnan(minidl.ReLU()(nan)).all()
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "t", "words"),
+    [
+        (CrossEntropy(), [[3.0, -2.0, 5.0]], [2], "probabilities in [0, 1], got 3 at (0, 0): put a Softmax last"),
+        (BinaryCrossEntropy(), [[-1.35]], [[1]], "probabilities in [0, 1], got -1.35 at (0, 0): put a Sigmoid last"),
+        (BinaryCrossEntropy(from_logits=True), [[0.3]], [[-1]], "targets in [0, 1], got -1 at (0, 0)"),
+        (SoftmaxCrossEntropy(), np.zeros((2, 4)), [[0, 1, 2, 3]] * 2, "return_sequences=True"),
+    ],
+)
+def test_scores_and_labels_of_another_habit(loss, y, t, words):
+    with pytest.raises(ArgumentError) as caught:
+        loss(np.array(y), np.array(t))
+    assert words in str(caught.value)
+
+
+def test_a_fused_loss_keeps_its_name():
+    net = Sequential([Dense(3), Softmax()])
+    net.build((2,))
+    with pytest.raises(ShapeError, match=r"^CrossEntropy expects targets"):
+        loss_and_grads(net, CrossEntropy(), Batch(np.zeros((4, 2)), np.zeros(5, int)))
+
+
+def test_a_score_of_minus_infinity():
+    y = np.array([[0.0, -np.inf, 1.0]])
+    ids, one_hot = SoftmaxCrossEntropy()(y, np.array([2])), SoftmaxCrossEntropy()(y, np.array([[0, 0, 1]]))
+    assert ids[0] == one_hot[0] == pytest.approx(np.log(1 + np.exp(-1)))
+
+
+def test_instances_are_wanted():
+    net = Dense(2)
+    net.build((2,))
+    for bad in (CrossEntropy, "mse"):
+        with pytest.raises(ArgumentError, match="Expected as loss is a Loss such as CrossEntropy"):
+            loss_and_grads(net, bad, Batch(np.zeros((1, 2)), np.zeros((1, 2))))
+    with pytest.raises(ArgumentError, match=r"Expected as batch is a Batch such as Batch\(x, t\)"):
+        loss_and_grads(net, MeanSquaredError(), (np.zeros((1, 2)), np.zeros((1, 2))))

@@ -9,6 +9,7 @@ from minidl import (
     Batch,
     CrossEntropy,
     Dense,
+    Dropout,
     Embedding,
     LastStep,
     Sequential,
@@ -40,7 +41,7 @@ def test_snake_case_of_abbreviations():
     class MyLSTM2Layer(LSTM):
         pass
 
-    assert list(Sequential([LSTM(2), MyLSTM2Layer(2)]).layers) == ["lstm", "my_lstm2_layer"]
+    assert list(Sequential([LSTM(2), MyLSTM2Layer(2)]).layers) == ["lstm", "mylstm2_layer"]
 
 
 def test_nested_paths():
@@ -195,3 +196,63 @@ def test_slice_of_a_built_net_is_built():
     body = net[:-1]
     assert body.in_shape == (None,) and body.out_shape == (None, 6)
     assert list(body.params) == list(net.params)
+
+
+def test_layers_that_are_no_list():
+    with pytest.raises(ArgumentError, match=r"expects a list of layers, got Dense\(units=3\): write Sequential"):
+        Sequential(Dense(3), Softmax())
+
+
+def test_a_net_that_could_not_be_built_is_as_it_was():
+    net = Sequential([("in", Sequential([Dense(32)])), LSTM(4)])
+    with pytest.raises(ShapeError):
+        net.build((7,))
+    assert not net.params and net["in.dense"].in_shape is None
+    assert net.build((None, 9)) == (4,)
+
+
+def test_a_layer_added_to_a_built_net_has_to_be_built():
+    net = language_model()
+    before = net.params["dense.W"].value.copy()
+    net.add(Dense(2))
+    with pytest.raises(ArgumentError, match="not: call build first"):
+        net.save("never.npz")
+    assert net.build((None,), dtype=np.float64) == (None, 2)
+    assert (net.params["dense.W"].value == before).all()
+
+
+def test_building_for_another_length_keeps_what_is_told():
+    net = language_model()
+    net.build((7,), dtype=np.float64)
+    assert net.in_shape == (None,) and net.shapes["dense"] == (None, 6)
+
+
+def test_a_slice_knows_its_shapes():
+    net = language_model()
+    assert net[1:3].in_shape == (None, 3) and net[1:3].out_shape == (None, 6)
+    assert net[::2].in_shape is None
+
+
+def test_a_pass_without_cache_cannot_go_back():
+    net = language_model()
+    y, _, cache = net.forward_with_state(np.array([[1, 2]]), keep_cache=False)
+    with pytest.raises(ArgumentError, match="run it with keep_cache=True"):
+        net.backward(y, cache)
+    _, _, cache = net["lstm"].forward_with_state(np.ones((1, 2, 3)), keep_cache=False)
+    with pytest.raises(ArgumentError, match="run it with keep_cache=True"):
+        net["lstm"].backward(np.ones((1, 2, 4)), cache)
+
+
+def test_the_output_is_not_the_state():
+    lstm = LSTM(3)
+    lstm.build((None, 2))
+    y, state, _ = lstm.forward_with_state(np.ones((1, 2, 2), np.float32))
+    y *= 0
+    assert state.h.any()
+
+
+def test_ids_may_pass_layers_without_gradient():
+    net = Sequential([Dropout(0.0), Embedding(4, 2), LSTM(2)])
+    net.build((None,))
+    y, cache = net.forward(np.array([[1, 2]]))
+    assert net.backward(y, cache) is None and net.params["embedding.E"].grad.any()

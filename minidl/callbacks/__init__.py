@@ -1,0 +1,36 @@
+"""The callbacks, one concept a file. `Console` is fetched when it is first used, for it needs rich."""
+
+from typing import TYPE_CHECKING, Any
+
+from minidl.callbacks.base import Callback
+from minidl.callbacks.clipping import AdaptiveClip, ClipNorm, ClipValue
+from minidl.callbacks.logs import CSVLog, JSONLog
+from minidl.callbacks.sample import SampleText
+from minidl.callbacks.saving import SaveBest
+from minidl.callbacks.stopping import EarlyStopping, NanGuard, ReduceLROnPlateau
+
+if TYPE_CHECKING:
+    from minidl.callbacks.console import Console
+
+__all__ = [
+    "AdaptiveClip",
+    "CSVLog",
+    "Callback",
+    "ClipNorm",
+    "ClipValue",
+    "Console",
+    "EarlyStopping",
+    "JSONLog",
+    "NanGuard",
+    "ReduceLROnPlateau",
+    "SampleText",
+    "SaveBest",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Console":
+        from minidl.callbacks.console import Console
+
+        return Console
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

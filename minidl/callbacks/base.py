@@ -1,0 +1,37 @@
+"""`Callback`: what may happen at six moments of a training; a subclass writes those it wants."""
+
+from __future__ import annotations
+
+from minidl.trainer import Trainer
+
+
+class Callback:
+    """A part of a training that is no part of the loop. All hooks are optional and take the trainer.
+
+    The callbacks of a Trainer are called in the order of its list. A callback reads what the trainer knows
+    (`trainer.step`, `trainer.value`, `trainer.row`, ...), writes figures into `trainer.row`, and may end the
+    training with `trainer.stop(reason)`.
+
+    Example:
+        >>> class Shout(minidl.Callback):
+        ...     def on_epoch_end(self, trainer):
+        ...         print(f"epoch {trainer.epoch} done")
+    """
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        """Before the first batch; the net is built."""
+
+    def on_epoch_start(self, trainer: Trainer) -> None:
+        """Before the first batch of an epoch."""
+
+    def on_grads_ready(self, trainer: Trainer) -> None:
+        """Between backward and update: clipping, noise, norms. A stop here leaves the update out."""
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        """After an update."""
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        """After validation; `trainer.row` holds the figures of the epoch."""
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        """At the end, also after an error."""

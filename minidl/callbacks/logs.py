@@ -1,0 +1,83 @@
+"""Figures on disk: `CSVLog` and `JSONLog` write a line per epoch, as it ends."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from minidl.callbacks.base import Callback
+from minidl.trainer import Trainer
+
+
+class CSVLog(Callback):
+    """Write the rows of the epochs to a CSV file; its columns are those of the first epoch.
+
+    Put it last in the list: it writes what the callbacks before it have put into the row.
+
+    Args:
+        path: the file; a new training overwrites it.
+
+    Example:
+        >>> log = minidl.CSVLog("log.csv")
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.columns: list[str] = []
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        if not self.columns:  # a file that cannot be written is found before the training
+            self.path.write_text("", encoding="utf-8")
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        first = not self.columns
+        self.columns = self.columns or list(trainer.row)
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, self.columns, extrasaction="ignore")
+            if first:
+                writer.writeheader()
+            writer.writerow(trainer.row)
+
+
+class JSONLog(Callback):
+    """Write the rows of the epochs, a JSON object a line; NaN and infinities, which JSON does not have, become null.
+
+    Put it last in the list: it writes what the callbacks before it have put into the row.
+
+    Args:
+        target: the path of a file, which a new training overwrites; or an open text file, such as `sys.stdout`.
+
+    Example:
+        >>> log = minidl.JSONLog("log.jsonl")
+    """
+
+    def __init__(self, target: str | os.PathLike[str] | IO[str]) -> None:
+        self.target = target
+        self.begun = False
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        if isinstance(self.target, str | os.PathLike) and not self.begun:
+            Path(self.target).write_text("", encoding="utf-8")
+        self.begun = True
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        row = {name: plain(value) for name, value in trainer.row.items()}
+        line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+        if isinstance(self.target, str | os.PathLike):
+            with Path(self.target).open("a", encoding="utf-8") as file:
+                file.write(line)
+        else:
+            self.target.write(line)
+            self.target.flush()
+
+
+def plain(value: Any) -> Any:
+    """A figure as JSON can hold it."""
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

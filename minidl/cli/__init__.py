@@ -1,0 +1,70 @@
+"""The command `minidl`: one file per subcommand, and no logic that the library lacks."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+
+from minidl import __version__
+from minidl.cli import check, info, sample, train
+from minidl.cli.options import Help, Parser
+from minidl.errors import MinidlError
+
+COMMANDS = {"train": train, "sample": sample, "info": info, "check": check}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code.
+
+    0 done, 1 something was found wrong, 2 a mistake in what was asked, 130 Ctrl-C, 141 nobody reads the output.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a character is no reason to lose a training
+    parser = Parser(prog="minidl", description="Train, use, show and check recurrent networks on NumPy.")
+    parser.add_argument("--version", action="version", version=f"minidl {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    for name, module in COMMANDS.items():
+        summary = (module.__doc__ or "").split(": ", 1)[1].splitlines()[0].rstrip(".")
+        options = commands.add_parser(
+            name, help=summary, description=summary + ".", formatter_class=Help, allow_abbrev=False
+        )
+        module.add_arguments(options)
+    args, unknown = parser.parse_known_args(argv)
+    if args.command is None:
+        if unknown:
+            parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        parser.print_help(sys.stderr)
+        return 2
+    if unknown:
+        commands.choices[args.command].error(f"unrecognized arguments: {' '.join(unknown)}")
+    try:
+        code = COMMANDS[args.command].run(args)
+        sys.stdout.flush()
+        return code
+    except (BrokenPipeError, SystemExit):  # the reader went away, as `| head` does; rich ends the program then
+        silence()
+        return 141
+    except KeyboardInterrupt:
+        print(f"minidl {args.command}: interrupted by Ctrl-C", file=sys.stderr)
+        return 130
+    except MinidlError as error:
+        reason = str(error)
+    except MemoryError as error:
+        reason = f"not enough memory: {error}".removesuffix(": ")
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        reason = f"{place}{error.strerror or error}"
+    print(f"minidl {args.command}: {reason}", file=sys.stderr)
+    return 2
+
+
+def silence() -> None:
+    """Send what is still to be written nowhere, or Python would complain about the broken pipe as it exits."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    except OSError:  # standard output is no file
+        pass

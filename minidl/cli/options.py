@@ -1,0 +1,59 @@
+"""What the subcommands share: a parser that says mistakes in one line, and the kinds of numbers that options take."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from typing import NoReturn
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, and whose help shows each default, where the help does not tell it itself."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+class Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Help with the defaults behind it; options without a value by default tell in words what that means."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        told = action.default is None or "default" in (action.help or "")
+        return action.help if told else super()._get_help_string(action)
+
+
+def count(text: str) -> int:
+    """An integer of at least 1."""
+    if not text.isdecimal() or not 1 <= int(text) < 2**31:
+        raise argparse.ArgumentTypeError(f"expected a positive integer, got {text!r}")
+    return int(text)
+
+
+def seed(text: str) -> int:
+    """An integer of at least 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected an integer of at least 0, got {text!r}")
+    return int(text)
+
+
+def number(expected: str, fits: Callable[[float], bool]) -> Callable[[str], float]:
+    """A kind of number: finite, and what `fits` says."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value) or not fits(value):
+            raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
+        return value
+
+    return parse
+
+
+positive = number("a positive number", lambda value: value > 0)
+not_negative = number("a number of at least 0", lambda value: value >= 0)
+part = number("a share above 0 and below 1", lambda value: 0 < value < 1)
+part_or_none = number("a share of at least 0 and below 1", lambda value: 0 <= value < 1)
+part_or_all = number("a share above 0 and at most 1", lambda value: 0 < value <= 1)

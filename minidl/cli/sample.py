@@ -1,0 +1,56 @@
+"""minidl sample: Let a trained language model write.
+
+The text comes character by character; the same seed gives the same text.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from minidl.cli.options import count, not_negative, part_or_all, seed
+from minidl.errors import ArgumentError
+from minidl.generation import generate_text
+from minidl.saving import load
+from minidl.text import Vocab
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the subcommand."""
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="a model file, as minidl train writes it")
+    add("--prompt", metavar="TEXT", help="the text to go on from (default: a line break)")
+    add("--length", metavar="N", type=count, default=500, help="how many symbols to write")
+    add("--temperature", metavar="T", type=not_negative, default=0.7, help="0: the likeliest, 1: as learned")
+    add("--top-k", metavar="K", type=count, help="draw among the K likeliest symbols (default: among all)")
+    add("--top-p", metavar="P", type=part_or_all, help="draw among those that add up to P (default: among all)")
+    add("--seed", metavar="N", type=seed, default=0, help="of the drawing")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the subcommand; returns the exit code."""
+    net = load(args.model)
+    vocab: Vocab | None = getattr(net, "vocab", None)
+    if vocab is None:
+        raise ArgumentError(f"{args.model} holds no vocabulary, so it cannot write text: is it a language model?")
+    prompt = beginning(vocab) if args.prompt is None else args.prompt
+    options = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p, "seed": args.seed}
+    pieces = generate_text(net, vocab, prompt, args.length, **options)
+    try:
+        sys.stdout.write(prompt)
+        for piece in pieces:
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+    finally:  # also after Ctrl-C: the shell goes on in a line of its own
+        sys.stdout.write("\n")
+    return 0
+
+
+def beginning(vocab: Vocab) -> str:
+    """A line break, or the first symbol where the model has never seen one."""
+    try:
+        if len(vocab.encode("\n")):
+            return "\n"
+    except ArgumentError:
+        pass
+    return vocab.decode([0])

@@ -1,0 +1,265 @@
+"""minidl train: Train a character model on text, and save it.
+
+Without a PATH it trains on the language reference that every CPython ships.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import math
+import os
+import shlex
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minidl import kernels
+from minidl.baselines import ngram_bits
+from minidl.callbacks import Callback, ClipNorm, ClipValue, Console, JSONLog, NanGuard, SampleText
+from minidl.callbacks.clipping import Clipping
+from minidl.cli.options import count, part, part_or_none, positive, seed
+from minidl.data import TextStream, split
+from minidl.errors import ArgumentError
+from minidl.losses import CrossEntropy
+from minidl.optimizers import Adam
+from minidl.schedules import CosineLR
+from minidl.sequential import Sequential
+from minidl.text import CharVocab, read_text
+from minidl.trainer import Trainer
+
+COUNTED = 5_000_000  # characters that the n-grams are counted on: more would take longer than many a training
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the subcommand."""
+    add = parser.add_argument
+    add("paths", nargs="*", metavar="PATH", default=[], help="UTF-8 text files (default: Python's language reference)")
+    add("--out", metavar="FILE", default="model.npz", help="where the model is saved")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument(
+        "--minutes", metavar="M", type=positive, default=1.5, help="train for about so long: a few steps are measured"
+    )
+    length.add_argument("--epochs", metavar="N", type=count, help="so many passes over the text (default: --minutes)")
+    length.add_argument("--steps", metavar="N", type=count, help="so many updates (default: --minutes)")
+    add("--units", metavar="N", type=count, default=256, help="cells of each LSTM layer")
+    add("--layers", metavar="N", type=count, default=1, help="LSTM layers")
+    add("--peephole", choices=["none", "diagonal", "full"], default="diagonal", help="what the gates see of the cell")
+    add("--dropout", metavar="P", type=part_or_none, default=0.0, help="share of units silent behind each LSTM layer")
+    add("--batch", metavar="N", type=count, default=32, help="rows of text side by side")
+    add("--window", metavar="N", type=count, default=64, help="steps of truncated backpropagation through time")
+    add("--lr", metavar="X", type=positive, default=4e-3, help="highest rate of Adam; it falls along half a cosine")
+    clipping = parser.add_mutually_exclusive_group()
+    clipping.add_argument("--clip", metavar="X", type=positive, default=5.0, help="clip the gradients' norm to this")
+    clipping.add_argument(
+        "--clip-value", metavar="X", type=positive, help="clip each entry to [-X, X] instead (default: --clip)"
+    )
+    add("--valid", metavar="P", type=part, default=0.1, help="share of the text, from its end, held out")
+    add("--prompt", metavar="TEXT", help="what samples go on from (default: the first words held out)")
+    add("--seed", metavar="N", type=seed, default=0, help="of everything random: the same seed, the same run")
+    add("--quiet", action="store_true", help="print nothing but errors (default: the console)")
+    add("--json", action="store_true", help="print JSON, an object a line (default: the console)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the subcommand; returns 0; 130 after Ctrl-C, 1 after a NaN: what was trained by then is saved as well."""
+    check_writable(Path(args.out), args.paths)
+    text = read_text(args.paths) if args.paths else language_reference()
+    train_ids, valid_ids, vocab = prepare(text, args)
+    prompt = text[len(train_ids) :][:40].rsplit(" ", 1)[0] if args.prompt is None else args.prompt
+    if not len(vocab.encode(prompt)):
+        raise ArgumentError("--prompt expects some text to go on from, got none: leave it out.")
+    train = TextStream(train_ids, args.batch, args.window)
+    valid = TextStream(valid_ids, min(args.batch, max(1, len(valid_ids) // (2 * args.window))), args.window)
+    net = language_model(args, len(vocab))
+    net.build((None,), seed=args.seed)
+    net.vocab = vocab
+    clip = ClipNorm(args.clip) if args.clip_value is None else ClipValue(args.clip_value)
+    steps, epochs = plan(args, net, clip, train, valid)
+    schedule = CosineLR(args.lr, steps, warmup=min(100, steps // 10), final=args.lr / 100)
+    baselines = ngram_bits(train_ids[-COUNTED:], valid_ids[:COUNTED], len(vocab))
+    net.facts = {
+        "text": title(args.paths), "characters": len(text), "symbols": len(vocab),
+        "parameters": sum(p.value.size for p in net.params.values()), "units": args.units, "layers": args.layers,
+        "peephole": args.peephole, "dropout": args.dropout, "batch": args.batch, "window": args.window,
+        "steps": steps, "minutes": None if args.epochs or args.steps else args.minutes, "lr": args.lr,
+        "schedule": str(schedule), "clip": args.clip if args.clip_value is None else None,
+        "clip value": args.clip_value, "valid": args.valid, "seed": args.seed,
+    }  # fmt: skip
+    callbacks: list[Callback] = [NanGuard(), clip, SampleText(vocab, prompt, 200, seed=args.seed)]
+    shown = not args.json and not args.quiet
+    if args.json:
+        print(json.dumps({"facts": net.facts, "baselines": baselines}, ensure_ascii=False), flush=True)
+        callbacks.append(JSONLog(sys.stdout))
+    elif shown:
+        say_what(net.facts, baselines)
+        callbacks.append(Console(bits=True, symbols="chars", baselines=baselines))
+    trainer = Trainer(net, CrossEntropy(), Adam(schedule), callbacks, seed=args.seed, quiet=not shown)
+    try:
+        trainer.fit(train, epochs=epochs, steps=steps, validation=valid)
+    except BaseException:  # Ctrl-C a second time, or a pipe without a reader: what was learned is kept
+        keep(trainer, net, args.out)
+        raise
+    saved = keep(trainer, net, args.out)
+    row, reason = trainer.row, trainer.stop_reason
+    if args.json:
+        print(json.dumps({"saved": args.out if saved else None, "facts": net.facts}, ensure_ascii=False), flush=True)
+    elif shown:
+        say_result(args.out if saved else None, row, baselines, prompt)
+    if reason is None:
+        return 0
+    if not shown:
+        print(f"minidl train: {reason}", file=sys.stderr)
+    return 130 if "Ctrl-C" in reason else 1
+
+
+def prepare(text: str, args: argparse.Namespace) -> tuple[Any, Any, CharVocab]:
+    """The ids to train on, those held out, and the vocabulary; or how long a text these settings take."""
+
+    def enough(characters: int) -> bool:  # windows take a target, 5-grams five symbols to count
+        held = round(characters * args.valid)
+        return held >= 2 and characters - held >= max(args.batch + 1, 5)
+
+    if not enough(len(text)):
+        needed = max(int(2 / args.valid), int(max(args.batch + 1, 5) / (1 - args.valid))) // 2
+        while not enough(needed):
+            needed += 1
+        raise ArgumentError(
+            f"--batch {args.batch} with --valid {args.valid:g} expects a text of at least {needed:,} characters, got "
+            f"{len(text):,}: give a longer text, or a smaller --batch."
+        )
+    vocab = CharVocab.of(text)
+    return *split(vocab.encode(text), args.valid), vocab
+
+
+def keep(trainer: Trainer, net: Sequential, path: str) -> bool:
+    """Save what was trained, with its figures; Ctrl-C meanwhile does not stop that. Says whether there was anything."""
+    row = trainer.row
+    if not trainer.step or not all(np.isfinite(p.value).all() for p in net.params.values()):
+        return False  # what is on disk is better than that
+
+    def bits(name: str) -> float | None:
+        return round(row[name] / math.log(2), 4) if math.isfinite(row.get(name, math.nan)) else None
+
+    net.facts |= {
+        "steps done": trainer.step,
+        "train bits": bits("loss"),
+        "valid bits": bits("valid_loss"),
+        "seconds": round(sum(row["seconds"] for row in trainer.history.rows), 1),
+        "stopped": trainer.stop_reason,
+    }
+    try:
+        net.save(path)
+    except KeyboardInterrupt:
+        net.save(path)
+        trainer.stop("interrupted by Ctrl-C")
+    return True
+
+
+def language_model(args: argparse.Namespace, vocab_size: int) -> Sequential:
+    """The net; the command looks whole nets up at run time, for they stand on minidl."""
+    models = importlib.import_module("minidl.models")
+    peephole = False if args.peephole == "none" else args.peephole
+    return models.char_lm(vocab_size, args.units, args.layers, peephole=peephole, dropout=args.dropout)
+
+
+def language_reference() -> str:
+    """The topics of the language reference, as every CPython ships them."""
+    try:
+        topics = importlib.import_module("pydoc_data.topics").topics
+    except ImportError:
+        raise ArgumentError(
+            "This Python comes without its language reference (pydoc_data.topics), which is the default text: "
+            "name a text file, minidl train my_text.txt."
+        ) from None
+    return "\n\n".join(topics[name] for name in sorted(topics))
+
+
+def title(paths: list[str]) -> str:
+    """What is trained on, in few words; names that are no UTF-8 are made so."""
+    names = [os.fsencode(Path(path).name).decode("utf-8", "replace") for path in paths]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more or "language reference"
+
+
+def check_writable(path: Path, texts: list[str]) -> None:
+    """Find out before the training, not after it, whether the model can be saved, and that nothing else is lost."""
+    if path.is_dir():
+        raise ArgumentError(f"--out expects a file, got the folder {path}: write --out {path / 'model.npz'}.")
+    if not path.parent.is_dir():
+        raise ArgumentError(f"--out expects a folder that exists, got {path}: make {path.parent} first.")
+    if path.exists() and not path.is_file():
+        raise ArgumentError(f"--out expects a file, got {path}, which is a device or a pipe: name another with --out.")
+    if path.exists() and any(Path(text).exists() and path.samefile(text) for text in texts):
+        raise ArgumentError(f"--out expects a file of its own, got the text {path}: name another with --out.")
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
+            pass
+    except OSError as error:
+        raise ArgumentError(
+            f"--out expects a folder that can be written, got {path}: {error.strerror}. Name another with --out."
+        ) from None
+
+
+def plan(
+    args: argparse.Namespace, net: Sequential, clip: Clipping, train: TextStream, valid: TextStream
+) -> tuple[int, int]:
+    """The number of updates and of epochs: as asked for, or as many as fit into the minutes, by measuring a few."""
+    if args.epochs is not None:
+        return args.epochs * len(train), args.epochs
+    if args.steps is not None:
+        return args.steps, math.ceil(args.steps / len(train))
+    trial = Trainer(net.copy(), CrossEntropy(), Adam(args.lr), [clip], seed=args.seed, quiet=True)
+    times = []
+    for _ in range(6):
+        began = time.perf_counter()
+        if trial.fit(train, epochs=3, steps=3).reason:
+            raise KeyboardInterrupt
+        times.append((time.perf_counter() - began) / 3)
+    step = statistics.median(times[1:])  # the first is slower
+    began = time.perf_counter()
+    trial.evaluate(next(iter(valid)))
+    evaluation = len(valid) * (time.perf_counter() - began)
+    epochs, left = divmod(60 * args.minutes, len(train) * step + evaluation)
+    rest = (left - evaluation if epochs else max(left - evaluation, left / 2)) / step  # each epoch is evaluated
+    steps = max(1, int(epochs) * len(train) + max(0, int(rest)))
+    return steps, math.ceil(steps / len(train))
+
+
+def say_what(facts: dict[str, Any], baselines: dict[str, float]) -> None:
+    """The head of the console: what is trained, and what its figures are to be compared with."""
+    from rich.console import Console as RichConsole
+
+    console = RichConsole(highlight=False, markup=False, emoji=False)
+    peephole = "" if facts["peephole"] == "none" else f", {facts['peephole']} peepholes"
+    threads = os.environ.get("OPENBLAS_NUM_THREADS") or os.cpu_count()
+    parts = [
+        "minidl train", facts["text"], f"{facts['characters']:,} characters, {facts['symbols']} symbols",
+        f"LSTM {facts['layers']}x{facts['units']}{peephole}", f"{facts['parameters']:,} parameters",
+        f"{facts['steps']:,} steps", f"kernel {kernels.backend()}, {threads} thread{'s' * (str(threads) != '1')}",
+    ]  # fmt: skip
+    console.print(" · ".join(parts))
+    console.print("bits per character   " + "   ".join(f"{name} {bits:.2f}" for name, bits in baselines.items()))
+    console.print()
+
+
+def say_result(path: str | None, row: dict[str, Any], baselines: dict[str, float], prompt: str) -> None:
+    """The last lines: how good it became, and what to do with it."""
+    from rich.console import Console as RichConsole
+
+    console = RichConsole(highlight=False, markup=False, emoji=False)
+    if "valid_loss" in row:
+        bits, best = row["valid_loss"] / math.log(2), min(baselines, key=baselines.__getitem__)
+        verdict = "below every baseline" if bits < baselines[best] else f"{best} stands at {baselines[best]:.2f}"
+        console.print(f"\nvalidation {bits:.3f} bits ({row['valid_loss']:.3f} nats) per character, {verdict}")
+    if path is None:
+        console.print("nothing was saved: there is nothing that was learned")
+        return
+    beginning = shlex.quote((prompt.strip().split("\n")[0] or prompt)[:20].strip() or prompt)
+    console.print(f"saved {path} · go on with: minidl sample {shlex.quote(path)} --prompt {beginning}", soft_wrap=True)

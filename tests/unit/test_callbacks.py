@@ -1,0 +1,468 @@
+"""The callbacks: what each does to a run, what it puts into the row, and what it says when it cannot."""
+
+import csv
+import io
+import json
+import math
+
+import numpy as np
+import pytest
+
+import minidl
+from minidl import (
+    SGD,
+    AdaptiveClip,
+    ArgumentError,
+    Batch,
+    Callback,
+    CharVocab,
+    ClipNorm,
+    ClipValue,
+    Console,
+    CrossEntropy,
+    CSVLog,
+    Dense,
+    EarlyStopping,
+    JSONLog,
+    MeanSquaredError,
+    NanGuard,
+    NonFiniteError,
+    ReduceLROnPlateau,
+    SampleText,
+    SaveBest,
+    Sequential,
+    TextStream,
+    Trainer,
+    UnknownNameError,
+    accuracy,
+    generate_text,
+    load,
+)
+from minidl.callbacks.stopping import Watch
+from minidl.models import char_lm
+from tests.conformance.cases import public
+
+X = np.random.default_rng(0).standard_normal((12, 3))
+T = X.sum(axis=1)
+TEXT = "the cat sat on the mat. " * 10
+VOCAB = CharVocab.of(TEXT)
+
+
+def net_of():
+    net = Sequential([Dense(4), Dense(1)])
+    net.build((3,), seed=1, dtype=np.float64)
+    return net
+
+
+def trainer_of(*callbacks, net=None, lr=0.1, **options):
+    return Trainer(net or net_of(), MeanSquaredError(), SGD(lr), list(callbacks), quiet=True, **options)
+
+
+def values(net):
+    return {name: p.value.copy() for name, p in net.params.items()}
+
+
+def same(one, other):
+    return all(np.array_equal(one[name], other[name]) for name in one)
+
+
+class Script(Callback):
+    """Figures of a row as they are given, an epoch after the other."""
+
+    def __init__(self, figure, script):
+        self.figure, self.script = figure, list(script)
+
+    def on_epoch_end(self, trainer):
+        trainer.row[self.figure] = self.script[trainer.epoch - 1]
+
+
+class Gradients(Callback):
+    """Gradients as they are given, a step after the other: {name: the value of all entries}."""
+
+    def __init__(self, *script):
+        self.script = script
+
+    def on_grads_ready(self, trainer):
+        for name, p in trainer.params.items():
+            p.grad[...] = self.script[trainer.step].get(name, 0.0)
+
+
+# -- every callback -------------------------------------------------------------------------------
+
+CASES = {
+    "Callback": lambda path: Callback(),
+    "AdaptiveClip": lambda path: AdaptiveClip(50),
+    "ClipNorm": lambda path: ClipNorm(0.1),
+    "ClipValue": lambda path: ClipValue(0.1),
+    "Console": lambda path: Console(file=io.StringIO()),
+    "CSVLog": lambda path: CSVLog(path / "log.csv"),
+    "EarlyStopping": lambda path: EarlyStopping(),
+    "JSONLog": lambda path: JSONLog(path / "log.jsonl"),
+    "NanGuard": lambda path: NanGuard(),
+    "ReduceLROnPlateau": lambda path: ReduceLROnPlateau(),
+    "SampleText": lambda path: SampleText(VOCAB, "the "),
+    "SaveBest": lambda path: SaveBest(path / "best.npz"),
+}
+
+
+def test_every_public_callback_has_a_case():
+    lazy = {"Console"} if isinstance(minidl.Console, type) else set()
+    assert set(CASES) == public(Callback) | lazy
+    assert set(minidl.callbacks.__all__) == set(CASES)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_callback_runs_through_two_calls_of_fit(name, tmp_path):
+    """On a language model, for SampleText wants one; with an epoch cut short, and twice the same run."""
+    ids = VOCAB.encode(TEXT)
+
+    def run(path):
+        path.mkdir()
+        callback = CASES[name](path)
+        net = char_lm(len(VOCAB), 6)
+        trainer = Trainer(net, CrossEntropy(), SGD(0.1), [callback], quiet=True)
+        trainer.fit(TextStream(ids, 2, 30), epochs=2)
+        history = trainer.fit(TextStream(ids, 2, 30), epochs=2, steps=6, validation=TextStream(ids, 1, 50))
+        assert history["epoch"] == [1, 2, 3, 4] and history["step"] == [4, 8, 12, 14] and history.reason is None
+        return values(net), history["loss"]
+
+    one, other = run(tmp_path / "one"), run(tmp_path / "other")
+    assert same(one[0], other[0]) and one[1] == other[1]
+
+
+# -- clipping -------------------------------------------------------------------------------------
+
+
+def clipped(callback, *script):
+    """The row after one epoch with these gradients, and the gradients after the last clipping."""
+    trainer = trainer_of(Gradients(*script), callback, lr=1e-12)
+    trainer.fit([Batch(X, T)] * len(script))
+    return trainer.row, {name: p.grad.copy() for name, p in trainer.net.params.items()}
+
+
+def test_clip_norm_counts_and_names():
+    clip = ClipNorm(2.0)
+    row, grads = clipped(clip, {"dense.b": 0.5}, {"dense.b": 3.0, "dense_2.b": 8.0})  # norms 1 and 10: dense.b has 4
+    assert row["norm"] == pytest.approx((1 + 10) / 2) and row["norm_after"] == pytest.approx((1 + 2) / 2)
+    assert row["clipped"] == 0.5 and row["dominant"] == "dense.b"
+    np.testing.assert_allclose(grads["dense.b"], 0.6, rtol=1e-12)
+    np.testing.assert_allclose(grads["dense_2.b"], 1.6, rtol=1e-12)
+    assert (clip.before, clip.after) == (pytest.approx(10), pytest.approx(2))
+
+
+def test_clip_norm_of_each_parameter():
+    row, grads = clipped(ClipNorm(2.0, per_parameter=True), {"dense.b": 0.5, "dense_2.b": 8.0})
+    np.testing.assert_allclose(grads["dense.b"], 0.5)
+    np.testing.assert_allclose(grads["dense_2.b"], 2.0)
+    assert row["norm"] == pytest.approx(math.sqrt(65)) and row["norm_after"] == pytest.approx(math.sqrt(5))
+    assert row["clipped"] == 1.0 and row["dominant"] == "dense_2.b"
+
+
+def test_clip_value():
+    row, grads = clipped(ClipValue(2.0), {"dense.b": -3.0, "dense_2.b": 1.0}, {"dense.b": 1.5})
+    np.testing.assert_allclose(grads["dense.b"], 1.5)  # the norm is 3, but no entry is above 2
+    assert row["clipped"] == 0.5 and row["norm"] == pytest.approx((math.sqrt(37) + 3) / 2)
+    assert row["norm_after"] == pytest.approx((math.sqrt(17) + 3) / 2)
+    _, grads = clipped(ClipValue(2.0), {"dense.b": -3.0, "dense_2.b": 1.0})
+    np.testing.assert_allclose(grads["dense.b"], -2.0)
+    np.testing.assert_allclose(grads["dense_2.b"], 1.0)
+
+
+def test_adaptive_clip_follows_the_norms():
+    clip = AdaptiveClip(50, history=3)
+    row, grads = clipped(clip, *({"dense_2.b": norm} for norm in (1.0, 3.0, 2.0, 100.0, 200.0)))
+    # medians of the last three: 1, 2, 2, 3, 100
+    assert clip.threshold == 100 and list(clip.norms) == [2, 100, 200]
+    assert grads["dense_2.b"] == pytest.approx(100) and row["clipped"] == 3 / 5
+    assert row["norm_after"] == pytest.approx((1 + 2 + 2 + 3 + 100) / 5)
+
+
+def test_each_epoch_counts_anew():
+    trainer = trainer_of(Gradients(*({"dense.b": value} for value in (9.0, 0.1))), ClipNorm(1.0), lr=1e-12)
+    history = trainer.fit([Batch(X, T)], epochs=2)
+    assert history["clipped"] == [1.0, 0.0] and history["norm"] == pytest.approx([18.0, 0.2])
+
+
+def test_huge_gradients_in_float32_are_clipped_right():
+    net = Dense(1)
+    net.build((3,))
+    trainer = trainer_of(Gradients({"W": 1e20, "b": 1e20}), ClipNorm(1.0), net=net)
+    trainer.fit([Batch(X, T)])
+    np.testing.assert_allclose(net.W.grad, 0.5, rtol=1e-6)
+    assert trainer.row["norm"] == pytest.approx(2e20) and trainer.row["norm_after"] == pytest.approx(1, rel=1e-6)
+
+
+def test_frozen_parameters_have_no_part_in_it():
+    net = net_of()
+    net[0].freeze()
+    trainer = trainer_of(Gradients({"dense.b": 100.0, "dense_2.b": 3.0}), ClipNorm(5.0), net=net)
+    trainer.fit([Batch(X, T)])
+    assert trainer.row["norm"] == 3.0 and trainer.row["clipped"] == 0 and trainer.row["dominant"] == "dense_2.b"
+
+
+@pytest.mark.parametrize("clip", [ClipNorm(1.0), ClipNorm(1.0, per_parameter=True), ClipValue(1.0), AdaptiveClip()])
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_gradient_that_is_not_finite_is_named(clip, bad):
+    net = net_of()
+    before = values(net)
+    with pytest.raises(NonFiniteError, match=r"The gradient of 'dense_2\.W' is expected to be finite"):
+        trainer_of(Gradients({"dense_2.W": bad}), clip, net=net).fit(X, T)
+    assert same(values(net), before)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: ClipNorm(0), "ClipNorm expects max_norm to be a positive number, got 0"),
+        (lambda: ClipValue(-6.0), "ClipValue expects limit to be a positive number, got -6.0"),
+        (lambda: AdaptiveClip(0), "AdaptiveClip expects percentile to be a positive number, got 0"),
+        (lambda: AdaptiveClip(101), "AdaptiveClip expects percentile to be at most 100, got 101"),
+        (lambda: AdaptiveClip(history=0), "AdaptiveClip expects history to be a positive integer, got 0"),
+        (lambda: EarlyStopping(0), "EarlyStopping expects patience to be a positive integer, got 0"),
+        (lambda: EarlyStopping(min_delta=-1), "EarlyStopping expects min_delta to be a number of at least 0"),
+        (lambda: ReduceLROnPlateau(factor=1.0), "ReduceLROnPlateau expects factor"),
+        (lambda: SampleText(VOCAB, "the", 0), "SampleText expects length to be a positive integer, got 0"),
+    ],
+)
+def test_arguments_that_cannot_be(make, words):
+    with pytest.raises(ArgumentError) as caught:
+        make()
+    assert words in str(caught.value)
+
+
+# -- NanGuard -------------------------------------------------------------------------------------
+
+
+def test_the_guard_stops_at_a_gradient_and_leaves_the_parameters_alone():
+    net = net_of()
+    weights = []
+    watch = Callback()
+    watch.on_step_end = lambda trainer: weights.append(values(net))
+    script = {"dense.b": 0.1}, {"dense.b": 0.2, "dense_2.W": math.nan}, {}
+    history = trainer_of(Gradients(*script), NanGuard(), ClipNorm(1.0), watch, net=net).fit([Batch(X, T)] * 3, epochs=2)
+    assert history.reason.startswith("step 2: The gradient of 'dense_2.W' is expected to be finite, got 4 nan among")
+    assert len(weights) == 1 and same(values(net), weights[0]) and history["step"] == [1]
+
+
+def test_the_guard_stops_at_a_loss():
+    net = net_of()
+    before = values(net)
+    with np.errstate(invalid="ignore"):
+        history = trainer_of(NanGuard(), ClipNorm(1.0), net=net).fit(np.where(X > 1, np.nan, X), T)
+    assert history.reason == "the loss is nan at step 1: no update was made from it"
+    assert same(values(net), before) and math.isnan(history["loss"][0])
+
+
+def test_the_guard_stops_at_a_parameter():
+    trainer = trainer_of(Gradients({"dense.b": 1e300}), NanGuard(), lr=1e300)
+    with np.errstate(over="ignore"):
+        history = trainer.fit([Batch(X, T)])
+    assert history.reason == "the parameter 'dense.b' is not finite after the update of step 1"
+
+
+def test_the_guard_lets_a_sound_training_pass():
+    one, other = net_of(), net_of()
+    trainer_of(NanGuard(), net=one).fit(X, T)
+    trainer_of(net=other).fit(X, T)
+    assert same(values(one), values(other))
+
+
+# -- Watch, EarlyStopping, ReduceLROnPlateau, SaveBest --------------------------------------------
+
+
+def test_a_watch():
+    watch = Watch("f", 0.1, False)
+    assert [watch.improves("X", {"f": f}) for f in (5.0, 4.0, 3.95, math.nan, 3.8, -math.inf)] == [
+        True, True, False, False, True, True,
+    ]  # fmt: skip
+    higher = Watch("f", 0.0, True)
+    assert [higher.improves("X", {"f": f}) for f in (0.5, 0.4, 0.5, 0.6)] == [True, False, False, True]
+    either = Watch(None, 0.0, False)
+    assert either.improves("X", {"loss": 1.0}) and not either.improves("X", {"loss": 0.5, "valid_loss": 1.5})
+
+
+@pytest.mark.parametrize("make", [EarlyStopping, ReduceLROnPlateau, lambda figure: SaveBest("never.npz", figure)])
+def test_a_figure_that_is_not_there(make):
+    callback = make(figure="valid_loss")
+    with pytest.raises(UnknownNameError) as caught:
+        trainer_of(callback).fit(X, T)
+    name = type(callback).__name__
+    assert str(caught.value).startswith(f"{name} watches 'valid_loss', but the epoch has epoch, loss, step, rate")
+    assert str(caught.value).endswith("give validation data or a metric.")
+
+
+def early(script, **options):
+    """A training with these figures: the reason, the epoch of the weights that it ends with, and the epochs."""
+    net, weights = net_of(), []
+    stopper = EarlyStopping(figure="figure", **options)
+    note = Callback()
+    note.on_epoch_end = lambda trainer: weights.append(values(net))
+    history = trainer_of(Script("figure", script), note, stopper, net=net).fit(X, T, epochs=len(script))
+    found = [k for k, w in enumerate(weights, 1) if same(w, values(net))]
+    return history.reason, found, len(history)
+
+
+def test_early_stopping_brings_the_best_weights_back():
+    script = [3.0, 2.0, 2.5, 2.4, 2.3, 1.0]
+    assert early(script, patience=3) == ("no improvement for 3 epochs, the best was epoch 2", [2], 5)
+    assert early(script, patience=3, restore_best=False)[1:] == ([5], 5)
+    assert early([0.1, 0.3, 0.2, 0.3], patience=1, higher_is_better=True)[1:] == ([2], 3)
+    assert early([3.0, 2.95, 2.9, 2.7], patience=2, min_delta=0.2)[1:] == ([1], 3)
+    assert early([math.nan, 5.0, math.nan, math.nan], patience=2)[1:] == ([2], 4)
+    assert early([math.nan] * 5, patience=1) == ("no improvement for 1 epoch, none had a finite figure", [1], 1)
+    assert early([3.0, 1.0, 2.0], patience=5) == (None, [2], 3)  # also when the training ends otherwise
+
+
+def test_early_stopping_has_the_whole_patience_in_the_next_fit():
+    trainer = trainer_of(Script("figure", [1.0, 2.0, 2.0, 2.0, 2.0, 2.0]), EarlyStopping(2, "figure"))
+    assert len(trainer.fit(X, T, epochs=9)) == 3
+    assert len(trainer.fit(X, T, epochs=9)) == 5
+    assert "the best was epoch 1" in trainer.history.reason
+
+
+def test_early_stopping_brings_them_back_after_an_error():
+    net = net_of()
+    best = []
+    fails = Callback()
+
+    def on_epoch_end(trainer):
+        best.append(values(net))
+        if trainer.epoch == 2:
+            raise RuntimeError("in the second epoch")
+
+    fails.on_epoch_end = on_epoch_end
+    with pytest.raises(RuntimeError, match="in the second epoch"):
+        trainer_of(EarlyStopping(), fails, net=net, lr=0.05).fit(X, T, epochs=2, validation=(X, T))
+    assert same(values(net), best[-1])  # the second epoch was better, and EarlyStopping stands before what failed
+
+
+def test_the_rate_is_reduced_on_a_plateau():
+    script = [3.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 1.0]
+    trainer = trainer_of(Script("f", script), ReduceLROnPlateau(0.1, 2, "f", min_scale=0.02), lr=0.1)
+    history = trainer.fit(X, T, epochs=8)
+    assert history["rate"] == pytest.approx([0.1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.002, 0.002])
+    assert trainer.optimizer.lr == 0.1 and trainer.optimizer.lr_scale == 0.02
+
+
+def test_a_scale_below_the_least_is_not_raised():
+    trainer = trainer_of(Script("f", [1.0, 1.0, 1.0]), ReduceLROnPlateau(0.5, 1, "f", min_scale=0.1))
+    trainer.optimizer.lr_scale = 0.01
+    trainer.fit(X, T, epochs=3)
+    assert trainer.optimizer.lr_scale == 0.01
+
+
+def test_the_best_is_on_disk(tmp_path):
+    path, weights = tmp_path / "best.npz", []
+    net = net_of()
+    note = Callback()
+    note.on_epoch_end = lambda trainer: weights.append(values(net))
+    script = Script("valid_accuracy", [0.5, 0.9, 0.7])
+    saver = SaveBest(path, "valid_accuracy", higher_is_better=True)
+    trainer_of(script, note, saver, net=net).fit(X, T, epochs=3)
+    assert same(values(load(path)), weights[1])
+
+
+# -- logs -----------------------------------------------------------------------------------------
+
+
+def test_a_csv_log(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("what was there before")
+    trainer = trainer_of(ClipNorm(1.0), Script("note", ['a "quoted", \n line', "é", math.nan]), CSVLog(path))
+    trainer.fit(X, T, epochs=2)
+    history = trainer.fit(X, T, validation=(X, T))  # appends; a new column comes too late
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == [
+        "epoch", "loss", "step", "rate", "seconds", "targets_per_second", "norm", "norm_after", "clipped", "dominant",
+        "note",
+    ]  # fmt: skip
+    assert [float(row["loss"]) for row in rows] == history["loss"]
+    assert [row["note"] for row in rows] == ['a "quoted", \n line', "é", "nan"]
+
+
+@pytest.mark.parametrize("kind", ["path", "str", "stream"])
+def test_a_json_log(tmp_path, kind):
+    path, stream = tmp_path / "log.jsonl", io.StringIO()
+    path.write_text("what was there before")
+    log = JSONLog({"path": path, "str": str(path), "stream": stream}[kind])
+    odd = Script("odd", [np.float32(0.5), math.inf, "日本"])
+    trainer = trainer_of(odd, Script("bad", [math.nan, np.float32(np.nan), np.int64(3)]), log)
+    trainer.fit(X, T, epochs=2)
+    history = trainer.fit(X, T, validation=(X, T))
+    text = stream.getvalue() if kind == "stream" else path.read_text(encoding="utf-8")
+
+    def refuse(word):
+        raise AssertionError(f"{word} is no JSON")
+
+    rows = [json.loads(line, parse_constant=refuse) for line in text.splitlines()]
+    assert [row["loss"] for row in rows] == history["loss"] and "日本" in text
+    assert [row["odd"] for row in rows] == [0.5, None, "日本"]
+    assert [row["bad"] for row in rows] == [None, None, 3] and "valid_loss" in rows[2]
+
+
+@pytest.mark.parametrize("log", [CSVLog, JSONLog])
+def test_a_log_that_cannot_be_written_is_found_before_the_training(log, tmp_path):
+    trainer = trainer_of(log(tmp_path / "missing" / "log"))
+    with pytest.raises(FileNotFoundError):
+        trainer.fit(X, T)
+    assert trainer.step == 0
+
+
+def test_the_order_of_the_list_decides_what_a_log_sees(tmp_path):
+    before, after = JSONLog(tmp_path / "before"), JSONLog(tmp_path / "after")
+    trainer_of(before, ClipNorm(1.0), after).fit(X, T)
+    assert "norm" not in json.loads((tmp_path / "before").read_text())
+    assert "norm" in json.loads((tmp_path / "after").read_text())
+
+
+# -- SampleText -----------------------------------------------------------------------------------
+
+
+def language_trainer(*callbacks, **options):
+    net = char_lm(len(VOCAB), 6)
+    net.build((None,))
+    return Trainer(net, CrossEntropy(), SGD(0.1), list(callbacks), quiet=True, metrics=[accuracy], **options)
+
+
+def test_a_sample_is_what_the_net_goes_on_with():
+    trainer = language_trainer(SampleText(VOCAB, "the cat", 20, temperature=0.5, seed=3))
+    stream = TextStream(VOCAB.encode(TEXT), 2, 30)
+    history = trainer.fit(stream, epochs=2)
+    expected = "".join(generate_text(trainer.net, VOCAB, "the cat", 20, temperature=0.5, seed=3))
+    assert history["sample"][1] == expected and [len(sample) for sample in history["sample"]] == [20, 20]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "vocab", "words"),
+    [
+        ("", VOCAB, "a prompt of at least one symbol"),
+        ("the dog", VOCAB, "symbols, got 'd'"),
+        ("abc", CharVocab.of("abc"), "expects the vocabulary that the net was trained with"),
+    ],
+)
+def test_a_prompt_that_will_not_do_is_found_before_the_training(prompt, vocab, words):
+    trainer = language_trainer(SampleText(vocab, prompt))
+    with pytest.raises(ArgumentError) as caught:
+        trainer.fit(TextStream(VOCAB.encode(TEXT), 2, 30))
+    assert words in str(caught.value) and trainer.step == 0
+
+
+def test_a_net_that_went_wrong_is_stopped_by_the_guard_not_by_its_sample():
+    class Spoil(Callback):
+        def on_step_end(self, trainer):
+            trainer.params["dense.b"].value[...] = np.nan
+
+    sample = SampleText(VOCAB, "the ")
+    trainer = language_trainer(Spoil(), NanGuard(), sample)
+    history = trainer.fit(TextStream(VOCAB.encode(TEXT), 2, 30))
+    assert history.reason == "the parameter 'dense.b' is not finite after the update of step 1"
+    assert history["sample"] == [""]
+
+
+def test_history():
+    history = minidl.History()
+    assert len(history) == 0 and history["loss"] == [] and repr(history) == "History(0 epochs, last None)"
+    history.rows += [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25, "valid_loss": 1.0}]
+    assert history["valid_loss"] == [None, 1.0] and len(history) == 2 and history.reason is None
+    assert repr(history) == "History(2 epochs, last {'epoch': 2, 'loss': 0.25, 'valid_loss': 1.0})"

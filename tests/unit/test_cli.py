@@ -1,0 +1,423 @@
+"""The command, in this process: what is saved, what is said, and that every mistake is one line and exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+
+import numpy as np
+import pytest
+
+from minidl import Dense, generate_text, load
+from minidl.cli import main, train
+from minidl.cli.options import count, number
+from minidl.trainer import Trainer
+
+TEXT = "the quick brown fox jumps over the lazy dog,\nand the lazy dog sleeps on.\n" * 30
+SMALL = ["--units", "8", "--batch", "4", "--window", "16"]
+
+
+@pytest.fixture
+def text(tmp_path, monkeypatch):
+    """A text file in the current folder, which is an empty one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
+    return "text.txt"
+
+
+@pytest.fixture
+def model(text):
+    """A model file, trained a little."""
+    assert main(["train", text, *SMALL, "--steps", "3", "--quiet"]) == 0
+    return "model.npz"
+
+
+def run(capsys, *argv):
+    """(exit code, standard output, standard error) of the command."""
+    capsys.readouterr()
+    try:
+        code = main(list(argv))
+    except SystemExit as error:  # argparse
+        code = error.code
+    return code, *capsys.readouterr()
+
+
+def refused(capsys, *argv):
+    """The one line on standard error with which the command ends."""
+    code, out, err = run(capsys, *argv)
+    assert code == 2 and not out
+    assert err.startswith(f"minidl {argv[0]}: ") and err.count("\n") == 1 and err.endswith("\n"), err
+    return err
+
+
+# -- what works ---------------------------------------------------------------------------------------
+
+
+def test_training_says_what_it_does_and_saves_a_model(text, capsys):
+    code, out, err = run(capsys, "train", text, *SMALL, "--steps", "3")
+    assert code == 0 and not err
+    for words in (
+        "text.txt",
+        f"{len(TEXT):,} characters",
+        "LSTM 1x8",
+        "uniform",
+        "5-gram",
+        "epoch",
+        "sample",
+        "saved model.npz",
+    ):
+        assert words in out
+    assert "\x1b" not in out and "\r" not in out
+    assert all(len(line) <= 80 for line in out.splitlines() if "saved" not in line)
+    net = load("model.npz")
+    assert net.vocab.symbols == "".join(sorted(set(TEXT)))
+    assert net.facts["steps"] == net.facts["steps done"] == 3 and net.facts["units"] == 8
+    assert sorted(os.listdir()) == ["model.npz", "text.txt"]
+
+
+def test_several_texts_are_one(text, tmp_path, capsys):
+    (tmp_path / "ja.txt").write_text("吾輩は猫である。名前はまだ無い。\n" * 40, encoding="utf-8")
+    code, out, _ = run(capsys, "train", text, "ja.txt", *SMALL, "--steps", "2", "--out", "both.npz")
+    assert code == 0 and "text.txt, ja.txt" in out
+    assert {"猫", "q"} <= set(load("both.npz").vocab.symbols)
+
+
+def test_quiet_prints_nothing(text, capsys):
+    assert run(capsys, "train", text, *SMALL, "--steps", "2", "--quiet") == (0, "", "")
+
+
+def test_json_is_json_line_by_line(text, capsys):
+    code, out, err = run(capsys, "train", text, *SMALL, "--epochs", "2", "--json")
+    assert code == 0 and not err
+    first, *rows, last = [json.loads(line) for line in out.splitlines()]
+    assert list(first["baselines"]) == ["uniform", "unigram", "2-gram", "3-gram", "4-gram", "5-gram"]
+    assert [row["epoch"] for row in rows] == [1, 2] and all("sample" in row for row in rows)
+    assert last["saved"] == "model.npz"
+    assert last["facts"]["valid bits"] == pytest.approx(rows[-1]["valid_loss"] / math.log(2), abs=1e-4)
+
+
+def test_the_same_seed_is_the_same_run(text, capsys):
+    figures = []
+    for out, seed in ("a.npz", "3"), ("b.npz", "3"), ("c.npz", "4"):
+        options = [*SMALL, "--steps", "12", "--dropout", "0.2", "--seed", seed, "--out", out, "--json"]
+        _, said, _ = run(capsys, "train", text, *options)
+        rows = [json.loads(line) for line in said.splitlines()][1:-1]
+        figures.append([{k: v for k, v in row.items() if "second" not in k} for row in rows])
+    a, b, c = (load(path).params for path in ("a.npz", "b.npz", "c.npz"))
+    assert all(np.array_equal(a[name].value, b[name].value) for name in a)
+    assert not any(np.array_equal(a[name].value, c[name].value) for name in ("lstm.Wx", "dense.W"))
+    assert figures[0] == figures[1] != figures[2]
+
+
+def test_minutes_are_steps_that_can_be_repeated(text, capsys):
+    assert main(["train", text, *SMALL, "--minutes", "0.005", "--quiet"]) == 0
+    timed = load("model.npz")
+    assert timed.facts["minutes"] == 0.005 and timed.facts["steps done"] == timed.facts["steps"] >= 1
+    assert f"steps={timed.facts['steps']}" in timed.facts["schedule"]
+    assert main(["train", text, *SMALL, "--steps", str(timed.facts["steps"]), "--quiet"]) == 0
+    again = load("model.npz")
+    assert all(np.array_equal(p.value, again.params[name].value) for name, p in timed.params.items())
+    assert {k: v for k, v in timed.facts.items() if k not in ("seconds", "minutes")} == {
+        k: v for k, v in again.facts.items() if k not in ("seconds", "minutes")
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "classes"),
+    [
+        (["--layers", "2"], ["Embedding", "LSTM", "LSTM", "Dense", "Softmax"]),
+        (["--peephole", "none", "--dropout", "0.1"], ["Embedding", "LSTM", "Dropout", "Dense", "Softmax"]),
+        (["--peephole", "full"], ["Embedding", "LSTM", "Dense", "Softmax"]),
+    ],
+)
+def test_the_net_is_what_was_asked_for(text, options, classes):
+    assert main(["train", text, *SMALL, "--steps", "1", "--quiet", *options]) == 0
+    net = load("model.npz")
+    assert [type(layer).__name__ for layer in net] == classes
+    p = net.params.get("lstm.p")
+    assert (None if p is None else p.value.ndim) == {"none": None, "full": 3}.get(options[1], 2)
+
+
+def test_the_loss_of_the_field_notes_falls(text, capsys):
+    """Window 100, one row, Adam, values clipped to plus or minus 6: there it climbed."""
+    options = ["--window", "100", "--batch", "1", "--units", "32", "--clip-value", "6", "--lr", "0.01"]
+    code, out, _ = run(capsys, "train", text, *options, "--epochs", "4", "--json")
+    first, *_, last, end = [json.loads(line) for line in out.splitlines()][1:]
+    assert code == 0 and last["loss"] < 0.9 * first["loss"] and last["valid_loss"] < first["valid_loss"]
+    assert end["facts"]["clip value"] == 6.0 and end["facts"]["clip"] is None
+
+
+def test_a_text_of_one_symbol_is_learned(text, tmp_path):
+    (tmp_path / "a.txt").write_text("a" * 200, encoding="utf-8")
+    assert main(["train", "a.txt", *SMALL, "--steps", "2", "--quiet"]) == 0
+
+
+def test_a_text_as_short_as_may_be_is_enough(text, tmp_path, capsys):
+    (tmp_path / "short.txt").write_text(TEXT[:20], encoding="utf-8")
+    needed = refused(capsys, "train", "short.txt").split(" characters")[0].split()[-1]
+    assert f"at least {needed} characters, got 20" in refused(capsys, "train", "short.txt")
+    (tmp_path / "short.txt").write_text(TEXT[: int(needed) - 1], encoding="utf-8")
+    refused(capsys, "train", "short.txt")
+    (tmp_path / "short.txt").write_text(TEXT[: int(needed)], encoding="utf-8")
+    assert main(["train", "short.txt", "--units", "8", "--minutes", "0.001", "--quiet"]) == 0
+
+
+def test_without_a_path_it_learns_the_language_reference(text, monkeypatch, capsys):
+    monkeypatch.setattr(train, "language_reference", lambda: TEXT)
+    code, out, _ = run(capsys, "train", *SMALL, "--steps", "1")
+    assert code == 0 and "language reference" in out
+
+
+def test_the_language_reference_is_english():
+    assert "The following" in train.language_reference()
+
+
+def test_info_shows_layers_vocabulary_and_facts(model, capsys):
+    code, out, err = run(capsys, "info", model)
+    assert code == 0 and not err
+    for words in ("lstm", "CharVocab", "text.txt", "steps done", "valid bits", "kernel"):
+        assert words in out
+
+
+def test_info_of_a_layer_that_has_no_facts(text, capsys):
+    layer = Dense(2)
+    layer.build((3,))
+    layer.save("dense.npz")
+    assert run(capsys, "info", "dense.npz")[0] == 0
+
+
+def test_sample_goes_on_as_the_net_in_memory(model, capsys):
+    net = load(model)
+    code, out, _ = run(capsys, "sample", model, "--prompt", "the ", "--length", "40", "--seed", "5", "--top-k", "9")
+    pieces = generate_text(net, net.vocab, "the ", 40, temperature=0.7, top_k=9, seed=5)
+    assert code == 0 and out == "the " + "".join(pieces) + "\n"
+    assert run(capsys, "sample", model)[1].startswith("\n")
+
+
+def test_sample_begins_with_what_the_model_knows(text, tmp_path, capsys):
+    (tmp_path / "line.txt").write_text("abc " * 100, encoding="utf-8")
+    assert main(["train", "line.txt", *SMALL, "--steps", "1", "--quiet"]) == 0
+    code, out, _ = run(capsys, "sample", "model.npz", "--length", "5")
+    assert code == 0 and len(out) == 7 and out[0] == " "
+
+
+def test_check_proves_the_gradients(model, capsys):
+    code, out, _ = run(capsys, "check")
+    assert code == 0 and "are right" in out
+    code, out, _ = run(capsys, "check", model)
+    assert code == 0 and "lstm.Wx" in out and "are right" in out
+    code, out, _ = run(capsys, "check", "--every-entry")
+    assert code == 0 and out.count("[OK]") > 300
+
+
+def test_check_says_what_is_wrong(monkeypatch, capsys):
+    right = Dense.backward
+
+    def wrong(self, dy, cache):
+        return -right(self, dy, cache)
+
+    monkeypatch.setattr(Dense, "backward", wrong)
+    code, out, _ = run(capsys, "check")
+    assert code == 1 and "are wrong" in out
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["train", "--help"], ["sample", "--help"], ["info", "--help"]])
+def test_help_explains_every_option_in_80_columns(argv, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = run(capsys, *argv)
+    assert code == 0 and max(map(len, out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("module", ["train", "sample", "info", "check"])
+def test_every_option_has_help_and_tells_its_default(module, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "1000")
+    out = run(capsys, module, "--help")[1]
+    lines = [line for line in out.splitlines() if line.startswith("  -") and "--help" not in line]
+    assert all("(default: " in line for line in lines) and not any("None" in line for line in lines)
+
+
+def test_no_command_shows_the_help(capsys):
+    code, out, err = run(capsys)
+    assert code == 2 and not out and "Train a character model" in err
+
+
+# -- what is refused ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "check the path"),
+        (b"", "an empty one"),
+        (b"abc\0def", "binary"),
+        ("für".encode("latin-1"), "iconv"),
+        (b"too short", "at least"),
+    ],
+)
+def test_bad_texts(content, words, text, tmp_path, capsys):
+    if content is not None:
+        (tmp_path / "bad.txt").write_bytes(content)
+    (tmp_path / "model.npz").write_bytes(b"precious")
+    err = refused(capsys, "train", text if content == b"too short" else "bad.txt", "bad.txt", "--batch", "5000")
+    assert words in err
+    assert (tmp_path / "model.npz").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize(
+    ("option", "values"),
+    [
+        ("--minutes", ["0", "-1", "nan", "inf", "soon"]),
+        ("--epochs", ["0", "1.5"]),
+        ("--steps", ["0", "-3", "9" * 400]),
+        ("--units", ["0"]),
+        ("--layers", ["0"]),
+        ("--batch", ["0"]),
+        ("--window", ["0"]),
+        ("--valid", ["1.5", "0", "1", "nan"]),
+        ("--lr", ["-1", "nan", "0"]),
+        ("--clip", ["0"]),
+        ("--clip-value", ["-6"]),
+        ("--dropout", ["1"]),
+        ("--seed", ["-1", "x"]),
+        ("--peephole", ["some"]),
+    ],
+)
+def test_bad_numbers_are_found_before_the_text_is_read(option, values, capsys):
+    for value in values:
+        assert option in refused(capsys, "train", "not_there.txt", option, value)
+
+
+def test_options_that_exclude_each_other_or_do_not_exist(model, capsys):
+    assert "not allowed with" in refused(capsys, "train", "--epochs", "1", "--minutes", "1")
+    assert "--colour" in refused(capsys, "train", "--colour")
+    assert "--mod" in refused(capsys, "sample", model, "--mod")
+    code, _, err = run(capsys, "teach")
+    assert code == 2 and "teach" in err and err.count("\n") == 1
+
+
+def test_where_the_model_cannot_be_saved_is_found_first(text, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(train, "plan", None)  # nothing is to be trained
+    assert "make nowhere first" in refused(capsys, "train", text, "--out", "nowhere/model.npz")
+    assert "got the folder" in refused(capsys, "train", text, "--out", ".")
+    assert "got the text" in refused(capsys, "train", text, "--out", "./text.txt")
+    assert (tmp_path / text).read_text(encoding="utf-8") == TEXT
+    assert "which is a device" in refused(capsys, "train", text, "--out", os.devnull)
+
+    def denied(**_):
+        raise PermissionError(13, "Permission denied", "x")
+
+    monkeypatch.setattr(train.tempfile, "NamedTemporaryFile", denied)
+    assert "Permission denied" in refused(capsys, "train", text)
+
+
+def test_a_text_that_is_unknown_to_the_model_as_prompt(model, text, capsys):
+    for command in ["sample", model], ["train", text, *SMALL]:
+        assert "'é' (U+00E9)" in refused(capsys, *command, "--prompt", "café")
+        assert "from" in refused(capsys, *command, "--prompt", "")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--length", "0"), ("--temperature", "-1"), ("--temperature", "nan"), ("--top-k", "0"), ("--top-p", "1.5")],
+)
+def test_bad_options_of_sample(option, value, model, capsys):
+    assert option in refused(capsys, "sample", model, option, value)
+
+
+@pytest.mark.parametrize("command", ["sample", "info", "check"])
+def test_files_that_are_no_model(command, model, text, tmp_path, capsys):
+    assert "No such file" in refused(capsys, command, "not_there.npz")
+    assert "no model" in refused(capsys, command, text)
+    whole = (tmp_path / model).read_bytes()
+    (tmp_path / "half.npz").write_bytes(whole[: len(whole) // 2])
+    assert "no model" in refused(capsys, command, "half.npz")
+    assert "irectory" in refused(capsys, command, ".")
+
+
+def test_a_model_without_vocabulary_does_not_write(text, capsys):
+    net = train.language_model(argparse.Namespace(units=4, layers=1, peephole="none", dropout=0.0), 5)
+    net.build((None,))
+    net.save("silent.npz")
+    assert "no vocabulary" in refused(capsys, "sample", "silent.npz")
+
+
+def test_a_python_without_its_language_reference(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(__import__("sys").modules, "pydoc_data.topics", None)
+    assert "my_text.txt" in refused(capsys, "train")
+
+
+def test_too_much_memory_is_a_mistake(text, capsys):
+    assert "memory" in refused(capsys, "train", text, "--units", "2000000000", "--steps", "1")
+
+
+# -- what comes in between ----------------------------------------------------------------------------
+
+
+def interrupted_at(monkeypatch, where, name):
+    """Let a function be interrupted, when it is called, as by Ctrl-C."""
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(where, name, interrupt)
+
+
+@pytest.mark.parametrize("name", ["read_text", "plan", "ngram_bits"])
+def test_ctrl_c_before_the_training(name, text, capsys, monkeypatch):
+    interrupted_at(monkeypatch, train, name)
+    code, out, err = run(capsys, "train", text, *SMALL, "--steps", "2")
+    assert (code, out, err) == (130, "", "minidl train: interrupted by Ctrl-C\n")
+
+
+def test_ctrl_c_while_steps_are_measured(text, capsys, monkeypatch):
+    before = Trainer.fit
+
+    def stopped(self, *args, **options):
+        history = before(self, *args, **options)
+        history.reason = "interrupted by Ctrl-C"
+        return history
+
+    monkeypatch.setattr(Trainer, "fit", stopped)
+    assert run(capsys, "train", text, *SMALL)[0] == 130
+    assert os.listdir() == ["text.txt"]
+
+
+def test_ctrl_c_twice_keeps_what_was_learned(text, capsys, monkeypatch):
+    interrupted_at(monkeypatch, Trainer, "evaluate")  # the second, after all steps
+    code, _, err = run(capsys, "train", text, *SMALL, "--steps", "2")
+    assert code == 130 and err.count("\n") == 1
+    assert load("model.npz").facts["steps done"] == 2
+
+
+def test_ctrl_c_while_the_model_is_saved(text, capsys, monkeypatch):
+    save, calls = train.Sequential.save, []
+
+    def interrupted_once(self, path):
+        calls.append(path)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        save(self, path)
+
+    monkeypatch.setattr(train.Sequential, "save", interrupted_once)
+    assert run(capsys, "train", text, *SMALL, "--steps", "2")[0] == 130
+    assert load("model.npz").facts["steps done"] == 2
+
+
+def test_a_training_that_went_wrong_leaves_the_old_model(model, text, tmp_path, capsys):
+    old = (tmp_path / model).read_bytes()
+    code, out, err = run(capsys, "train", text, *SMALL, "--steps", "50", "--lr", "1e38", "--quiet")
+    assert code == 1 and not out and "finite" in err and err.count("\n") == 1
+    assert (tmp_path / model).read_bytes() == old
+
+
+# -- the kinds of numbers -----------------------------------------------------------------------------
+
+
+def test_kinds_of_numbers():
+    assert count("12") == 12 and number("any", lambda _: True)("1e-3") == 1e-3
+    for text in "1.5", "", "-1", "0", "²":
+        with pytest.raises(argparse.ArgumentTypeError, match="positive integer"):
+            count(text)

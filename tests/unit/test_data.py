@@ -1,0 +1,246 @@
+"""Streams, batches of arrays, padding: every target seen once, rows that continue, an order that can be repeated."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minidl.data import ArrayBatches, Batch, Batches, PaddedBatches, TextStream, pad, split
+from minidl.errors import ArgumentError, ShapeError
+
+# -- streams --------------------------------------------------------------------------------------
+
+
+@given(st.integers(2, 60), st.integers(1, 8), st.integers(1, 12))
+def test_a_stream_gives_every_target_once_and_rows_continue(count: int, batch_size: int, time: int) -> None:
+    ids = np.arange(count, dtype=np.uint8)
+    if count <= batch_size:
+        with pytest.raises(ArgumentError, match=f"at least {batch_size + 1} ids for {batch_size} rows, got {count}:"):
+            TextStream(ids, batch_size, time)
+        return
+    stream = TextStream(ids, batch_size, time)
+    batches = list(stream)
+    length = (count - 1) // batch_size
+    assert len(batches) == len(stream) == -(-length // time)
+    assert [batch.start for batch in batches] == [True] + [False] * (len(batches) - 1)
+    assert all(batch.x.shape == batch.t.shape == (batch_size, time) for batch in batches[:-1])
+    x = np.concatenate([batch.x for batch in batches], axis=1)
+    t = np.concatenate([batch.t for batch in batches], axis=1)
+    assert np.array_equal(t, x + 1)
+    assert np.array_equal(x.ravel(), ids[: batch_size * length])
+    assert count - 1 - t.size < batch_size
+    again = list(stream)
+    assert all(np.array_equal(a.x, b.x) and a.start == b.start for a, b in zip(batches, again, strict=True))
+
+
+def test_a_stream_is_views() -> None:
+    ids = np.arange(1000, dtype=np.uint16)
+    for batch in TextStream(ids, 7, 10):
+        assert np.shares_memory(batch.x, ids) and np.shares_memory(batch.t, ids) and batch.x.dtype == np.uint16
+        assert batch.weight is None and batch.mask is None
+    strided = next(iter(TextStream(ids[::2], 7, 10)))
+    assert np.shares_memory(strided.x, ids) and np.array_equal(strided.t, strided.x + 2)
+
+
+def test_a_stream_takes_integers_in_a_row() -> None:
+    assert next(iter(TextStream([3, 1, 2], 1, 2))).t.tolist() == [[1, 2]]
+    wrong: Any
+    for wrong in np.zeros((2, 9), int), np.zeros(9), "some text":
+        with pytest.raises(ShapeError, match=r"integer ids \[N\]"):
+            TextStream(wrong, 2, 2)
+    for batch_size, time, name in (0, 2, "batch_size"), (2, 0, "time"), (True, 2, "batch_size"), (2, 1.5, "time"):
+        with pytest.raises(ArgumentError, match=name):
+            TextStream(np.arange(9), batch_size, time)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="got 0"):
+        TextStream([], 1, 1)
+
+
+# -- arrays ---------------------------------------------------------------------------------------
+
+
+def rows_of(batches: Any) -> list[int]:
+    return [int(t) for batch in batches for t in batch.t]
+
+
+def test_arrays_in_order() -> None:
+    x = np.arange(14).reshape(7, 2)
+    batches = ArrayBatches(x, np.arange(7), batch_size=3)
+    assert len(batches) == 3 and [len(batch.x) for batch in batches] == [3, 3, 1]
+    assert rows_of(batches) == rows_of(batches.epoch(5)) == list(range(7))
+    assert all(np.shares_memory(batch.x, x) and batch.start is True for batch in batches)
+    assert len(ArrayBatches(x, np.arange(7), batch_size=7)) == 1
+
+
+def test_the_order_is_a_function_of_seed_and_epoch() -> None:
+    def order(seed: int, epoch: int) -> list[int]:
+        return rows_of(ArrayBatches(np.arange(50), np.arange(50), 8, shuffle=True, seed=seed).epoch(epoch))
+
+    batches = ArrayBatches(np.arange(50), np.arange(50), 8, shuffle=True, seed=3)
+    assert rows_of(batches.epoch(4)) == rows_of(batches.epoch(4)) == order(3, 4)  # whatever was asked before
+    assert rows_of(batches) == order(3, 0)
+    orders = [order(seed, epoch) for seed in range(3) for epoch in range(3)]
+    assert all(sorted(rows) == list(range(50)) for rows in orders)
+    assert len({tuple(rows) for rows in orders}) == 9
+    dropout = np.random.default_rng((3, 4)).permutation(50)  # the Trainer's stream for a step
+    assert order(3, 4) != dropout.tolist()
+
+
+def test_everything_about_a_row_stays_together() -> None:
+    n = np.arange(10)
+    x, mask = (n, np.stack([n, n], axis=1) * 10), n[:, None] > np.arange(3)
+    batches = ArrayBatches(x, n * 2, 4, shuffle=True, weight=n * 3.0, mask=mask)
+    seen = []
+    for batch in batches.epoch(1):
+        rows = batch.x[0]
+        assert np.array_equal(batch.x[1][:, 1], rows * 10) and np.array_equal(batch.t, rows * 2)
+        assert np.array_equal(batch.weight, rows * 3.0) and np.array_equal(batch.mask, mask[rows])
+        seen += rows.tolist()
+    assert sorted(seen) == n.tolist() != seen
+
+
+def test_lists_are_arrays() -> None:
+    batch = next(iter(ArrayBatches([[1.0], [2.0]], [0, 1], weight=[1, 2], mask=[[True], [False]])))
+    assert all(isinstance(part, np.ndarray) for part in (batch.x, batch.t, batch.weight, batch.mask))
+
+
+def test_arrays_that_do_not_fit() -> None:
+    ok = np.zeros((4, 2))
+    for x, more, name in (
+        (ok[:3], {}, "x"),
+        ((ok, ok[:3]), {}, r"x\[1\]"),
+        (ok, {"weight": ok[:3]}, "weight"),
+        (ok, {"mask": ok[:3] > 0}, "mask"),
+    ):
+        with pytest.raises(ShapeError, match=f"4 rows of {name}, as t has, got 3"):
+            ArrayBatches(x, np.zeros(4), **more)
+    with pytest.raises(ShapeError, match="different shapes: pad them"):
+        ArrayBatches([[1, 2], [3]], [0, 1])
+    with pytest.raises(ShapeError, match=r"t to be an array \[N, ...\], got 3"):
+        ArrayBatches(ok, 3)
+    with pytest.raises(ArgumentError, match="at least one row"):
+        ArrayBatches(ok[:0], [])
+    for argument in {"batch_size": 0}, {"seed": -1}, {"seed": 0.5}, {"seed": True}:
+        with pytest.raises(ArgumentError, match=next(iter(argument))):
+            ArrayBatches(ok, np.zeros(4), **argument)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="epoch"):
+        ArrayBatches(ok, np.zeros(4)).epoch(-1)
+
+
+def test_batches_of_ones_own() -> None:
+    class Squares(Batches):
+        def take(self, rows: Any) -> Batch:
+            x = np.arange(self.count)[rows]
+            return Batch(x, x**2)
+
+    assert rows_of(Squares(5, 2, False, 0)) == [0, 1, 4, 9, 16]
+    with pytest.raises(NotImplementedError, match="take"):
+        next(iter(Batches(5, 2, False, 0)))
+
+
+# -- padding --------------------------------------------------------------------------------------
+
+
+def test_pad_keeps_values_and_types() -> None:
+    sequences = [np.arange(6, dtype=np.float32).reshape(3, 2), np.ones((1, 2), np.float32)]
+    padded, mask = pad(sequences, value=-1)
+    assert padded.shape == (2, 3, 2) and padded.dtype == np.float32 and mask.dtype == bool
+    assert mask.tolist() == [[True] * 3, [True, False, False]]
+    assert np.array_equal(padded[0], sequences[0]) and padded[1].tolist() == [[1, 1], [-1, -1], [-1, -1]]
+    assert np.isnan(pad([[1.0], [1.0, 2.0]], np.nan)[0][0, 1])
+    assert pad([np.array([1], np.uint8), np.array([1, 2], np.uint16)])[0].dtype == np.uint16
+    assert pad([np.zeros(n + 1) for n in range(100)])[0].shape == (100, 100)
+
+
+@given(st.lists(st.lists(st.integers(0, 255), min_size=1), min_size=1))
+def test_pad_is_undone_by_its_mask(sequences: list[list[int]]) -> None:
+    padded, mask = pad([np.array(s, np.uint8) for s in sequences], value=7)
+    assert [row[real].tolist() for row, real in zip(padded, mask, strict=True)] == sequences
+    assert (padded[~mask] == 7).all() and padded.dtype == np.uint8
+
+
+def test_what_cannot_be_padded() -> None:
+    for sequences, match in (
+        ([], "at least one sequence"),
+        ([[1], []], "for sequence 1"),
+        ([np.zeros((2, 3)), np.zeros((2, 4))], "for sequence 1"),
+        ([1, 2], "for sequence 0"),
+    ):
+        with pytest.raises(ShapeError, match=match):
+            pad(sequences)
+    for value in -100, 0.5, 256:
+        with pytest.raises(ArgumentError, match="uint8 can hold"):
+            pad([np.array([1], np.uint8)], value)
+    with pytest.raises(ArgumentError, match="int64 can hold"):
+        pad([[1]], np.nan)
+
+
+SEQUENCES = [np.arange(n) + 10 * n for n in (3, 1, 4, 2)]
+
+
+def test_padded_batches_with_a_target_per_sequence() -> None:
+    batches = PaddedBatches(SEQUENCES, [3, 1, 4, 2], batch_size=2, shuffle=False)
+    first, second = batches
+    assert len(batches) == 2
+    assert first.x.tolist() == [[30, 31, 32], [10, 0, 0]] and first.mask.tolist() == [[True] * 3, [True, False, False]]
+    assert first.t.tolist() == [3, 1] and second.x.shape == (2, 4) and second.start is True
+    rows = PaddedBatches(SEQUENCES, np.eye(4), batch_size=3, shuffle=False)
+    assert [batch.t.shape for batch in rows] == [(3, 4), (1, 4)]
+
+
+def test_padded_batches_with_a_target_per_step() -> None:
+    batches = PaddedBatches(SEQUENCES, [s * 2 for s in SEQUENCES], batch_size=3, seed=5)
+    for epoch in range(3):
+        for batch in batches.epoch(epoch):
+            assert np.array_equal(batch.t, batch.x * 2) and batch.mask.shape == batch.x.shape
+            assert np.array_equal(batch.x != 0, batch.mask)
+    rows = PaddedBatches(SEQUENCES, [np.ones((len(s), 2)) for s in SEQUENCES], shuffle=False)
+    assert next(iter(rows)).t.shape == (4, 4, 2)
+
+
+def test_the_order_of_padded_batches() -> None:
+    def order(seed: int, epoch: int) -> list[int]:
+        sequences = [[n + 1] * (n % 5 + 1) for n in range(30)]
+        return rows_of(PaddedBatches(sequences, range(30), 4, seed=seed).epoch(epoch))
+
+    assert order(0, 1) == order(0, 1) != order(0, 2) != order(1, 2)
+    assert sorted(order(0, 1)) == list(range(30))
+
+
+def test_sequences_and_targets_that_do_not_fit() -> None:
+    for sequences, targets, match in (
+        ([[1, 2], [3]], [0], "targets for 2 sequences, got 1"),
+        ([[1, 2], [3]], [[0, 1], [0, 1, 2]], r"got \(3,\) for sequence 1 of 1 steps"),
+        ([[1, 2], [3]], [[0, 1], 5], r"got \(\) for sequence 1"),
+        ([[1, 2], [3]], [np.ones((2, 2)), np.ones((1, 3))], "targets of one shape"),
+        ([[1, 2], []], [0, 1], "sequence 1"),
+        ([[[1.0]], [[1.0, 2.0]]], [0, 1], "sequence 1"),
+    ):
+        with pytest.raises(ShapeError, match=match):
+            PaddedBatches(sequences, targets)
+    with pytest.raises(ShapeError, match="at least one"):
+        PaddedBatches([], [])
+
+
+# -- holding out ----------------------------------------------------------------------------------
+
+
+def test_split_holds_the_end_out() -> None:
+    ids = np.arange(10)
+    train, held_out = split(ids, 0.25)
+    assert train.tolist() == list(range(8)) and held_out.tolist() == [8, 9]
+    assert np.shares_memory(train, ids) and np.shares_memory(held_out, ids)
+    assert split("abcde", 0.4) == ("abc", "de")
+    assert split([1, 2], 0.5) == ([1], [2])
+
+
+def test_split_leaves_nothing_empty() -> None:
+    for share in 0, 1, -0.1, 1.5, "0.1", True, np.nan:
+        with pytest.raises(ArgumentError, match="split"):
+            split(np.arange(10), share)  # type: ignore[arg-type]
+    for length, share in (10, 0.01), (10, 0.99), (1, 0.5), (0, 0.5):
+        with pytest.raises(ArgumentError, match="one part would be empty"):
+            split(np.arange(length), share)
