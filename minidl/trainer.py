@@ -231,6 +231,8 @@ class Trainer:
 
     def _call(self, hook: str) -> None:
         for callback in self.active:
+            if hook == "on_grads_ready" and self.stop_reason is not None:
+                return  # no update will come of these gradients
             if hasattr(callback, hook):
                 getattr(callback, hook)(self)
 

@@ -91,7 +91,7 @@ def check_gradients(s: Subject) -> str | None:
             subject.x,
             state=subject.state,
             jitter=0.0,
-            max_entries=20 if k else 60,
+            max_entries=10 if k else 40,
             seed=s.seed,
             **{"training": False} | given,
         )

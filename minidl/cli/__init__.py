@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -47,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         silence()
         return 141
     except KeyboardInterrupt:
+        if argv is None:  # the program ends: pressed again, it would only end in disorder
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         print(f"minidl {args.command}: interrupted by Ctrl-C", file=sys.stderr)
         return 130
     except MinidlError as error:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 
+import numpy as np
+
 from minidl import kernels
 from minidl.saving import load
+from minidl.sequential import Sequential
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,14 +19,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand; returns the exit code."""
     net = load(args.model)
+    if not isinstance(net, Sequential):  # a layer alone, for which a net of one layer speaks
+        alone, net = net, Sequential([net], name="layer")
+        net.build(alone.in_shape, dtype=alone.dtype or np.float32)
     net.summary()
-    vocab, facts = getattr(net, "vocab", None), getattr(net, "facts", {})  # a layer alone has none
-    if vocab is not None:
-        print(f"\nvocabulary  {vocab!r}")
-    if facts:
+    if net.vocab is not None:
+        print(f"\nvocabulary  {net.vocab!r}")
+    if net.facts:
         print("\ntraining")
-        width = max(map(len, facts))
-        for name, value in facts.items():
+        width = max(map(len, net.facts))
+        for name, value in net.facts.items():
             print(f"  {name:{width}s}  {'none' if value is None else value}")
     print(f"\nkernel      {kernels.backend()}")
     return 0

@@ -34,6 +34,8 @@ def run(args: argparse.Namespace) -> int:
     if vocab is None:
         raise ArgumentError(f"{args.model} holds no vocabulary, so it cannot write text: is it a language model?")
     prompt = beginning(vocab) if args.prompt is None else args.prompt
+    if not prompt:
+        raise ArgumentError("--prompt expects some text to go on from, got none: leave it out.")
     options = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p, "seed": args.seed}
     pieces = generate_text(net, vocab, prompt, args.length, **options)
     try:

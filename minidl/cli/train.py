@@ -11,9 +11,11 @@ import json
 import math
 import os
 import shlex
+import signal
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ from minidl.callbacks import Callback, ClipNorm, ClipValue, Console, JSONLog, Na
 from minidl.callbacks.clipping import Clipping
 from minidl.cli.options import count, part, part_or_none, positive, seed
 from minidl.data import TextStream, split
-from minidl.errors import ArgumentError
+from minidl.errors import ArgumentError, NonFiniteError
 from minidl.losses import CrossEntropy
 from minidl.optimizers import Adam
 from minidl.schedules import CosineLR
@@ -102,11 +104,14 @@ def run(args: argparse.Namespace) -> int:
         callbacks.append(Console(bits=True, symbols="chars", baselines=baselines))
     trainer = Trainer(net, CrossEntropy(), Adam(schedule), callbacks, seed=args.seed, quiet=not shown)
     try:
-        trainer.fit(train, epochs=epochs, steps=steps, validation=valid)
-    except BaseException:  # Ctrl-C a second time, or a pipe without a reader: what was learned is kept
-        keep(trainer, net, args.out)
-        raise
-    saved = keep(trainer, net, args.out)
+        with np.errstate(all="ignore"):  # NanGuard tells better what went wrong
+            trainer.fit(train, epochs=epochs, steps=steps, validation=valid)
+    except BaseException as error:  # Ctrl-C a second time, or a pipe without a reader: what was learned is kept
+        saved = keep(trainer, net, args.out)
+        if not isinstance(error, NonFiniteError) or trainer.stop_reason is None:  # else the sample failed after the end
+            raise
+    else:
+        saved = keep(trainer, net, args.out)
     row, reason = trainer.row, trainer.stop_reason
     if args.json:
         print(json.dumps({"saved": args.out if saved else None, "facts": net.facts}, ensure_ascii=False), flush=True)
@@ -141,8 +146,9 @@ def prepare(text: str, args: argparse.Namespace) -> tuple[Any, Any, CharVocab]:
 def keep(trainer: Trainer, net: Sequential, path: str) -> bool:
     """Save what was trained, with its figures; Ctrl-C meanwhile does not stop that. Says whether there was anything."""
     row = trainer.row
-    if not trainer.step or not all(np.isfinite(p.value).all() for p in net.params.values()):
-        return False  # what is on disk is better than that
+    finite = math.isfinite(trainer.value) and all(np.isfinite(p.value).all() for p in net.params.values())
+    if not trainer.step or not finite:
+        return False  # what may be on disk is better than that
 
     def bits(name: str) -> float | None:
         return round(row[name] / math.log(2), 4) if math.isfinite(row.get(name, math.nan)) else None
@@ -154,11 +160,13 @@ def keep(trainer: Trainer, net: Sequential, path: str) -> bool:
         "seconds": round(sum(row["seconds"] for row in trainer.history.rows), 1),
         "stopped": trainer.stop_reason,
     }
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, lambda *_: trainer.stop("interrupted by Ctrl-C")) if main else None
     try:
         net.save(path)
-    except KeyboardInterrupt:
-        net.save(path)
-        trainer.stop("interrupted by Ctrl-C")
+    finally:
+        if main:
+            signal.signal(signal.SIGINT, before)
     return True
 
 
@@ -259,7 +267,7 @@ def say_result(path: str | None, row: dict[str, Any], baselines: dict[str, float
         verdict = "below every baseline" if bits < baselines[best] else f"{best} stands at {baselines[best]:.2f}"
         console.print(f"\nvalidation {bits:.3f} bits ({row['valid_loss']:.3f} nats) per character, {verdict}")
     if path is None:
-        console.print("nothing was saved: there is nothing that was learned")
+        console.print("nothing was saved: the net as it is would be of no use")
         return
     beginning = shlex.quote((prompt.strip().split("\n")[0] or prompt)[:20].strip() or prompt)
     console.print(f"saved {path} · go on with: minidl sample {shlex.quote(path)} --prompt {beginning}", soft_wrap=True)

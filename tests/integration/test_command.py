@@ -24,7 +24,9 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("command")
     lines = [f"{n} plus {m} is {n + m}, and {n} times {m} is {n * m}.\n" for n in range(30) for m in range(30)]
     (folder / "sums.txt").write_text("".join(lines), encoding="utf-8")
-    (folder / "neko.txt").write_text("吾輩は猫である。名前はまだ無い。\nどこで生れたか頓と見当がつかぬ。\n" * 60, "utf-8")
+    (folder / "neko.txt").write_text(
+        "吾輩は猫である。名前はまだ無い。\nどこで生れたか頓と見当がつかぬ。\n" * 60, "utf-8"
+    )
     return folder
 
 
@@ -75,11 +77,12 @@ def test_a_reader_that_goes_away_is_no_accident(folder, model):
         assert process.returncode in (0, 141)  # what is short may be out before the reader goes
 
 
-@pytest.mark.parametrize("options", [["--json"], []])
-def test_a_training_whose_reader_goes_away_keeps_what_was_learned(folder, options):
+@pytest.mark.parametrize(("options", "seen"), [(["--json"], b'"epoch": 1'), ([], b"sample")])
+def test_a_training_whose_reader_goes_away_keeps_what_was_learned(folder, options, seen):
     argv = ["train", "sums.txt", *SMALL, "--epochs", "500", "--out", f"pipe{len(options)}.npz", *options]
     with subprocess.Popen([*MINIDL, *argv], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        process.stdout.readline()
+        while seen not in process.stdout.readline():
+            pass
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
@@ -108,7 +111,8 @@ def test_ctrl_c_ends_the_training_in_order(folder, presses):
     out = f"pressed{presses}.npz"
     argv = ["train", "sums.txt", *SMALL, "--epochs", "500", "--out", out, "--json"]
     code, printed, err = interrupted(folder, argv, '"epoch": 1', presses)
-    assert code == 130 and err.count("\n") == 1 and "Ctrl-C" in err
+    assert code in (130, -signal.SIGINT)  # the last may come when Python is leaving already
+    assert "Traceback" not in err and (presses > 1 or "Ctrl-C" in err)
     assert load(folder / out).facts["steps done"] > 0
     printed = [json.loads(line) for line in printed.splitlines()]
     if presses == 1:

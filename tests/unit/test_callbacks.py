@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from minidl.models import char_lm
 
 import minidl
 from minidl import (
@@ -39,7 +40,6 @@ from minidl import (
     load,
 )
 from minidl.callbacks.stopping import Watch
-from minidl.models import char_lm
 from tests.conformance.cases import public
 
 X = np.random.default_rng(0).standard_normal((12, 3))
