@@ -148,7 +148,7 @@ def require_layer(owner: str, layer: Any) -> None:
 
 def random_input(layer: Layer, in_shape: Shape, rng: np.random.Generator, batch: int = 3, time: int = 5) -> Any:
     """The layer's own example, in which an id occurs twice: its two gradients have to add up."""
-    x = layer.example(in_shape, rng, batch, time)
+    x = map_arrays(np.array, layer.example(in_shape, rng, batch, time))
     for ids in leaves(x).values():
         if ids.dtype.kind in "iu":
             column = (0,) * (ids.ndim - 1)  # each column may have a vocabulary of its own

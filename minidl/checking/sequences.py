@@ -92,10 +92,11 @@ def check_padding(s: Subject) -> str | None:
 
     For the latter there is nothing more to check, so the check "does not apply" where it finds nothing.
     """
-    fixed_ids = s.has_steps and not s.free_time and s.x.ndim == 2  # [B, 4] ids: features rather than steps
-    if not s.has_steps or (not s.layer.mixes_steps and (fixed_ids or (not s.free_time and s.x.ndim > 3))):
+    if not s.has_steps:
         return DOES_NOT_APPLY
     if not s.layer.mixes_steps:
+        if not s.free_time and s.x.ndim != 3:
+            return DOES_NOT_APPLY  # ids [B, 4] of 4 features, images [B, 28, 28, 1]: a fixed axis that is no time
         return steps_alone(s) or mask_handed_on(s) or DOES_NOT_APPLY
     for size in s, s.other():
         for check in mask_handed_on, mask_of_ones, padding_filled, padding_kept_out, padding_added:

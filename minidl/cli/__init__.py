@@ -21,6 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0 done, 1 something was found wrong, 2 a mistake in what was asked, 130 Ctrl-C, 141 nobody reads the output.
     """
+    if sys.stdout is None:  # closed, as >&- does
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a character is no reason to lose a training
     parser = Parser(prog="minidl", description="Train, use, show and check recurrent networks on NumPy.")

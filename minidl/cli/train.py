@@ -74,7 +74,8 @@ def run(args: argparse.Namespace) -> int:
     check_writable(Path(args.out), args.paths)
     text = read_text(args.paths) if args.paths else language_reference()
     train_ids, valid_ids, vocab = prepare(text, args)
-    prompt = text[len(train_ids) :][:40].rsplit(" ", 1)[0] if args.prompt is None else args.prompt
+    words = text[len(train_ids) :][:40]
+    prompt = (words.rsplit(" ", 1)[0] or words) if args.prompt is None else args.prompt
     if not len(vocab.encode(prompt)):
         raise ArgumentError("--prompt expects some text to go on from, got none: leave it out.")
     train = TextStream(train_ids, args.batch, args.window)
@@ -127,12 +128,14 @@ def run(args: argparse.Namespace) -> int:
 def prepare(text: str, args: argparse.Namespace) -> tuple[Any, Any, CharVocab]:
     """The ids to train on, those held out, and the vocabulary; or how long a text these settings take."""
 
-    def enough(characters: int) -> bool:  # windows take a target, 5-grams five symbols to count
+    least = max(args.batch + 1, 5)  # each row takes a symbol and a target, 5-grams five symbols to count
+
+    def enough(characters: int) -> bool:
         held = round(characters * args.valid)
-        return held >= 2 and characters - held >= max(args.batch + 1, 5)
+        return held >= 2 and characters - held >= least
 
     if not enough(len(text)):
-        needed = max(int(2 / args.valid), int(max(args.batch + 1, 5) / (1 - args.valid))) // 2
+        needed = max(1, int(1.5 / args.valid) - 2, int((least - 0.5) / (1 - args.valid)) - 2)
         while not enough(needed):
             needed += 1
         raise ArgumentError(

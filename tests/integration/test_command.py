@@ -89,6 +89,12 @@ def test_a_training_whose_reader_goes_away_keeps_what_was_learned(folder, option
     assert load(folder / argv[argv.index("--out") + 1]).facts["steps done"] > 0
 
 
+def test_no_standard_output_at_all(folder):
+    argv = [*MINIDL, "train", "sums.txt", *SMALL, "--steps", "1", "--out", "closed.npz"]
+    done = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", *argv], cwd=folder, capture_output=True, timeout=60)
+    assert done.returncode == 0 and done.stderr == b"" and load(folder / "closed.npz").vocab is not None
+
+
 def interrupted(folder, argv, seen, presses=1):
     """Press Ctrl-C when a line that has `seen` in it was printed; (exit code, output, errors)."""
     with subprocess.Popen(

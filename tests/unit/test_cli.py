@@ -166,6 +166,15 @@ def test_a_text_as_short_as_may_be_is_enough(text, tmp_path, capsys):
     assert main(["train", "short.txt", "--units", "8", "--minutes", "0.001", "--quiet"]) == 0
 
 
+def test_how_much_text_a_tiny_share_takes(text, capsys):
+    assert "at least 1,5" in refused(capsys, "train", text, "--valid", "1e-12")
+
+
+def test_a_held_out_text_may_begin_with_a_blank(text, tmp_path):
+    (tmp_path / "blank.txt").write_text("a" * 180 + " " + "a" * 19, encoding="utf-8")
+    assert main(["train", "blank.txt", *SMALL, "--steps", "1", "--quiet"]) == 0
+
+
 def test_without_a_path_it_learns_the_language_reference(text, monkeypatch, capsys):
     monkeypatch.setattr(train, "language_reference", lambda: TEXT)
     code, out, _ = run(capsys, "train", *SMALL, "--steps", "1")
