@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
@@ -67,9 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def silence() -> None:
     """Send what is still to be written nowhere, or Python would complain about the broken pipe as it exits."""
-    try:
+    with contextlib.suppress(OSError):  # where standard output is no file
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
-    except OSError:  # standard output is no file
-        pass

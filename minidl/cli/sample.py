@@ -6,6 +6,7 @@ The text comes character by character; the same seed gives the same text.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 
 from minidl.cli.options import count, not_negative, part_or_all, seed
@@ -50,9 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 def beginning(vocab: Vocab) -> str:
     """A line break, or the first symbol where the model has never seen one."""
-    try:
+    with contextlib.suppress(ArgumentError):
         if len(vocab.encode("\n")):
             return "\n"
-    except ArgumentError:
-        pass
     return vocab.decode([0])

@@ -1,6 +1,6 @@
 """minidl against PyTorch, in float64: the LSTM and all its gradients, Embedding, the losses, and a whole net."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,35 +9,12 @@ from hypothesis import strategies as st
 
 import minidl
 from minidl import LSTM, Batch, Dense, Embedding, Sequential, Softmax
+from tests.oracles.shapes import SHAPES, Shape
 
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
 
 BIG = {"Wx": minidl.normal(0.8), "Wh": minidl.normal(0.8), "b": minidl.normal(0.8)}  # the gates should differ
-
-
-class Shape(NamedTuple):
-    """The sizes of a case, and how long each row is."""
-
-    B: int
-    T: int
-    D: int
-    H: int
-    lengths: tuple[int, ...]
-
-    def __str__(self) -> str:
-        return f"B{self.B}-T{self.T}-D{self.D}-H{self.H}"
-
-
-SHAPES = [
-    Shape(B=1, T=1, D=1, H=1, lengths=(1,)),
-    Shape(B=3, T=1, D=2, H=4, lengths=(1, 1, 1)),
-    Shape(B=1, T=5, D=3, H=2, lengths=(3,)),
-    Shape(B=2, T=6, D=3, H=1, lengths=(1, 6)),
-    Shape(B=4, T=7, D=1, H=3, lengths=(7, 1, 4, 2)),
-    Shape(B=5, T=4, D=6, H=5, lengths=(2, 3, 1, 3, 2)),  # every row ends before T
-    Shape(B=3, T=20, D=5, H=16, lengths=(13, 20, 7)),
-]
 shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
 
 
