@@ -25,7 +25,7 @@ class Callback:
         """Before the first batch of an epoch."""
 
     def on_grads_ready(self, trainer: Trainer) -> None:
-        """Between backward and update: clipping, noise, norms. A stop here leaves the update out."""
+        """Between backward and update: clipping, noise, norms. A stop here leaves out the update and what follows."""
 
     def on_step_end(self, trainer: Trainer) -> None:
         """After an update."""
