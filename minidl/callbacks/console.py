@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from rich.console import Console as RichConsole
+from rich.console import ConsoleOptions, RenderableType
+from rich.constrain import Constrain
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Column as TableColumn
 from rich.text import Text
@@ -64,6 +66,22 @@ def long(value: float) -> str:
     return f"{value:#.4g}" if abs(value) < 1e3 or not math.isfinite(value) else f"{value:.1e}"
 
 
+class Short(NamedTuple):
+    """A line that ends three columns early: the ^C that a terminal echoes behind it must not wrap."""
+
+    line: RenderableType
+
+    def __rich_console__(self, console: RichConsole, options: ConsoleOptions) -> Iterator[RenderableType]:
+        yield Constrain(self.line, options.max_width - 3)
+
+
+class Bar(Progress):
+    """A live bar that is a short line."""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        yield from map(Short, super().get_renderables())
+
+
 class Console(Callback):
     """A row of figures per epoch, and between the rows a live bar, or a plain line now and then.
 
@@ -109,7 +127,7 @@ class Console(Callback):
         self.began = self.last_line = self.epoch_began = time.perf_counter()
         self.first_step = self.epoch_step = trainer.step
         if self.live():
-            self.progress = Progress(
+            self.progress = Bar(
                 TextColumn(" "),
                 SpinnerColumn(),
                 TextColumn("{task.fields[epoch]}", markup=False, table_column=TableColumn(no_wrap=True)),

@@ -402,6 +402,16 @@ def test_the_bar_leaves_nothing_behind(width, colour):
     assert bars and max(map(len, bars)) <= width and all(" left" in bar for bar in bars)
 
 
+def test_ctrl_c_on_a_terminal():
+    """The terminal echoes ^C behind the bar: that must not break its line."""
+    output, status = on_a_terminal(80, "interrupt")
+    lines = [line for line in screen(output, 80) if line]
+    assert "^C" in output
+    assert status == 0 and lines[-1] == "  stopped: interrupted by Ctrl-C"
+    assert "Traceback" not in output and not re.search("[━╸╺⠁-⣿]", "".join(lines))
+    assert output.rindex("\x1b[?25h") > output.rindex("\x1b[?25l")
+
+
 def test_after_an_error_the_cursor_is_back():
     output, status = on_a_terminal(80, "error")
     lines = [line for line in screen(output, 80) if line]
