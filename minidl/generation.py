@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from minidl.errors import ArgumentError, NonFiniteError, NotBuiltError, ShapeErr
 from minidl.inputs import Array
 from minidl.layer import Layer
 from minidl.losses import TINY, CrossEntropy
+from minidl.stepping import stepper
 from minidl.text import Vocab
 
 
@@ -89,13 +91,12 @@ def generate(
             f"generate expects a net with an output per step, [1, {len(prompt)}, V], got {y.shape}: give the last "
             f"recurrent layer return_sequences=True."
         )
-    return steps(body, y, after, length, temperature, top_k, top_p, np.random.default_rng(seed))
+    return symbols(stepper(body, after), y, length, temperature, top_k, top_p, np.random.default_rng(seed))
 
 
-def steps(
-    body: Layer,
+def symbols(
+    step: Callable[[Array], Array],
     y: Array,
-    state: Any,
     length: int | None,
     temperature: float,
     top_k: int | None,
@@ -104,30 +105,35 @@ def steps(
 ) -> Iterator[int]:
     """Symbols, each drawn from the outputs y [1, T, V] of the step before it, from there on."""
     probabilities = bool((y >= 0).all() and abs(y.sum(axis=-1) - 1).max() < 1e-3)
+    x = np.zeros((1, 1), np.int64)
     for count in itertools.count(1):
         scores = np.log(np.maximum(y[0, -1], TINY)) if probabilities else y[0, -1]
         symbol = choose(scores, temperature, top_k, top_p, rng)
         yield symbol
         if count == length:
             return
-        y, state, _ = body.forward_with_state(np.array([[symbol]]), state, keep_cache=False)
+        x[0, 0] = symbol
+        y = step(x)
 
 
 def choose(scores: Array, temperature: float, top_k: int | None, top_p: float | None, rng: np.random.Generator) -> int:
     """Draw a symbol by its scores [V]."""
-    z = scores.astype(np.float64)
-    best = z.max()
-    if not np.isfinite(best):
+    likeliest = int(scores.argmax())
+    best = float(scores[likeliest])  # a NaN counts as the largest
+    if not math.isfinite(best):
         raise NonFiniteError(f"generate expects finite scores, got {best} from the net: its training went wrong.")
     if temperature == 0:
-        return int(z.argmax())
-    z = np.maximum(z - best, -1000 * temperature) / temperature  # exp(-1000) is 0 already
+        return likeliest
+    z = scores.astype(np.float64)
+    z -= best
+    np.maximum(z, -1000 * temperature, out=z)  # exp(-1000) is 0 already
+    z /= temperature
     order = None if top_k is None and top_p is None else np.argsort(-z, kind="stable")[:top_k]
     p = np.exp(z if order is None else z[order])
-    up_to = np.cumsum(p)
+    up_to = p.cumsum()
     if top_p is not None:
-        up_to = up_to[: np.searchsorted(up_to, top_p * up_to[-1]) + 1]
-    at = int(np.searchsorted(up_to, rng.random() * up_to[-1], side="right"))
+        up_to = up_to[: up_to.searchsorted(top_p * up_to[-1]) + 1]
+    at = int(up_to.searchsorted(rng.random() * up_to[-1], side="right"))
     return at if order is None else int(order[at])
 
 
@@ -172,12 +178,12 @@ def generate_text(
         )
     ids = vocab.encode(prompt)
     options: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
-    symbols = generate(net, ids, length, state=state, **options)
-    return pieces(vocab, None if prompt[-1].isspace() else int(ids[-1]), symbols)
+    written = generate(net, ids, length, state=state, **options)
+    return pieces(vocab, None if prompt[-1].isspace() else int(ids[-1]), written)
 
 
-def pieces(vocab: Vocab, before: int | None, symbols: Iterator[int]) -> Iterator[str]:
+def pieces(vocab: Vocab, before: int | None, ids: Iterator[int]) -> Iterator[str]:
     """What each symbol adds to the text."""
-    for symbol in symbols:
+    for symbol in ids:
         yield vocab.piece(symbol, before)
         before = symbol

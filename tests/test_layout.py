@@ -21,7 +21,7 @@ LEVELS = [
     ["layer"],
     ["layers"],
     ["sequential"],
-    ["losses", "data", "text", "baselines", "metrics", "schedules", "gradients"],
+    ["losses", "stepping", "data", "text", "baselines", "metrics", "schedules", "gradients"],
     ["objective", "optimizers"],
     ["checking", "saving", "generation"],
     ["trainer"],

@@ -5,8 +5,16 @@ The layers call these; which implementation runs is decided once, and `backend()
 
 from minidl.kernels.lstm import lstm_backward, lstm_forward
 from minidl.kernels.lstm_reference import lstm_backward_reference, lstm_forward_reference
+from minidl.kernels.lstm_step import lstm_stepper
 
-__all__ = ["backend", "lstm_backward", "lstm_backward_reference", "lstm_forward", "lstm_forward_reference"]
+__all__ = [
+    "backend",
+    "lstm_backward",
+    "lstm_backward_reference",
+    "lstm_forward",
+    "lstm_forward_reference",
+    "lstm_stepper",
+]
 
 
 def backend() -> str:

@@ -66,4 +66,8 @@ class Embedding(Layer):
         return E[x], x
 
     def backward(self, dy: Array, x: Array) -> None:
-        np.add.at(self.E.grad, x.ravel(), dy.reshape(-1, self.units))  # an id that occurs twice adds twice
+        if x.size:  # an id that occurs twice adds twice: sorted by id, each run of equal ids is one sum
+            order = np.argsort(x, axis=None, kind="stable")
+            ids = x.ravel()[order]
+            runs = np.flatnonzero(np.append(True, ids[1:] != ids[:-1]))
+            self.E.grad[ids[runs]] += np.add.reduceat(dy.reshape(-1, self.units)[order], runs, axis=0)

@@ -175,7 +175,7 @@ def rows_of(size: Size, smoke: bool) -> list[dict[str, Any]]:
     rivals = {name: repeated(step, size.steps) for name, step in steps.items()}
     rows = [measure("training", size, rivals, 2 if smoke else size.turns, size.steps, size.steps * x.size)]
     if size.generates:
-        length = 20 if smoke else 400
+        length = 20 if smoke else 1000
         rivals = {"minidl": minidl_text(size, length)} | ({"torch": torch_text(size, length)} if torch else {})
         rows.append(measure("generation", size, rivals, 2 if smoke else TURNS, length, length))
     return rows

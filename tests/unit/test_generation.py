@@ -91,18 +91,27 @@ def test_the_scores_are_those_of_the_whole_sequence() -> None:
     np.testing.assert_allclose(np.concatenate(steps), whole[0], rtol=0, atol=1e-12)
 
 
-def test_the_prompt_is_one_pass_and_each_symbol_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    net, seen = language_model(Softmax()), []
-    forward = LSTM.forward_with_state
+class Watched(Layer):
+    """Hands x on, and remembers how many steps each pass had."""
 
-    def watch(self: LSTM, x: Array, *args: Any, **kwargs: Any) -> Any:
-        assert kwargs["keep_cache"] is False and kwargs["rng"] is None
-        seen.append(x.shape[1])
-        return forward(self, x, *args, **kwargs)
+    def __init__(self) -> None:
+        self.seen: list[int] = []
 
-    monkeypatch.setattr(LSTM, "forward_with_state", watch)
+    def forward(self, x: Array, *, rng: np.random.Generator | None = None) -> tuple[Array, None]:
+        assert rng is None
+        self.seen.append(x.shape[1])
+        return x, None
+
+    def backward(self, dy: Array, cache: None) -> Array:
+        return dy
+
+
+def test_the_prompt_is_one_pass_and_each_symbol_one_step() -> None:
+    watched = Watched()
+    net = Sequential([Embedding(V, 5), LSTM(6, return_sequences=True), watched, Dense(V), Softmax()])
+    net.build((None,))
     assert len(list(generate(net, [1, 2, 3, 4], 3))) == 3
-    assert seen == [4, 4, 1, 1, 1, 1]  # two layers; nothing is computed behind the last symbol
+    assert watched.seen == [4, 1, 1]  # nothing is computed behind the last symbol
 
 
 def test_a_seed_is_a_text() -> None:
@@ -275,6 +284,13 @@ def test_prompts_that_are_none() -> None:
             generate(net, prompt)
     with pytest.raises(IdError, match="got 7 at position"):
         generate(net, [1, 7])
+
+
+def test_a_net_that_writes_symbols_it_cannot_read() -> None:
+    net = Sequential([Embedding(3, 4), LSTM(5, return_sequences=True), Dense(50)])
+    net.build((None,))
+    with pytest.raises(IdError, match="Embedding expects ids from 0 to 2"):
+        list(generate(net, [1, 2], 50))
 
 
 def test_nets_that_are_no_language_models() -> None:

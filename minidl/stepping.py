@@ -1,0 +1,93 @@
+"""A net one step at a time, for generation: each built-in layer as a plain function that carries its own state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minidl.inputs import Array
+from minidl.kernels import lstm_stepper
+from minidl.layer import Layer
+from minidl.layers import LSTM, Dense, Embedding, LSTMState
+from minidl.sequential import Sequential
+
+Step = Callable[[Any], Any]  # x of one step, [B, 1, ...] -> its y
+
+
+def stepper(layer: Layer, state: Any) -> Step:
+    """A function from x of one step, [B, 1, ...], to its y, that carries the state on from `state`.
+
+    It saves the checks of a whole pass, which take longer than the step itself, and works with the parameters as they
+    are now. Its y may be overwritten by the next call. A layer of another class, a subclass too, runs as it is.
+
+    Example:
+        >>> lstm = minidl.LSTM(4, return_sequences=True)
+        >>> _ = lstm.build((None, 3))
+        >>> x = np.ones((2, 5, 3), np.float32)
+        >>> y, state, _ = lstm.forward_with_state(x[:, :4])
+        >>> step = stepper(lstm, state)
+        >>> np.allclose(step(x[:, 4:]), lstm(x)[:, 4:], atol=1e-6)
+        True
+    """
+    make = STEPPERS.get(type(layer))  # no subclasses: they may compute something else
+    return make(layer, state) if make else whole_pass(layer, state)
+
+
+def whole_pass(layer: Layer, state: Any) -> Step:
+    """Any layer, by a pass over one step."""
+
+    def step(x: Any) -> Any:
+        nonlocal state
+        y, state, _ = layer.forward_with_state(x, state, keep_cache=False)
+        return y
+
+    return step
+
+
+def of_sequential(net: Sequential, state: dict[str, Any] | None) -> Step:
+    """One layer after the other."""
+    steps = [stepper(layer, None if state is None else state.get(name)) for name, layer in net.layers.items()]
+
+    def step(x: Any) -> Any:
+        for layer_step in steps:
+            x = layer_step(x)
+        return x
+
+    return step
+
+
+def of_lstm(lstm: LSTM, state: LSTMState) -> Step:
+    """The step kernel."""
+    p = lstm.p.value if lstm.peephole else None
+    step = lstm_stepper(*state, lstm.Wx.value, lstm.Wh.value, lstm.b.value, p)
+    return (lambda x: step(x[:, 0])[:, None]) if lstm.return_sequences else lambda x: step(x[:, 0])
+
+
+def of_dense(dense: Dense, state: None) -> Step:
+    """y = x W + b."""
+    W = dense.W.value if dense.tie is None else np.ascontiguousarray(dense.W.value.T)
+    b = dense.b.value if dense.bias else W.dtype.type(0)
+    return lambda x: x @ W + b
+
+
+def of_embedding(embedding: Embedding, state: None) -> Step:
+    """y = E[x]."""
+    E = embedding.E.value
+
+    def step(x: Array) -> Array:
+        try:
+            return E[x]
+        except IndexError:
+            return whole_pass(embedding, None)(x)  # says which id it was
+
+    return step
+
+
+STEPPERS: dict[type[Layer], Callable[[Any, Any], Step]] = {
+    Sequential: of_sequential,
+    LSTM: of_lstm,
+    Dense: of_dense,
+    Embedding: of_embedding,
+}
