@@ -245,8 +245,9 @@ def read_file(path: Path) -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
-        reason = "a folder: name the files in it" if path.is_dir() else f"{error.strerror}: check the path"
-        raise type(error)(f"{expected} got {reason}.") from None
+        if path.is_dir():
+            raise type(error)(f"{expected} got a folder: name the files in it.") from None
+        raise type(error)(f"{path} cannot be read: {error.strerror}. Check the path.") from None
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     if b"\0" in data and not wide:
         raise ArgumentError(f"{expected} got a binary one, byte {data.index(0)} is NUL: {hint}.")
@@ -254,7 +255,7 @@ def read_file(path: Path) -> str:
         text = codecs.decode(data, "utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise ArgumentError(
-            f"{expected} but byte {error.start}, 0x{data[error.start]:02X}, is none: convert it from its encoding, "
+            f"{expected} but byte {error.start}, 0x{data[error.start]:02X}, is none of UTF-8: convert it, "
             f"for example iconv -f {'UTF-16' if wide else 'LATIN1'} -t UTF-8 {path} > converted.txt"
         ) from None
     if not text:

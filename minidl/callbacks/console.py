@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from rich.cells import cell_len, chop_cells
 from rich.console import Console as RichConsole
 from rich.console import ConsoleOptions, RenderableType
 from rich.constrain import Constrain
@@ -197,6 +198,8 @@ class Console(Callback):
         words = " ".join("".join(symbol if symbol.isprintable() else " " for symbol in sample).split())
         width = max(20, min(self.console.width, 120) - 11)
         first = next((line.plain.rstrip() for line in Text(words).wrap(self.console, width)), "")
+        if cell_len(first) < width // 2:  # a script without blanks breaks anywhere
+            first = next(iter(chop_cells(words, width)), "")
         rest = Text(words[len(first) :].lstrip())
         rest.truncate(width, overflow="ellipsis")
         for title, line in ("sample", first), ("", rest.plain):

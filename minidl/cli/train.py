@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--dropout", metavar="P", type=part_or_none, default=0.0, help="share of units silent behind each LSTM layer")
     add("--batch", metavar="N", type=count, default=32, help="rows of text side by side")
     add("--window", metavar="N", type=count, default=64, help="steps of truncated backpropagation through time")
-    add("--lr", metavar="X", type=positive, default=4e-3, help="highest rate of Adam; it falls along half a cosine")
+    add("--lr", metavar="X", type=positive, default=8e-3, help="highest rate of Adam; it falls along half a cosine")
     clipping = parser.add_mutually_exclusive_group()
     clipping.add_argument("--clip", metavar="X", type=positive, default=5.0, help="clip the gradients' norm to this")
     clipping.add_argument(
@@ -246,6 +246,7 @@ def plan(
 def say_what(facts: dict[str, Any], baselines: dict[str, float]) -> None:
     """The head of the console: what is trained, and what its figures are to be compared with."""
     from rich.console import Console as RichConsole
+    from rich.text import Text
 
     console = RichConsole(highlight=False, markup=False, emoji=False)
     peephole = "" if facts["peephole"] == "none" else f", {facts['peephole']} peepholes"
@@ -255,8 +256,11 @@ def say_what(facts: dict[str, Any], baselines: dict[str, float]) -> None:
         f"LSTM {facts['layers']}x{facts['units']}{peephole}", f"{facts['parameters']:,} parameters",
         f"{facts['steps']:,} steps", f"kernel {kernels.backend()}, {threads} thread{'s' * (str(threads) != '1')}",
     ]  # fmt: skip
-    console.print(" · ".join(parts))
-    console.print("bits per character   " + "   ".join(f"{name} {bits:.2f}" for name, bits in baselines.items()))
+    marks = [f"{name} {bits:.2f}" for name, bits in baselines.items()]
+    for line in " · ".join(parts), "bits per character   " + "   ".join(marks):
+        for part in Text(line).wrap(console, console.width):
+            part.rstrip()
+            console.print(part)
     console.print()
 
 

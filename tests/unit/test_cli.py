@@ -260,7 +260,7 @@ def test_no_command_shows_the_help(capsys):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, "check the path"),
+        (None, "Check the path"),
         (b"", "an empty one"),
         (b"abc\0def", "binary"),
         ("für".encode("latin-1"), "iconv"),

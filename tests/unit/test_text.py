@@ -271,7 +271,7 @@ def test_files_are_joined_line_by_line(tmp_path: Path) -> None:
         (b"", "got an empty one"),
         (b"\xef\xbb\xbf", "got an empty one"),
         (b"PK\x03\x04\x00\x00", "binary one, byte 4 is NUL"),
-        (b"caf\xe9 au lait", "byte 3, 0xE9, is none: convert it .*iconv -f LATIN1 -t UTF-8"),
+        (b"caf\xe9 au lait", "byte 3, 0xE9, is none of UTF-8: convert it, .*iconv -f LATIN1 -t UTF-8"),
         (b"\xed\xa0\x80", "byte 0, 0xED"),  # half of a surrogate pair
         ("あ".encode("shift-jis"), "byte 0, 0x82"),
         ("hello".encode("utf-16"), "iconv -f UTF-16"),
@@ -287,7 +287,7 @@ def test_files_that_are_no_text(tmp_path: Path, content: bytes, match: str) -> N
 
 
 def test_paths_that_are_no_files(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"none\.txt is expected to be .* got No such file") as missing:
+    with pytest.raises(FileNotFoundError, match=r"none\.txt cannot be read: No such file") as missing:
         read_text(tmp_path / "none.txt")
     with pytest.raises(OSError, match="got a folder: name the files in it") as folder:
         read_text(tmp_path)
