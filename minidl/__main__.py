@@ -2,6 +2,9 @@
 
 import sys
 
-from minidl.cli import main
+try:
+    from minidl.cli import main
+except KeyboardInterrupt:  # what takes its time is imported by `main`, which says so
+    sys.exit(130)
 
 sys.exit(main())

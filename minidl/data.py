@@ -77,7 +77,7 @@ class TextStream:
         length = (len(ids) - 1) // batch_size
         if length < 1:
             raise ArgumentError(
-                f"TextStream expects at least {batch_size + 1} ids for {batch_size} rows, got {len(ids)}: "
+                f"TextStream expects at least {batch_size + 1} ids for batch_size={batch_size}, got {len(ids)}: "
                 f"give a longer text or a smaller batch_size."
             )
         self.x: Array = ids[: batch_size * length].reshape(batch_size, length)

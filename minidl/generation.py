@@ -84,6 +84,13 @@ def generate(
             f"generate expects a prompt of at least one symbol, ids [T], got {prompt.shape}: give what the text is to "
             f"begin with, a line break for example."
         )
+    try:
+        rng = np.random.default_rng(seed)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"generate expects seed to be an integer of at least 0 or a np.random.Generator, got {seed!r}: the same "
+            f"seed gives the same text."
+        ) from None
     body, _ = CrossEntropy().on(net)  # without a last Softmax: scores lose nothing at ±1e4
     y, after, _ = body.forward_with_state(prompt[None], state, keep_cache=False)
     if y.ndim != 3 or y.shape[:2] != (1, len(prompt)):
@@ -91,7 +98,7 @@ def generate(
             f"generate expects a net with an output per step, [1, {len(prompt)}, V], got {y.shape}: give the last "
             f"recurrent layer return_sequences=True."
         )
-    return symbols(stepper(body, after), y, length, temperature, top_k, top_p, np.random.default_rng(seed))
+    return symbols(stepper(body, after), y, length, temperature, top_k, top_p, rng)
 
 
 def symbols(

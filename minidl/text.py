@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import os
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -73,8 +74,8 @@ class CharVocab:
             if unknown.any():
                 at += int(np.argmax(unknown))
                 raise ArgumentError(
-                    f"CharVocab knows {len(self)} symbols, got {text[at]!r} (U+{ord(text[at]):04X}) at position {at}: "
-                    f"leave it out, or make the vocabulary from a text that has it."
+                    f"CharVocab knows {count_of(len(self), 'symbol')}, got {text[at]!r} (U+{ord(text[at]):04X}) at "
+                    f"position {at}: leave it out, or make the vocabulary from a text that has it."
                 )
         return ids
 
@@ -94,6 +95,9 @@ class CharVocab:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CharVocab) and self.symbols == other.symbols
+
+    def __hash__(self) -> int:
+        return hash(self.symbols)
 
     def __repr__(self) -> str:
         shown = repr(self.symbols) if len(self) <= 20 else f"{self.symbols[:20]!r}..., {len(self)} symbols"
@@ -188,9 +192,12 @@ class WordVocab:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, WordVocab) and self.to_dict() == other.to_dict()
 
+    def __hash__(self) -> int:
+        return hash((self.words, self.unknown, self.end_of_line))
+
     def __repr__(self) -> str:
         shown = ", ".join(map(repr, self.words[:4]))
-        return f"WordVocab([{shown}{', ...' if len(self) > 4 else ''}], {len(self)} words)"
+        return f"WordVocab([{shown}{', ...' if len(self) > 4 else ''}], {count_of(len(self), 'word')})"
 
 
 Vocab = CharVocab | WordVocab
@@ -233,9 +240,14 @@ def read_text(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) 
         >>> minidl.read_text(path)
         'こんにちは\n'
     """
-    parts = [read_file(Path(path)) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
-    if not parts:
+    several = [paths] if isinstance(paths, str | os.PathLike) else paths
+    several = list(several) if isinstance(several, Iterable) else [several]
+    for path in several:
+        if not isinstance(path, str | os.PathLike):
+            raise ArgumentError(f"read_text expects a path or several, got {path!r:.60}: name a text file.")
+    if not several:
         raise ArgumentError("read_text expects a path or several, got none: name a text file.")
+    parts = [read_file(Path(path)) for path in several]
     return "".join([part if part.endswith("\n") else f"{part}\n" for part in parts[:-1]] + parts[-1:])
 
 
@@ -256,7 +268,7 @@ def read_file(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise ArgumentError(
             f"{expected} but byte {error.start}, 0x{data[error.start]:02X}, is none of UTF-8: convert it, "
-            f"for example iconv -f {'UTF-16' if wide else 'LATIN1'} -t UTF-8 {path} > converted.txt"
+            f"for example iconv -f {'UTF-16' if wide else 'LATIN1'} -t UTF-8 {shlex.quote(str(path))} > converted.txt"
         ) from None
     if not text:
         raise ArgumentError(f"{expected} got an empty one: {hint}.")
@@ -279,6 +291,11 @@ def split_words(text: str, end_of_line: str | None) -> Iterator[list[str]]:
     for found in WORDS.finditer(check_text("WordVocab", text)):
         part = found.group()
         yield (part if end_of_line is None else part.replace("\n", f" {end_of_line} ")).split()
+
+
+def count_of(number: int, what: str) -> str:
+    """A number of things as people say it: 1 symbol, 2 symbols."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def check_text(owner: str, text: Any) -> str:

@@ -6,16 +6,16 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from itertools import chain, islice
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from minidl.arguments import positive_int
-from minidl.data import ArrayBatches, Batch, natural, split
+from minidl.data import Batch, natural
 from minidl.errors import ArgumentError, ShapeError
+from minidl.feeding import arrange, batches_of, epoch_of, first_of, groups_of
 from minidl.history import History
 from minidl.inputs import as_mask, cast_input
 from minidl.layer import Layer
@@ -24,6 +24,10 @@ from minidl.objective import loss_and_grads, loss_value
 from minidl.optimizers import Adam, Optimizer
 from minidl.sequential import Sequential
 
+# the figures of a row that no metric may be called by: the trainer's own, and those of the callbacks
+RESERVED = {"epoch", "loss", "step", "rate", "seconds", "targets_per_second"}
+RESERVED |= {"norm", "norm_after", "clipped", "dominant", "sample"}
+INTERRUPTED = "interrupted by Ctrl-C"
 HOOKS = "on_fit_start", "on_epoch_start", "on_grads_ready", "on_step_end", "on_epoch_end", "on_fit_end"
 Metric = Callable[..., tuple[float, float]]  # (y, t, weight, mask) -> (value, how much it counts)
 
@@ -39,13 +43,13 @@ class Trainer:
         metrics: functions (y, t, weight, mask) -> (value, weight), as `minidl.accuracy`; shown under their names.
         accumulate: how many batches make one update; their gradients are averaged by the batches' weights.
         seed: of the initial weights, of the order of the data and of dropout.
-        quiet: True for no console.
+        quiet: True for no console by default; one among the callbacks shows what it shows all the same.
 
     Attributes:
         epoch, step: how many epochs and updates were begun and done, over all calls of `fit`.
         row: the figures of the epoch, complete at its end; history: those of all epochs.
         means: the loss and the metrics of the epoch so far.
-        value, batch: the loss of the last batch, and the batch.
+        value, batch: the loss of the last batch, and the batch; values: the losses of the last update's batches.
         state: carried from batch to batch, where `Batch.start` says so.
         stop_reason: why the training was ended.
 
@@ -88,6 +92,7 @@ class Trainer:
         for metric in metrics:
             if not callable(metric):
                 raise ArgumentError(f"Trainer expects metrics to be functions such as accuracy, got {metric!r}.")
+        check_names([name_of(metric) for metric in metrics])
         self.callbacks, self.metrics, self.history = list(callbacks), list(metrics), History()
         self.seed, self.quiet = natural("Trainer", "seed", seed), quiet
         self.accumulate = positive_int("Trainer", "accumulate", accumulate)
@@ -97,6 +102,7 @@ class Trainer:
         self.row: dict[str, Any] = {}
         self.means = Means()
         self.value = float("nan")
+        self.values: list[float] = []
         self.state: Any = None
         self.stop_reason: str | None = None
         self.interrupted: str | None = None
@@ -140,12 +146,13 @@ class Trainer:
         most = math.inf if steps is not None else 1
         self.last_epoch = self.epoch + (most if epochs is None else positive_int("fit", "epochs", epochs))
         self.last_step = None if steps is None else self.step + positive_int("fit", "steps", steps)
-        self.stop_reason = self.interrupted = None
+        self.stop_reason = None
         if self.net.in_shape is None:
             first, data = first_of(data)
             build_for(self.net, first.x, self.seed)
         self.params = self.net.params
         self.active = [*self.callbacks, *([] if self.quiet else self._console())]
+        self.begun: list[Any] = []
         try:
             with interrupt_stops(self):
                 self._call("on_fit_start")
@@ -163,18 +170,20 @@ class Trainer:
                     self.row |= self.means.values() | {"step": self.step, "rate": self.optimizer.rate}
                     self.row |= {"seconds": seconds, "targets_per_second": self.means.count / seconds}
                     if validation is not None:
-                        self.row |= {f"valid_{name}": value for name, value in self.evaluate(validation).items()}
+                        figures = self._figures(epoch_of(validation, 0, "validation"))
+                        self.row |= {f"valid_{name}": value for name, value in figures.items()}
                     self.history.rows.append(self.row)
                     self._call("on_epoch_end")
-        finally:
-            self.history.reason = self.stop_reason = self.stop_reason or self.interrupted
-            self._end()
+        except BaseException as error:
+            self._end(error)
+            raise
+        self._end()
         return self.history
 
     def _update(self, group: list[Batch]) -> None:
         """One update, from a batch or from several whose gradients are averaged by their weights."""
         self.net.zero_grads()
-        total = 0.0
+        total, self.values = 0.0, []
         for batch in group:
             self.batch = batch
             rng = np.random.default_rng((self.seed, self.batches_seen))
@@ -182,6 +191,7 @@ class Trainer:
             result = loss_and_grads(self.net, self.loss, batch, before, rng, weigh=len(group) > 1)
             self.batches_seen += 1
             self.state, self.value = result.state, float(result.value)
+            self.values.append(self.value)
             total += result.weight
             self.means.add(self, batch, result.value, result.weight, result.y)
         if len(group) > 1 and total:
@@ -212,8 +222,12 @@ class Trainer:
         Returns:
             {"loss": ..., and each metric by its name}; nan where nothing counted.
         """
+        return self._figures(epoch_of(batches_of(data, t, batch_size), 0))
+
+    def _figures(self, batches: Iterator[Batch]) -> dict[str, float]:
+        """The loss and the metrics of batches, forward only."""
         means, state = Means(), None
-        for batch in epoch_of(batches_of(data, t, batch_size), 0):
+        for batch in batches:
             value, weight, y, state = loss_value(self.net, self.loss, batch, self._before(batch, state))
             means.add(self, batch, value, weight, y)
         return means.values()
@@ -233,15 +247,27 @@ class Trainer:
         for callback in self.active:
             if hook == "on_grads_ready" and self.stop_reason is not None:
                 return  # no update will come of these gradients
+            if hook == "on_fit_start":
+                self.begun.append(callback)
             if hasattr(callback, hook):
                 getattr(callback, hook)(self)
 
-    def _end(self) -> None:
-        """Call on_fit_end of every callback, whatever another one raises."""
-        with ExitStack() as stack:
-            for callback in reversed(self.active):
+    def _end(self, error: BaseException | None = None) -> None:
+        """Call on_fit_end of every callback that was begun, whatever another one raises; the first error is raised."""
+        self.history.reason = self.stop_reason = self.stop_reason or self.interrupted
+        first = error
+        for callback in self.begun:
+            try:
                 if hasattr(callback, "on_fit_end"):
-                    stack.callback(callback.on_fit_end, self)
+                    callback.on_fit_end(self)
+            except BaseException as later:
+                if first is None:
+                    first = later
+                else:
+                    who = type(callback).__name__
+                    first.add_note(f"Then on_fit_end of {who} failed as well, {type(later).__name__}: {later}")
+        if error is None and first is not None:
+            raise first
 
     def _console(self) -> list[Any]:
         from minidl.callbacks.console import Console
@@ -280,6 +306,17 @@ def name_of(metric: Metric) -> str:
     return getattr(metric, "__name__", type(metric).__name__)
 
 
+def check_names(names: list[str]) -> None:
+    """Refuse metrics whose figures would overwrite others in the row of an epoch."""
+    for name in names:
+        if name in RESERVED or name.startswith("valid_") or names.count(name) > 1:
+            why = "the name of two metrics" if names.count(name) > 1 else "a figure that the row has already"
+            raise ArgumentError(
+                f"Trainer expects metrics to have names of their own, got {name!r}, {why}: write a function with "
+                f"another name (def), or set its __name__."
+            )
+
+
 def outputs(net: Layer, loss: Loss, y: Any) -> Any:
     """The outputs of the net itself, from those that the loss saw: it may be fused with the net's last layer."""
     if loss.on(net)[0] is net:
@@ -299,73 +336,6 @@ def counted(net: Layer, loss: Loss, batch: Batch, y: Any) -> tuple[Any, Any, Any
     return t, batch.weight, mask
 
 
-def arrange(
-    data: Any, t: Any, validation: Any, batch_size: int, share: float, shuffle: bool, seed: int
-) -> tuple[Any, Any]:
-    """Batches to train on and batches to validate with, from what `fit` was given."""
-    batches = batches_of(data, t, batch_size, shuffle, seed)
-    if share == 0:
-        return batches, None if validation is None else batches_of(validation, None, batch_size)
-    if validation is not None:
-        raise ArgumentError("fit expects validation or validation_split, got both: leave one out.")
-    if t is None:
-        raise ArgumentError("fit holds out validation_split of plain arrays, got batches: give validation=...")
-    parts = split(range(batches.count), share)
-    train, held = (slice(rows.start, rows.stop) for rows in parts)
-    validation = ArrayBatches(part(batches.x, held), batches.t[held], batch_size)
-    return ArrayBatches(part(batches.x, train), batches.t[train], batch_size, shuffle, seed), validation
-
-
-def batches_of(data: Any, t: Any, batch_size: int, shuffle: bool = False, seed: int = 0) -> Any:
-    """An iterable of Batch as it is, one Batch as such; arrays x and t, or a pair of them, cut into batches."""
-    if t is None and isinstance(data, tuple) and len(data) == 2 and not isinstance(data[0], Batch):
-        data, t = data
-    if t is not None:
-        return ArrayBatches(data, t, batch_size, shuffle, seed)
-    if isinstance(data, np.ndarray):
-        raise ArgumentError("fit expects targets with an array of inputs: fit(x, t), or an iterable of Batch.")
-    if not hasattr(data, "epoch") and not hasattr(data, "__iter__"):
-        raise ArgumentError(f"The data is expected to be an iterable of Batch, or arrays x and t, got {data!r:.60}.")
-    return [data] if isinstance(data, Batch) else data
-
-
-def part(x: Any, rows: slice) -> Any:
-    """Some rows of an array, or of each array of a tuple."""
-    return tuple(a[rows] for a in x) if isinstance(x, tuple) else x[rows]
-
-
-def epoch_of(data: Any, epoch: int) -> Iterator[Batch]:
-    """The batches of an epoch; its order may depend on the epoch alone."""
-    empty = True
-    for batch in data.epoch(epoch) if hasattr(data, "epoch") else data:
-        if not isinstance(batch, Batch):
-            raise ArgumentError(
-                f"The data is expected to yield Batch(x, t), got {type(batch).__name__}: wrap each in minidl.Batch."
-            )
-        empty = False
-        yield batch
-    if empty:
-        hint = "give at least one"
-        if epoch or iter(data) is data:
-            hint = "an iterator that is used up is empty the second time: give a list, or an object with __iter__"
-        raise ArgumentError(
-            f"The data is expected to yield batches in every epoch, got none in epoch {epoch + 1}: {hint}."
-        )
-
-
-def groups_of(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
-    """The batches in lists of `size`; the last may be shorter."""
-    iterator = iter(batches)
-    while group := list(islice(iterator, size)):
-        yield group
-
-
-def first_of(data: Any) -> tuple[Batch, Any]:
-    """The first batch, and the data with it: of an iterator that can be gone through once, nothing is lost."""
-    first = next(epoch_of(data, 0))
-    return first, (chain([first], data) if iter(data) is data else data)
-
-
 def build_for(net: Layer, x: Any, seed: int) -> None:
     """Build a net for inputs like x, for any number of steps where its layers allow that."""
     x = cast_input(x, np.float32)
@@ -381,15 +351,26 @@ def build_for(net: Layer, x: Any, seed: int) -> None:
 
 @contextmanager
 def interrupt_stops(trainer: Trainer) -> Iterator[None]:
-    """Ctrl-C ends the training after the update under way; pressed again, it interrupts at once."""
-    before = signal.getsignal(signal.SIGINT)
+    """Ctrl-C ends the training after the update under way; pressed again, it interrupts at once.
+
+    A handler whose attribute `stops` is this trainer sees to that itself, and gets to know when the training runs.
+    """
+    before: Any = signal.getsignal(signal.SIGINT)
+    if getattr(before, "stops", None) is trainer:
+        before.training = True
+        try:
+            yield
+        finally:
+            before.training = False
+        return
+    trainer.interrupted = None
     if threading.current_thread() is not threading.main_thread() or before in (None, signal.SIG_IGN):
         yield  # here no signal arrives, or it is not Python's, or it is to be ignored (nohup)
         return
 
     def stop(*_: Any) -> None:
         signal.signal(signal.SIGINT, before)
-        trainer.interrupted = "interrupted by Ctrl-C"
+        trainer.interrupted = INTERRUPTED
 
     signal.signal(signal.SIGINT, stop)
     try:

@@ -22,7 +22,7 @@ LEVELS = [
     ["layers"],
     ["sequential"],
     ["losses", "stepping", "data", "text", "baselines", "metrics", "schedules", "gradients"],
-    ["objective", "optimizers"],
+    ["objective", "optimizers", "feeding"],
     ["checking", "saving", "generation"],
     ["trainer"],
     ["callbacks"],

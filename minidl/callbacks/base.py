@@ -35,3 +35,25 @@ class Callback:
 
     def on_fit_end(self, trainer: Trainer) -> None:
         """At the end, also after an error."""
+
+
+class Remembering(Callback):
+    """The base of callbacks that remember something of one trainer: another call of its `fit` goes on with it.
+
+    A subclass writes `forget()`, which begins anew, as it is before the first training and with another trainer.
+
+    Example:
+        >>> issubclass(minidl.CSVLog, minidl.callbacks.base.Remembering)
+        True
+    """
+
+    trainer: Trainer | None = None
+
+    def forget(self) -> None:
+        """Begin anew."""
+        raise NotImplementedError(f"{type(self).__name__} must define forget().")
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        if trainer is not self.trainer:
+            self.forget()
+        self.trainer = trainer

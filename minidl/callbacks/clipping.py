@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from minidl.arguments import positive_int, positive_real
-from minidl.callbacks.base import Callback
+from minidl.callbacks.base import Callback, Remembering
 from minidl.errors import ArgumentError
 from minidl.gradients import clip_norm, clip_value, norms
 from minidl.parameter import Parameter
@@ -115,12 +115,12 @@ class ClipValue(Clipping):
         return fires
 
 
-class AdaptiveClip(Clipping):
+class AdaptiveClip(Clipping, Remembering):
     """Clip to a percentile of the norms so far: the threshold follows the training, no number has to be guessed.
 
     Args:
         percentile: of the running history of norms, in (0, 100].
-        history: how many norms are remembered.
+        history: how many norms are remembered; another trainer begins anew.
 
     Source:
         Seetharaman et al. 2020, AutoClip: adaptive gradient clipping for source separation networks.
@@ -136,6 +136,10 @@ class AdaptiveClip(Clipping):
         if self.percentile > 100:
             raise ArgumentError(f"AdaptiveClip expects percentile to be at most 100, got {percentile!r}.")
         self.norms: deque[float] = deque(maxlen=positive_int("AdaptiveClip", "history", history))
+        self.forget()
+
+    def forget(self) -> None:
+        self.norms.clear()
         self.threshold = math.inf
 
     def clip(self, params: Mapping[str, Parameter], norm: float) -> bool:

@@ -46,25 +46,25 @@ def rate_text(rate: float) -> str:
 
 
 def short(value: float) -> str:
-    """A figure in at most six characters: 2.05, 3e+20, nan."""
-    return f"{value:.2f}" if abs(value) < 999 or not math.isfinite(value) else f"{value:.0e}"
+    """A figure in at most six characters: 2.05, 3e+20, nan; z makes a -0.00 zero."""
+    return f"{value:z.2f}" if abs(value) < 999 or not math.isfinite(value) else f"{value:.0e}"
 
 
 def thousandths(value: float) -> str:
     """A figure in at most eight characters, with three decimals: 0.917."""
-    return f"{value:.3f}" if abs(value) < 999 else short(value)
+    return f"{value:z.3f}" if abs(value) < 999 else short(value)
 
 
 def hundredths(value: float) -> str:
     """A figure in at most ten characters, with two decimals: 7.90, 12,345.67."""
-    return f"{value:,.2f}" if abs(value) < 1e6 or not math.isfinite(value) else f"{value:.1e}"
+    return f"{value:z,.2f}" if abs(value) < 1e6 or not math.isfinite(value) else f"{value:.1e}"
 
 
 def long(value: float) -> str:
     """A figure in at most ten characters, with four digits or more: 0.01234, 25,013.7, 1.2e+30."""
     if 999.9 <= abs(value) < 1e6:
         return f"{value:,.1f}"
-    return f"{value:#.4g}" if abs(value) < 1e3 or not math.isfinite(value) else f"{value:.1e}"
+    return f"{value:z#.4g}" if abs(value) < 1e3 or not math.isfinite(value) else f"{value:.1e}"
 
 
 class Short(NamedTuple):

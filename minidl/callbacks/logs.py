@@ -11,17 +11,17 @@ from typing import IO, Any
 
 import numpy as np
 
-from minidl.callbacks.base import Callback
+from minidl.callbacks.base import Remembering
 from minidl.trainer import Trainer
 
 
-class CSVLog(Callback):
+class CSVLog(Remembering):
     """Write the rows of the epochs to a CSV file; its columns are those of the first epoch.
 
     Put it last in the list: it writes what the callbacks before it have put into the row.
 
     Args:
-        path: the file; a new training overwrites it.
+        path: the file; a training with another trainer overwrites it, another `fit` of the same one goes on.
 
     Example:
         >>> log = minidl.CSVLog("log.csv")
@@ -31,9 +31,9 @@ class CSVLog(Callback):
         self.path = Path(path)
         self.columns: list[str] = []
 
-    def on_fit_start(self, trainer: Trainer) -> None:
-        if not self.columns:  # a file that cannot be written is found before the training
-            self.path.write_text("", encoding="utf-8")
+    def forget(self) -> None:
+        self.path.write_text("", encoding="utf-8")  # a file that cannot be written is found before the training
+        self.columns = []
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         first = not self.columns
@@ -45,13 +45,16 @@ class CSVLog(Callback):
             writer.writerow(trainer.row)
 
 
-class JSONLog(Callback):
-    """Write the rows of the epochs, a JSON object a line; NaN and infinities, which JSON does not have, become null.
+class JSONLog(Remembering):
+    """Write the rows of the epochs, a JSON object a line.
+
+    Arrays become lists; NaN and infinities, which JSON does not have, become null.
 
     Put it last in the list: it writes what the callbacks before it have put into the row.
 
     Args:
-        target: the path of a file, which a new training overwrites; or an open text file, such as `sys.stdout`.
+        target: the path of a file, which a training with another trainer overwrites, while another `fit` of the same
+            one goes on; or an open text file, such as `sys.stdout`.
 
     Example:
         >>> log = minidl.JSONLog("log.jsonl")
@@ -59,12 +62,10 @@ class JSONLog(Callback):
 
     def __init__(self, target: str | os.PathLike[str] | IO[str]) -> None:
         self.target = target
-        self.begun = False
 
-    def on_fit_start(self, trainer: Trainer) -> None:
-        if isinstance(self.target, str | os.PathLike) and not self.begun:
+    def forget(self) -> None:
+        if isinstance(self.target, str | os.PathLike):
             Path(self.target).write_text("", encoding="utf-8")
-        self.begun = True
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         row = {name: plain(value) for name, value in trainer.row.items()}
@@ -79,5 +80,10 @@ class JSONLog(Callback):
 
 def plain(value: Any) -> Any:
     """A figure as JSON can hold it."""
-    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    if isinstance(value, dict):
+        return {str(name): plain(part) for name, part in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import tempfile
+from pathlib import Path
 
-from minidl.arguments import real
-from minidl.callbacks.base import Callback
-from minidl.callbacks.stopping import Watch
+from minidl.callbacks.stopping import Watching
 from minidl.trainer import Trainer
 
 
-class SaveBest(Callback):
+class SaveBest(Watching):
     """Save the net after every epoch that is the best so far.
 
     Args:
-        path: the file.
+        path: the file; a training with another trainer overwrites it, another `fit` of the same one when it is better.
         figure, min_delta, higher_is_better: as in `EarlyStopping`.
+
+    Raises:
+        OSError: at the start of the training, for a file that could not be written after it.
 
     Example:
         >>> best = minidl.SaveBest("best.npz", figure="valid_accuracy", higher_is_better=True)
@@ -28,9 +32,21 @@ class SaveBest(Callback):
         min_delta: float = 0.0,
         higher_is_better: bool = False,
     ) -> None:
+        super().__init__(figure, min_delta, higher_is_better)
         self.path = path
-        self.watch = Watch(figure, real("SaveBest", "min_delta", min_delta, 0.0), higher_is_better)
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        super().on_fit_start(trainer)
+        path = Path(self.path)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "SaveBest expects a file, this is a folder", str(path))
+        try:
+            with tempfile.TemporaryFile(dir=path.parent):
+                pass
+        except OSError as error:
+            hint = f"SaveBest expects a folder that can be written, {error.strerror}"
+            raise type(error)(error.errno, hint, str(path.parent)) from None
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        if self.watch.improves("SaveBest", trainer.row):
+        if self.improves(trainer):
             trainer.net.save(self.path)

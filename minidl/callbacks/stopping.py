@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from minidl.arguments import positive_int, real
-from minidl.callbacks.base import Callback
+from minidl.callbacks.base import Callback, Remembering
 from minidl.errors import NonFiniteError, UnknownNameError
 from minidl.gradients import check_finite
 from minidl.inputs import Array
 from minidl.trainer import Trainer
 
 
-class Watch:
-    """The best value so far of one figure of the row, and how many epochs ago that was.
+class Watching(Remembering):
+    """The base of callbacks that remember the best value so far of one figure of the row, and when that was.
+
+    What is remembered belongs to one trainer and one figure: another call of `fit` goes on with it, another trainer
+    begins anew, and so does another figure, where the first call had validation and the second has none.
 
     Args:
         figure: a key of `trainer.row`; None for "valid_loss", or "loss" without validation.
@@ -25,27 +27,39 @@ class Watch:
     """
 
     def __init__(self, figure: str | None, min_delta: float, higher_is_better: bool) -> None:
-        self.figure, self.min_delta, self.sign = figure, min_delta, -1.0 if higher_is_better else 1.0
-        self.best = math.inf  # times the sign: lower is better
-        self.epochs_since = 0
+        self.figure, self.sign = figure, -1.0 if higher_is_better else 1.0
+        self.min_delta = real(type(self).__name__, "min_delta", min_delta, 0.0)
+        self.forget()
 
-    def improves(self, owner: str, row: dict[str, Any]) -> bool:
+    def forget(self) -> None:
+        self.watched: str | None = None
+        self.best = math.inf  # times the sign: lower is better
+        self.best_epoch = self.epochs_since = 0
+
+    def improves(self, trainer: Trainer) -> bool:
         """Take in the row of an epoch; say whether it is the best so far."""
+        row = trainer.row
         figure = self.figure or ("valid_loss" if "valid_loss" in row else "loss")
         if figure not in row:
             raise UnknownNameError(
-                f"{owner} watches {figure!r}, but the epoch has {', '.join(row)}: give validation data or a metric."
+                f"{type(self).__name__} watches {figure!r}, but the epoch has {', '.join(row)}: give validation data "
+                f"or a metric."
             )
+        if self.watched not in (None, figure):
+            self.forget()
+        self.watched = figure
         value = self.sign * row[figure]
         if value < self.best - self.min_delta:
-            self.best, self.epochs_since = value, 0
+            self.best, self.best_epoch, self.epochs_since = value, trainer.epoch, 0
             return True
         self.epochs_since += 1
         return False
 
 
-class EarlyStopping(Callback):
+class EarlyStopping(Watching):
     """End the training when a figure has not become better for `patience` epochs, and bring the best weights back.
+
+    Another call of `fit` has the whole patience again, and knows the best of the calls before it.
 
     Args:
         patience: how many epochs without improvement are waited for.
@@ -67,21 +81,24 @@ class EarlyStopping(Callback):
         higher_is_better: bool = False,
         restore_best: bool = True,
     ) -> None:
+        super().__init__(figure, min_delta, higher_is_better)
         self.patience = positive_int("EarlyStopping", "patience", patience)
-        self.watch = Watch(figure, real("EarlyStopping", "min_delta", min_delta, 0.0), higher_is_better)
         self.restore_best = bool(restore_best)
-        self.best_epoch = 0
-        self.weights: dict[str, Array] = {}
+
+    def forget(self) -> None:
+        super().forget()
+        self.kept_epoch, self.weights = 0, dict[str, Array]()
 
     def on_fit_start(self, trainer: Trainer) -> None:
-        self.watch.epochs_since = 0  # another call of fit gets the whole patience again
+        super().on_fit_start(trainer)
+        self.epochs_since = 0
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        if self.watch.improves("EarlyStopping", trainer.row):
-            self.best_epoch = trainer.epoch
+        if self.improves(trainer):
             if self.restore_best:
-                self.weights = {name: p.value.copy() for name, p in trainer.params.items()}
-        elif self.watch.epochs_since >= self.patience:
+                weights = {name: p.value.copy() for name, p in trainer.params.items()}
+                self.kept_epoch, self.weights = trainer.epoch, weights  # at once, for Ctrl-C may come in between
+        elif self.epochs_since >= self.patience:
             best = f"the best was epoch {self.best_epoch}" if self.best_epoch else "none had a finite figure"
             trainer.stop(f"no improvement for {self.patience} epoch{'s' * (self.patience > 1)}, {best}")
 
@@ -90,7 +107,7 @@ class EarlyStopping(Callback):
             trainer.params[name].value[...] = value
 
 
-class ReduceLROnPlateau(Callback):
+class ReduceLROnPlateau(Watching):
     """Multiply the learning rate by `factor` when a figure has not become better for `patience` epochs.
 
     Args:
@@ -113,17 +130,17 @@ class ReduceLROnPlateau(Callback):
         higher_is_better: bool = False,
         min_scale: float = 1e-3,
     ) -> None:
+        super().__init__(figure, min_delta, higher_is_better)
         self.factor = real("ReduceLROnPlateau", "factor", factor, 1e-12, 1.0)
         self.patience = positive_int("ReduceLROnPlateau", "patience", patience)
         self.min_scale = real("ReduceLROnPlateau", "min_scale", min_scale, 0.0)
-        self.watch = Watch(figure, real("ReduceLROnPlateau", "min_delta", min_delta, 0.0), higher_is_better)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        if not self.watch.improves("ReduceLROnPlateau", trainer.row) and self.watch.epochs_since >= self.patience:
+        if not self.improves(trainer) and self.epochs_since >= self.patience:
             optimizer = trainer.optimizer
             reduced = max(self.min_scale, optimizer.lr_scale * self.factor)
             optimizer.lr_scale = min(optimizer.lr_scale, reduced)
-            self.watch.epochs_since = 0
+            self.epochs_since = 0
 
 
 class NanGuard(Callback):
@@ -136,9 +153,10 @@ class NanGuard(Callback):
     """
 
     def on_grads_ready(self, trainer: Trainer) -> None:
-        if not np.isfinite(trainer.value):
-            trainer.stop(f"the loss is {trainer.value} at step {trainer.step + 1}: no update was made from it")
-            return
+        for value in trainer.values:  # of every batch that the update is made from
+            if not math.isfinite(value):
+                trainer.stop(f"the loss is {value} at step {trainer.step + 1}: no update was made from it")
+                return
         try:
             check_finite(trainer.params)
         except NonFiniteError as error:

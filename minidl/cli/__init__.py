@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import importlib
 import io
 import os
 import signal
@@ -10,11 +12,10 @@ import sys
 from collections.abc import Sequence
 
 from minidl import __version__
-from minidl.cli import check, info, sample, train
-from minidl.cli.options import Help, Parser
+from minidl.cli.options import Help, Parser, printable
 from minidl.errors import MinidlError
 
-COMMANDS = {"train": train, "sample": sample, "info": info, "check": check}
+COMMANDS = "train", "sample", "info", "check"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,35 +27,60 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a character is no reason to lose a training
+    owner = "minidl"
+    try:
+        args = understand(argv)
+        if args is None:
+            return 2
+        owner = f"minidl {args.command}"
+        return carry_out(args, owner)
+    except KeyboardInterrupt:
+        leave(argv)
+        print(f"{owner}: interrupted by Ctrl-C", file=sys.stderr)
+        return 130
+    finally:
+        leave(argv)
+
+
+def leave(argv: Sequence[str] | None) -> None:
+    """Where the program is about to end, another Ctrl-C would only end it in disorder."""
+    if argv is None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def understand(argv: Sequence[str] | None) -> argparse.Namespace | None:
+    """The options, with the subcommand's `run` among them; None where nothing was asked for."""
     parser = Parser(prog="minidl", description="Train, use, show and check recurrent networks on NumPy.")
     parser.add_argument("--version", action="version", version=f"minidl {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command")
-    for name, module in COMMANDS.items():
+    for name in COMMANDS:
+        module = importlib.import_module(f"minidl.cli.{name}")  # here, for it takes a while, and Ctrl-C may come
         summary = (module.__doc__ or "").split(": ", 1)[1].splitlines()[0].rstrip(".")
         options = commands.add_parser(
             name, help=summary, description=summary + ".", formatter_class=Help, allow_abbrev=False
         )
         module.add_arguments(options)
+        options.set_defaults(run=module.run)
     args, unknown = parser.parse_known_args(argv)
     if args.command is None:
         if unknown:
             parser.error(f"unrecognized arguments: {' '.join(unknown)}")
         parser.print_help(sys.stderr)
-        return 2
+        return None
     if unknown:
         commands.choices[args.command].error(f"unrecognized arguments: {' '.join(unknown)}")
+    return args
+
+
+def carry_out(args: argparse.Namespace, owner: str) -> int:
+    """Run the subcommand; its mistakes are one line."""
     try:
-        code = COMMANDS[args.command].run(args)
+        code: int = args.run(args)
         sys.stdout.flush()
         return code
     except (BrokenPipeError, SystemExit):  # the reader went away, as `| head` does; rich ends the program then
         silence()
         return 141
-    except KeyboardInterrupt:
-        if argv is None:  # the program ends: pressed again, it would only end in disorder
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
-        print(f"minidl {args.command}: interrupted by Ctrl-C", file=sys.stderr)
-        return 130
     except MinidlError as error:
         reason = str(error)
     except MemoryError as error:
@@ -62,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         reason = f"{place}{error.strerror or error}"
-    print(f"minidl {args.command}: {reason}", file=sys.stderr)
+    print(f"{owner}: {printable(reason)}", file=sys.stderr)
     return 2
 
 

@@ -7,6 +7,7 @@ import argparse
 import numpy as np
 
 from minidl import kernels
+from minidl.cli.options import printable
 from minidl.saving import load
 from minidl.sequential import Sequential
 
@@ -29,6 +30,6 @@ def run(args: argparse.Namespace) -> int:
         print("\ntraining")
         width = max(map(len, net.facts))
         for name, value in net.facts.items():
-            print(f"  {name:{width}s}  {'none' if value is None else value}")
+            print(printable(f"  {name:{width}s}  {'none' if value is None else value}"))
     print(f"\nkernel      {kernels.backend()}")
     return 0

@@ -1,4 +1,7 @@
-"""What the subcommands share: a parser that says mistakes in one line, and the kinds of numbers that options take."""
+"""What the subcommands share: a parser that says mistakes in one line, the kinds of numbers that options take.
+
+And `printable`, through which all names and words go that others have chosen.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line, and whose help shows each default, where the help does not tell it itself."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        self.exit(2, f"{self.prog}: {printable(message)} (see {self.prog} --help)\n")
 
 
 class Help(argparse.ArgumentDefaultsHelpFormatter):
@@ -21,6 +24,11 @@ class Help(argparse.ArgumentDefaultsHelpFormatter):
     def _get_help_string(self, action: argparse.Action) -> str | None:
         told = action.default is None or "default" in (action.help or "")
         return action.help if told else super()._get_help_string(action)
+
+
+def printable(text: str) -> str:
+    """A text without line breaks and what else a terminal would obey: such characters are escaped as in Python."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def count(text: str) -> int:
@@ -53,6 +61,7 @@ def number(expected: str, fits: Callable[[float], bool]) -> Callable[[str], floa
 
 
 positive = number("a positive number", lambda value: value > 0)
+minutes = number("a number of minutes above 0 and up to 100,000", lambda value: 0 < value <= 100_000)
 not_negative = number("a number of at least 0", lambda value: value >= 0)
 part = number("a share above 0 and below 1", lambda value: 0 < value < 1)
 part_or_none = number("a share of at least 0 and below 1", lambda value: 0 <= value < 1)

@@ -11,11 +11,9 @@ import json
 import math
 import os
 import shlex
-import signal
 import statistics
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -24,17 +22,18 @@ import numpy as np
 
 from minidl import kernels
 from minidl.baselines import ngram_bits
-from minidl.callbacks import Callback, ClipNorm, ClipValue, Console, JSONLog, NanGuard, SampleText
+from minidl.callbacks import Callback, ClipNorm, ClipValue, Console, EarlyStopping, JSONLog, NanGuard, SampleText
 from minidl.callbacks.clipping import Clipping
-from minidl.cli.options import count, part, part_or_none, positive, seed
+from minidl.cli.finishing import Finish
+from minidl.cli.options import count, minutes, part, part_or_none, positive, printable, seed
 from minidl.data import TextStream, split
 from minidl.errors import ArgumentError, NonFiniteError
 from minidl.losses import CrossEntropy
 from minidl.optimizers import Adam
 from minidl.schedules import CosineLR
 from minidl.sequential import Sequential
-from minidl.text import CharVocab, read_text
-from minidl.trainer import Trainer
+from minidl.text import CharVocab, count_of, read_text
+from minidl.trainer import INTERRUPTED, Trainer
 
 COUNTED = 5_000_000  # characters that the n-grams are counted on: more would take longer than many a training
 
@@ -46,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", metavar="FILE", default="model.npz", help="where the model is saved")
     length = parser.add_mutually_exclusive_group()
     length.add_argument(
-        "--minutes", metavar="M", type=positive, default=1.5, help="train for about so long: a few steps are measured"
+        "--minutes", metavar="M", type=minutes, default=1.5, help="train for about so long: a few steps are measured"
     )
     length.add_argument("--epochs", metavar="N", type=count, help="so many passes over the text (default: --minutes)")
     length.add_argument("--steps", metavar="N", type=count, help="so many updates (default: --minutes)")
@@ -65,13 +64,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--valid", metavar="P", type=part, default=0.1, help="share of the text, from its end, held out")
     add("--prompt", metavar="TEXT", help="what samples go on from (default: the first words held out)")
     add("--seed", metavar="N", type=seed, default=0, help="of everything random: the same seed, the same run")
-    add("--quiet", action="store_true", help="print nothing but errors (default: the console)")
-    add("--json", action="store_true", help="print JSON, an object a line (default: the console)")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--quiet", action="store_true", help="print nothing but errors (default: the console)")
+    shown.add_argument("--json", action="store_true", help="print JSON, an object a line (default: the console)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the subcommand; returns 0; 130 after Ctrl-C, 1 after a NaN: what was trained by then is saved as well."""
-    check_writable(Path(args.out), args.paths)
+    """Run the subcommand; returns 0, 130 after Ctrl-C, 1 after a NaN.
+
+    What was trained by then is saved in any case, as it was in the epoch of the best validation; unless the last loss
+    or the weights are no numbers, then a file that was there stays.
+    """
+    out = os.path.realpath(args.out) if os.path.islink(args.out) else args.out  # saving would replace the link itself
+    check_writable(Path(out), args.paths)
     text = read_text(args.paths) if args.paths else language_reference()
     train_ids, valid_ids, vocab = prepare(text, args)
     words = text[len(train_ids) :][:40]
@@ -95,7 +100,8 @@ def run(args: argparse.Namespace) -> int:
         "schedule": str(schedule), "clip": args.clip if args.clip_value is None else None,
         "clip value": args.clip_value, "valid": args.valid, "seed": args.seed,
     }  # fmt: skip
-    callbacks: list[Callback] = [NanGuard(), clip, SampleText(vocab, prompt, 200, seed=args.seed)]
+    best = EarlyStopping(patience=epochs + 1)  # it never stops, it brings the best epoch's weights back
+    callbacks: list[Callback] = [NanGuard(), clip, SampleText(vocab, prompt, 200, seed=args.seed), best]
     shown = not args.json and not args.quiet
     if args.json:
         print(json.dumps({"facts": net.facts, "baselines": baselines}, ensure_ascii=False), flush=True)
@@ -104,25 +110,28 @@ def run(args: argparse.Namespace) -> int:
         say_what(net.facts, baselines)
         callbacks.append(Console(bits=True, symbols="chars", baselines=baselines))
     trainer = Trainer(net, CrossEntropy(), Adam(schedule), callbacks, seed=args.seed, quiet=not shown)
-    try:
-        with np.errstate(all="ignore"):  # NanGuard tells better what went wrong
-            trainer.fit(train, epochs=epochs, steps=steps, validation=valid)
-    except BaseException as error:  # Ctrl-C a second time, or a pipe without a reader: what was learned is kept
-        saved = keep(trainer, net, args.out)
-        if not isinstance(error, NonFiniteError) or trainer.stop_reason is None:  # else the sample failed after the end
-            raise
-    else:
-        saved = keep(trainer, net, args.out)
-    row, reason = trainer.row, trainer.stop_reason
-    if args.json:
-        print(json.dumps({"saved": args.out if saved else None, "facts": net.facts}, ensure_ascii=False), flush=True)
-    elif shown:
-        say_result(args.out if saved else None, row, baselines, prompt)
-    if reason is None:
-        return 0
-    if not shown:
-        print(f"minidl train: {reason}", file=sys.stderr)
-    return 130 if "Ctrl-C" in reason else 1
+    failed: BaseException | None = None
+    with Finish(trainer, aloud=not args.quiet):
+        try:
+            with np.errstate(all="ignore"):  # NanGuard tells better what went wrong
+                trainer.fit(train, epochs=epochs, steps=steps, validation=valid)
+        except KeyboardInterrupt:  # Ctrl-C a second time
+            trainer.interrupted = INTERRUPTED
+        except BaseException as error:  # a pipe without a reader, say: what was learned is kept
+            failed = error
+        row = trainer.history.rows[best.kept_epoch - 1] if best.kept_epoch else trainer.row
+        saved = out if keep(trainer, net, out, row) else None
+        if failed is not None and not (isinstance(failed, NonFiniteError) and trainer.stop_reason):
+            raise failed  # else the sample failed, after the end
+        if args.json:
+            closing = {"saved": saved and args.out, "facts": net.facts}
+            print(json.dumps(closing, ensure_ascii=False), flush=True)
+        elif shown:
+            say_result(saved and args.out, row, trainer, baselines, prompt)
+        reason = trainer.stop_reason or trainer.interrupted
+        if reason is not None and not shown:
+            print(f"minidl train: {reason}", file=sys.stderr)
+    return 0 if reason is None else 130 if "Ctrl-C" in reason else 1
 
 
 def prepare(text: str, args: argparse.Namespace) -> tuple[Any, Any, CharVocab]:
@@ -146,30 +155,25 @@ def prepare(text: str, args: argparse.Namespace) -> tuple[Any, Any, CharVocab]:
     return *split(vocab.encode(text), args.valid), vocab
 
 
-def keep(trainer: Trainer, net: Sequential, path: str) -> bool:
-    """Save what was trained, with its figures; Ctrl-C meanwhile does not stop that. Says whether there was anything."""
-    row = trainer.row
+def keep(trainer: Trainer, net: Sequential, path: str, row: dict[str, Any]) -> bool:
+    """Save what was trained, with the row of the epoch that it comes from; says whether there was anything."""
     finite = math.isfinite(trainer.value) and all(np.isfinite(p.value).all() for p in net.params.values())
     if not trainer.step or not finite:
         return False  # what may be on disk is better than that
 
     def bits(name: str) -> float | None:
-        return round(row[name] / math.log(2), 4) if math.isfinite(row.get(name, math.nan)) else None
+        figure = row.get(name, math.nan) / math.log(2)
+        return round(figure, 4) + 0.0 if math.isfinite(figure) else None  # + 0.0 makes a -0.0 zero
 
     net.facts |= {
-        "steps done": trainer.step,
+        "steps done": row.get("step", trainer.step),
+        "epoch": row["epoch"],
         "train bits": bits("loss"),
         "valid bits": bits("valid_loss"),
         "seconds": round(sum(row["seconds"] for row in trainer.history.rows), 1),
-        "stopped": trainer.stop_reason,
+        "stopped": trainer.stop_reason or trainer.interrupted,
     }
-    main = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGINT, lambda *_: trainer.stop("interrupted by Ctrl-C")) if main else None
-    try:
-        net.save(path)
-    finally:
-        if main:
-            signal.signal(signal.SIGINT, before)
+    net.save(path)
     return True
 
 
@@ -193,8 +197,8 @@ def language_reference() -> str:
 
 
 def title(paths: list[str]) -> str:
-    """What is trained on, in few words; names that are no UTF-8 are made so."""
-    names = [os.fsencode(Path(path).name).decode("utf-8", "replace") for path in paths]
+    """What is trained on, in few words; names that are no UTF-8 are made so, and fit to be printed."""
+    names = [printable(os.fsencode(Path(path).name).decode("utf-8", "replace")) for path in paths]
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more or "language reference"
 
@@ -226,17 +230,19 @@ def plan(
         return args.epochs * len(train), args.epochs
     if args.steps is not None:
         return args.steps, math.ceil(args.steps / len(train))
-    trial = Trainer(net.copy(), CrossEntropy(), Adam(args.lr), [clip], seed=args.seed, quiet=True)
+    # at a rate that moves nothing: only the time matters here, a rate at which it diverges is for the training to tell
+    trial = Trainer(net.copy(), CrossEntropy(), Adam(1e-12), [clip], seed=args.seed, quiet=True)
     times = []
-    for _ in range(6):
+    with np.errstate(all="ignore"):
+        for _ in range(6):
+            began = time.perf_counter()
+            if trial.fit(train, epochs=3, steps=3).reason:
+                raise KeyboardInterrupt
+            times.append((time.perf_counter() - began) / 3)
+        step = statistics.median(times[1:])  # the first is slower
         began = time.perf_counter()
-        if trial.fit(train, epochs=3, steps=3).reason:
-            raise KeyboardInterrupt
-        times.append((time.perf_counter() - began) / 3)
-    step = statistics.median(times[1:])  # the first is slower
-    began = time.perf_counter()
-    trial.evaluate(next(iter(valid)))
-    evaluation = len(valid) * (time.perf_counter() - began)
+        trial.evaluate(next(iter(valid)))
+        evaluation = len(valid) * (time.perf_counter() - began)
     epochs, left = divmod(60 * args.minutes, len(train) * step + evaluation)
     rest = (left - evaluation if epochs else max(left - evaluation, left / 2)) / step  # each epoch is evaluated
     steps = max(1, int(epochs) * len(train) + max(0, int(rest)))
@@ -252,29 +258,38 @@ def say_what(facts: dict[str, Any], baselines: dict[str, float]) -> None:
     peephole = "" if facts["peephole"] == "none" else f", {facts['peephole']} peepholes"
     threads = os.environ.get("OPENBLAS_NUM_THREADS") or os.cpu_count()
     parts = [
-        "minidl train", facts["text"], f"{facts['characters']:,} characters, {facts['symbols']} symbols",
+        "minidl train", facts["text"], f"{facts['characters']:,} characters, {count_of(facts['symbols'], 'symbol')}",
         f"LSTM {facts['layers']}x{facts['units']}{peephole}", f"{facts['parameters']:,} parameters",
-        f"{facts['steps']:,} steps", f"kernel {kernels.backend()}, {threads} thread{'s' * (str(threads) != '1')}",
+        count_of(facts["steps"], "step"), f"kernel {kernels.backend()}, {threads} thread{'s' * (str(threads) != '1')}",
     ]  # fmt: skip
-    marks = [f"{name} {bits:.2f}" for name, bits in baselines.items()]
+    marks = [f"{name} {bits:z.2f}" for name, bits in baselines.items()]
     for line in " · ".join(parts), "bits per character   " + "   ".join(marks):
-        for part in Text(line).wrap(console, console.width):
-            part.rstrip()
-            console.print(part)
+        for piece in Text(line).wrap(console, console.width):
+            piece.rstrip()
+            console.print(piece)
     console.print()
 
 
-def say_result(path: str | None, row: dict[str, Any], baselines: dict[str, float], prompt: str) -> None:
-    """The last lines: how good it became, and what to do with it."""
+def say_result(
+    path: str | None, row: dict[str, Any], trainer: Trainer, baselines: dict[str, float], prompt: str
+) -> None:
+    """The last lines: how good it became, and what to do with it. `row` is of the epoch that was kept."""
     from rich.console import Console as RichConsole
 
     console = RichConsole(highlight=False, markup=False, emoji=False)
-    if "valid_loss" in row:
-        bits, best = row["valid_loss"] / math.log(2), min(baselines, key=baselines.__getitem__)
-        verdict = "below every baseline" if bits < baselines[best] else f"{best} stands at {baselines[best]:.2f}"
-        console.print(f"\nvalidation {bits:.3f} bits ({row['valid_loss']:.3f} nats) per character, {verdict}")
+    bits = row.get("valid_loss", math.nan) / math.log(2)
+    if math.isfinite(bits):
+        best = min(baselines, key=baselines.__getitem__)
+        verdict = "below every baseline" if bits < baselines[best] else f"{best} stands at {baselines[best]:z.2f}"
+        console.print(f"\nvalidation {bits:z.3f} bits ({row['valid_loss']:z.3f} nats) per character, {verdict}")
+        later = [other["valid_loss"] / math.log(2) for other in trainer.history.rows[row["epoch"] :]]
+        worse = later and later[-1] > bits + 0.005
+        hint = f"; the last had {later[-1]:.3f}: fewer --epochs, or more text, would help" if worse else ""
+        if row["step"] < trainer.step:
+            console.print(f"epoch {row['epoch']} is kept{hint}")
     if path is None:
         console.print("nothing was saved: the net as it is would be of no use")
         return
-    beginning = shlex.quote((prompt.strip().split("\n")[0] or prompt)[:20].strip() or prompt)
-    console.print(f"saved {path} · go on with: minidl sample {shlex.quote(path)} --prompt {beginning}", soft_wrap=True)
+    beginning = shlex.quote(printable((prompt.strip().split("\n")[0] or prompt)[:20].strip() or prompt))
+    name = printable(path)
+    console.print(f"saved {name} · go on with: minidl sample {shlex.quote(name)} --prompt {beginning}", soft_wrap=True)

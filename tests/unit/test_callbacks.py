@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ from minidl import (
     generate_text,
     load,
 )
-from minidl.callbacks.stopping import Watch
+from minidl.callbacks.stopping import Watching
 from tests.conformance.cases import public
 
 X = np.random.default_rng(0).standard_normal((12, 3))
@@ -111,23 +112,31 @@ def test_every_public_callback_has_a_case():
     assert set(minidl.callbacks.__all__) == set(CASES)
 
 
+def language_run(callback, fits=2):
+    """A training of a language model, for SampleText wants one: the weights and the losses of some calls of fit."""
+    ids = VOCAB.encode(TEXT)
+    net = char_lm(len(VOCAB), 6)
+    trainer = Trainer(net, CrossEntropy(), SGD(0.1), [callback], quiet=True)
+    history = trainer.fit(TextStream(ids, 2, 30), epochs=2)
+    if fits == 2:  # with an epoch cut short, and another figure to watch
+        trainer.fit(TextStream(ids, 2, 30), epochs=2, steps=6, validation=TextStream(ids, 1, 50))
+        assert history["epoch"] == [1, 2, 3, 4] and history["step"] == [4, 8, 12, 14] and history.reason is None
+    return values(net), history["loss"]
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_every_callback_runs_through_two_calls_of_fit(name, tmp_path):
-    """On a language model, for SampleText wants one; with an epoch cut short, and twice the same run."""
-    ids = VOCAB.encode(TEXT)
-
-    def run(path):
-        path.mkdir()
-        callback = CASES[name](path)
-        net = char_lm(len(VOCAB), 6)
-        trainer = Trainer(net, CrossEntropy(), SGD(0.1), [callback], quiet=True)
-        trainer.fit(TextStream(ids, 2, 30), epochs=2)
-        history = trainer.fit(TextStream(ids, 2, 30), epochs=2, steps=6, validation=TextStream(ids, 1, 50))
-        assert history["epoch"] == [1, 2, 3, 4] and history["step"] == [4, 8, 12, 14] and history.reason is None
-        return values(net), history["loss"]
-
-    one, other = run(tmp_path / "one"), run(tmp_path / "other")
-    assert same(one[0], other[0]) and one[1] == other[1]
+    """Twice the same run, and with a second trainer once more: nothing of the first one is left in a callback."""
+    runs = []
+    for place in "one", "other":
+        (tmp_path / place).mkdir()
+        callback = CASES[name](tmp_path / place)
+        runs += [language_run(callback), language_run(callback)]
+    assert all(same(run[0], runs[0][0]) and run[1] == runs[0][1] for run in runs)
+    for place in "one", "other":
+        files = [path for path in (tmp_path / place).iterdir() if path.suffix != ".npz"]
+        lines = [len(path.read_text().splitlines()) for path in files]
+        assert lines == [4 + (name == "CSVLog")] * len(files)  # of the second trainer alone
 
 
 # -- clipping -------------------------------------------------------------------------------------
@@ -260,6 +269,21 @@ def test_the_guard_stops_at_a_parameter():
     assert history.reason == "the parameter 'dense.b' is not finite after the update of step 1"
 
 
+def test_the_guard_sees_every_batch_of_an_accumulated_group():
+    """Also of one in the middle: neither the last loss nor the gradients show it."""
+
+    class Nan(MeanSquaredError):
+        def __call__(self, y, t, weight=None, mask=None):
+            value, dy, counted = super().__call__(y, t, weight, mask)
+            return (np.nan if len(t) == 5 else value), dy, counted
+
+    net = net_of()
+    before = values(net)
+    trainer = Trainer(net, Nan(), SGD(0.1), [NanGuard()], accumulate=3, quiet=True)
+    history = trainer.fit([Batch(X, T), Batch(X[:5], T[:5]), Batch(X, T)])
+    assert history.reason == "the loss is nan at step 1: no update was made from it" and same(values(net), before)
+
+
 def test_the_guard_lets_a_sound_training_pass():
     one, other = net_of(), net_of()
     trainer_of(NanGuard(), net=one).fit(X, T)
@@ -270,15 +294,63 @@ def test_the_guard_lets_a_sound_training_pass():
 # -- Watch, EarlyStopping, ReduceLROnPlateau, SaveBest --------------------------------------------
 
 
-def test_a_watch():
-    watch = Watch("f", 0.1, False)
-    assert [watch.improves("X", {"f": f}) for f in (5.0, 4.0, 3.95, math.nan, 3.8, -math.inf)] == [
-        True, True, False, False, True, True,
-    ]  # fmt: skip
-    higher = Watch("f", 0.0, True)
-    assert [higher.improves("X", {"f": f}) for f in (0.5, 0.4, 0.5, 0.6)] == [True, False, False, True]
-    either = Watch(None, 0.0, False)
-    assert either.improves("X", {"loss": 1.0}) and not either.improves("X", {"loss": 0.5, "valid_loss": 1.5})
+def test_watching():
+    def found(callback, figures, name="f"):
+        rows = ({name: f} for f in figures)
+        return [callback.improves(SimpleNamespace(row=row, epoch=k)) for k, row in enumerate(rows, 1)]
+
+    watch = Watching("f", 0.1, False)
+    assert found(watch, (5.0, 4.0, 3.95, math.nan, 3.8, -math.inf)) == [True, True, False, False, True, True]
+    assert watch.best_epoch == 6
+    assert found(Watching("f", 0.0, True), (0.5, 0.4, 0.5, 0.6)) == [True, False, False, True]
+
+
+def test_another_figure_is_another_story():
+    """Losses of training and of validation cannot be compared."""
+    net, stopper = net_of(), EarlyStopping(2)
+    trainer = trainer_of(Script("loss", [0.0, 9.0, 8.0]), stopper, net=net)
+    trainer.fit(X, T)
+    first = values(net)
+    trainer.callbacks.insert(1, Script("valid_loss", [None, 5.0, math.nan]))
+    trainer.fit(X, T)
+    assert (stopper.best, stopper.best_epoch, stopper.epochs_since) == (5.0, 2, 0) and not same(values(net), first)
+    del trainer.callbacks[1]
+    trainer.fit(X, T)
+    assert (stopper.best, stopper.best_epoch) == (8.0, 3)
+
+
+@pytest.mark.parametrize("figures", [[9.0, 9.0], [math.nan, math.nan]])
+def test_weights_never_come_back_into_another_net(figures):
+    stopper, one, other = EarlyStopping(5, "f"), net_of(), net_of()
+    trainer_of(Script("f", [1.0, 2.0]), stopper, net=one).fit(X, T, epochs=2)
+    kept, weights = values(one), []
+    note = Callback()
+    note.on_epoch_end = lambda trainer: weights.append(values(other))
+    trainer_of(Script("f", figures), note, stopper, net=other, lr=0.01).fit(X, T, epochs=2)
+    assert same(values(other), weights[1 if math.isnan(figures[0]) else 0]) and same(values(one), kept)
+    with pytest.raises(RuntimeError):  # nor when that training ends before its first epoch
+        trainer_of(Fails("on_epoch_start"), stopper, net=(third := net_of())).fit(X, T)
+    assert same(values(third), values(net_of()))
+
+
+class Fails(Callback):
+    """Raise an error in a hook."""
+
+    def __init__(self, hook):
+        def fail(trainer):
+            raise RuntimeError(f"failed in {hook}")
+
+        setattr(self, hook, fail)
+
+
+def test_the_rate_and_the_file_of_another_trainer_begin_anew(tmp_path):
+    plateau, saver = ReduceLROnPlateau(0.5, 2, "f"), SaveBest(tmp_path / "best.npz", "f")
+    trainer_of(Script("f", [1.0, 1.0]), plateau, saver).fit(X, T, epochs=2)
+    other = trainer_of(Script("f", [5.0, 5.0, 5.0]), plateau, saver, net=(net := net_of()), lr=0.01)
+    other.fit(X, T)
+    assert other.optimizer.lr_scale == 1.0 and same(values(load(tmp_path / "best.npz")), values(net))
+    other.fit(X, T, epochs=2)  # the same trainer goes on
+    assert other.optimizer.lr_scale == 0.5 and not same(values(load(tmp_path / "best.npz")), values(net))
 
 
 @pytest.mark.parametrize("make", [EarlyStopping, ReduceLROnPlateau, lambda figure: SaveBest("never.npz", figure)])
@@ -387,7 +459,8 @@ def test_a_json_log(tmp_path, kind):
     path.write_text("what was there before")
     log = JSONLog({"path": path, "str": str(path), "stream": stream}[kind])
     odd = Script("odd", [np.float32(0.5), math.inf, "日本"])
-    trainer = trainer_of(odd, Script("bad", [math.nan, np.float32(np.nan), np.int64(3)]), log)
+    deep = Script("deep", [np.array([[1.0, np.nan]]), {"a": (np.inf, np.arange(2))}, np.array(2)])
+    trainer = trainer_of(odd, Script("bad", [math.nan, np.float32(np.nan), np.int64(3)]), deep, log)
     trainer.fit(X, T, epochs=2)
     history = trainer.fit(X, T, validation=(X, T))
     text = stream.getvalue() if kind == "stream" else path.read_text(encoding="utf-8")
@@ -399,14 +472,24 @@ def test_a_json_log(tmp_path, kind):
     assert [row["loss"] for row in rows] == history["loss"] and "日本" in text
     assert [row["odd"] for row in rows] == [0.5, None, "日本"]
     assert [row["bad"] for row in rows] == [None, None, 3] and "valid_loss" in rows[2]
+    assert [row["deep"] for row in rows] == [[[1.0, None]], {"a": [None, [0, 1]]}, 2]
 
 
-@pytest.mark.parametrize("log", [CSVLog, JSONLog])
-def test_a_log_that_cannot_be_written_is_found_before_the_training(log, tmp_path):
-    trainer = trainer_of(log(tmp_path / "missing" / "log"))
-    with pytest.raises(FileNotFoundError):
+@pytest.mark.parametrize("write", [CSVLog, JSONLog, SaveBest])
+def test_a_file_that_cannot_be_written_is_found_before_the_training(write, tmp_path):
+    for path, kind in (tmp_path / "missing" / "log", FileNotFoundError), (tmp_path, IsADirectoryError):
+        trainer = trainer_of(write(path))
+        with pytest.raises(kind) as caught:
+            trainer.fit(X, T)
+        assert trainer.step == 0 and str(tmp_path) in str(caught.value)
+
+
+def test_the_check_of_the_best_leaves_what_is_there(tmp_path):
+    (tmp_path / "best.npz").write_bytes(b"precious")
+    trainer = trainer_of(SaveBest(tmp_path / "best.npz"), Fails("on_epoch_start"))
+    with pytest.raises(RuntimeError):
         trainer.fit(X, T)
-    assert trainer.step == 0
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("best.npz", b"precious")]
 
 
 def test_the_order_of_the_list_decides_what_a_log_sees(tmp_path):

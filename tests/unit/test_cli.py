@@ -8,13 +8,14 @@ import math
 import os
 import re
 import signal
+import sys
 
 import numpy as np
 import pytest
 
-from minidl import Dense, generate_text, load
-from minidl.cli import main, train
-from minidl.cli.options import count, number
+from minidl import CrossEntropy, Dense, Sequential, TextStream, generate_text, load
+from minidl.cli import finishing, main, train
+from minidl.cli.options import count, number, printable
 from minidl.trainer import Trainer
 
 TEXT = "the quick brown fox jumps over the lazy dog,\nand the lazy dog sleeps on.\n" * 30
@@ -126,6 +127,63 @@ def test_minutes_are_steps_that_can_be_repeated(text, capsys):
     }
 
 
+@pytest.mark.parametrize("how", [[], ["--json"]])
+def test_the_best_epoch_is_saved_and_said(how, text, tmp_path, capsys):
+    """What is held out is not what is trained on: the more is learned, the worse it gets."""
+    (tmp_path / "odd.txt").write_text("ab" * 450 + "aabb" * 25, encoding="utf-8")
+    options = [*SMALL, "--lr", "0.02", "--epochs", "8", *how]
+    code, out, _ = run(capsys, "train", "odd.txt", *options)
+    net = load("model.npz")
+    valid = TextStream(net.vocab.encode("aabb" * 25), 3, 16)
+    bits = Trainer(net, CrossEntropy(), quiet=True).evaluate(valid)["loss"] / math.log(2)
+    assert code == 0 and net.facts["epoch"] < 8 and net.facts["valid bits"] == pytest.approx(bits, abs=1e-3)
+    assert net.facts["steps done"] == net.facts["epoch"] * net.facts["steps"] / 8
+    if how:
+        rows = [json.loads(line) for line in out.splitlines()][1:-1]
+        assert min(row["valid_loss"] for row in rows) == rows[net.facts["epoch"] - 1]["valid_loss"]
+    else:
+        assert f"validation {bits:.3f} bits" in out and f"\nepoch {net.facts['epoch']} is kept; the last had " in out
+        assert ": fewer --epochs, or more text, would help\n" in out
+
+
+def test_a_link_leads_to_the_file_that_is_written(text, tmp_path, capsys):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "model.npz").symlink_to("models/real.npz")
+    code, out, _ = run(capsys, "train", text, *SMALL, "--steps", "1")
+    assert code == 0 and "saved model.npz" in out
+    assert (tmp_path / "model.npz").is_symlink() and load("models/real.npz").vocab is not None
+    (tmp_path / "lost.npz").symlink_to("nowhere/real.npz")
+    assert "nowhere first" in refused(capsys, "train", text, *SMALL, "--out", "lost.npz")
+
+
+STRANGE = "it's\x1b[31m a\x07\n\x9b\u202e.txt"
+
+
+def test_names_and_prompts_that_a_terminal_would_obey(text, tmp_path, capsys):
+    (tmp_path / STRANGE).write_text(TEXT + "\x1b[2J\x07" * 9, encoding="utf-8")
+    options = [*SMALL, "--steps", "1", "--out", STRANGE + ".npz", "--prompt", "\x1b[2J"]
+    code, out, err = run(capsys, "train", STRANGE, *options)
+    assert code == 0 and not err and "\\x1b[31m" in out and "--prompt '\\x1b[2J'" in out
+    code, told, _ = run(capsys, "info", STRANGE + ".npz")
+    assert code == 0 and "\\x1b[31m" in told
+    assert all(c.isprintable() or c == "\n" for c in out + told)
+    errors = [refused(capsys, *argv) for argv in (
+        ["train", "\n".join([STRANGE] * 2)], ["train", "--out", STRANGE + "/model.npz"], ["sample", "a\n\x1bb"],
+        ["info", "a\n\x1bb"], ["info", "a", "\x1b[31m"], ["train", "--lr", "\x1b[31m\n"],
+    )]  # fmt: skip
+    assert all(error[:-1].isprintable() for error in errors)
+    assert printable("café – 猫 \udce9\n") == "café – 猫 \\udce9\\n"
+
+
+def test_what_a_strangers_file_says_of_itself(text, capsys):
+    net = Sequential([Dense(2)])
+    net.build((3,))
+    net.facts = {"text\x1b[31m": "a\nb\x07"}
+    net.save("stranger.npz")
+    code, out, _ = run(capsys, "info", "stranger.npz")
+    assert code == 0 and "text\\x1b[31m  a\\nb\\x07\n" in out
+
+
 @pytest.mark.parametrize(
     ("options", "classes"),
     [
@@ -151,9 +209,11 @@ def test_the_loss_of_the_field_notes_falls(text, capsys):
     assert end["facts"]["clip value"] == 6.0 and end["facts"]["clip"] is None
 
 
-def test_a_text_of_one_symbol_is_learned(text, tmp_path):
+def test_a_text_of_one_symbol_is_learned(text, tmp_path, capsys):
     (tmp_path / "a.txt").write_text("a" * 200, encoding="utf-8")
-    assert main(["train", "a.txt", *SMALL, "--steps", "2", "--quiet"]) == 0
+    code, out, _ = run(capsys, "train", "a.txt", *SMALL, "--steps", "1")
+    assert code == 0 and "1 symbol " in " ".join(out.split()) and " 1 step " in " ".join(out.split())
+    assert "-0.0" not in out and "-0.0" not in run(capsys, "info", "model.npz")[1]
 
 
 def test_a_text_as_short_as_may_be_is_enough(text, tmp_path, capsys):
@@ -279,7 +339,7 @@ def test_bad_texts(content, words, text, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("option", "values"),
     [
-        ("--minutes", ["0", "-1", "nan", "inf", "soon"]),
+        ("--minutes", ["0", "-1", "nan", "inf", "soon", "100001", "1e300"]),
         ("--epochs", ["0", "1.5"]),
         ("--steps", ["0", "-3", "9" * 400]),
         ("--units", ["0"]),
@@ -302,6 +362,7 @@ def test_bad_numbers_are_found_before_the_text_is_read(option, values, capsys):
 
 def test_options_that_exclude_each_other_or_do_not_exist(model, capsys):
     assert "not allowed with" in refused(capsys, "train", "--epochs", "1", "--minutes", "1")
+    assert "not allowed with" in refused(capsys, "train", "--quiet", "--json")
     assert "--colour" in refused(capsys, "train", "--colour")
     assert "--mod" in refused(capsys, "sample", model, "--mod")
     code, _, err = run(capsys, "teach")
@@ -371,53 +432,129 @@ def test_too_much_memory_is_a_mistake(text, capsys, monkeypatch):
 # -- what comes in between ----------------------------------------------------------------------------
 
 
-def interrupted_at(monkeypatch, where, name):
-    """Let a function be interrupted, when it is called, as by Ctrl-C."""
+def pressed_at(monkeypatch, where, name, times=1):
+    """Let Ctrl-C be pressed when a function is called, before it does what it does."""
+    original = getattr(where, name)
 
-    def interrupt(*_, **__):
-        raise KeyboardInterrupt
+    def pressing(*args, **options):
+        for _ in range(times):
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(*args, **options)
 
-    monkeypatch.setattr(where, name, interrupt)
+    monkeypatch.setattr(where, name, pressing)
+
+
+INTERRUPTED = "minidl train: interrupted by Ctrl-C\n"
 
 
 @pytest.mark.parametrize("name", ["read_text", "plan", "ngram_bits"])
 def test_ctrl_c_before_the_training(name, text, capsys, monkeypatch):
-    interrupted_at(monkeypatch, train, name)
-    code, out, err = run(capsys, "train", text, *SMALL, "--steps", "2")
-    assert (code, out, err) == (130, "", "minidl train: interrupted by Ctrl-C\n")
+    pressed_at(monkeypatch, train, name)
+    assert run(capsys, "train", text, *SMALL, "--steps", "2") == (130, "", INTERRUPTED)
 
 
-def test_ctrl_c_while_steps_are_measured(text, capsys, monkeypatch):
-    before = Trainer.fit
-
-    def stopped(self, *args, **options):
-        history = before(self, *args, **options)
-        history.reason = "interrupted by Ctrl-C"
-        return history
-
-    monkeypatch.setattr(Trainer, "fit", stopped)
-    assert run(capsys, "train", text, *SMALL)[0] == 130
+@pytest.mark.parametrize("name", ["fit", "_update", "evaluate"])
+def test_ctrl_c_while_steps_are_measured(name, text, capsys, monkeypatch):
+    pressed_at(monkeypatch, Trainer, name)
+    assert run(capsys, "train", text, *SMALL) == (130, "", INTERRUPTED)
     assert os.listdir() == ["text.txt"]
 
 
-def test_ctrl_c_twice_keeps_what_was_learned(text, capsys, monkeypatch):
-    interrupted_at(monkeypatch, Trainer, "evaluate")  # the second, after all steps
-    code, _, err = run(capsys, "train", text, *SMALL, "--steps", "2")
-    assert code == 130 and err.count("\n") == 1
-    assert load("model.npz").facts["steps done"] == 2
+@pytest.mark.parametrize("how", [[], ["--json"], ["--quiet"]])
+@pytest.mark.parametrize("times", [1, 2, 5])
+def test_ctrl_c_in_the_validation_is_answered_and_keeps_what_was_learned(times, how, text, capsys, monkeypatch):
+    pressed_at(monkeypatch, Trainer, "_figures", times)
+    before = signal.getsignal(signal.SIGINT)
+    code, out, err = run(capsys, "train", text, *SMALL, "--steps", "2", *how)
+    facts = load("model.npz").facts
+    assert code == 130 and signal.getsignal(signal.SIGINT) is before
+    assert facts["steps done"] == 2 and facts["stopped"] == "interrupted by Ctrl-C"
+    assert (facts["valid bits"] is None) == (times > 1)  # the second press skips the validation
+    said = [f"{finishing.WORDS}\n" if how != ["--quiet"] else "", INTERRUPTED if how else ""]
+    assert err == "".join(said)
+    if how == ["--json"]:
+        assert json.loads(out.splitlines()[-1]) == {"saved": "model.npz", "facts": facts}
+    else:
+        assert ("saved model.npz" in out and "stopped: interrupted" in out) == (not how)
 
 
 def test_ctrl_c_while_the_model_is_saved(text, capsys, monkeypatch):
     save, before = train.Sequential.save, signal.getsignal(signal.SIGINT)
 
     def interrupted(self, path):
-        signal.raise_signal(signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
         save(self, path)
-        signal.raise_signal(signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(train.Sequential, "save", interrupted)
-    assert run(capsys, "train", text, *SMALL, "--steps", "2")[0] == 130
-    assert load("model.npz").facts["steps done"] == 2 and signal.getsignal(signal.SIGINT) is before
+    code, out, _ = run(capsys, "train", text, *SMALL, "--steps", "2")
+    assert code == 130 and "saved model.npz" in out
+    facts = load("model.npz").facts
+    assert facts["steps done"] == 2 and facts["valid bits"] > 0 and signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("earlier", [0, 1])
+def test_no_moment_at_which_ctrl_c_loses_the_model(earlier, text, capsys, monkeypatch):
+    """Press at each line of the training and of what comes behind it, once more than the training has seen already."""
+    names = "minidl.cli.train", "minidl.cli.finishing", "minidl.trainer", "minidl.callbacks.stopping"
+    files = {sys.modules[name].__file__ for name in names}
+    lines, left = 0, math.inf
+    reached = False
+
+    class Begin(train.NanGuard):
+        def on_step_end(self, trainer):
+            nonlocal reached
+            reached = True
+            for _ in range(earlier):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    def trace(frame, event, _):
+        nonlocal lines, left
+        if frame.f_code.co_filename not in files:
+            return None
+        if event == "line" and reached and before is not signal.getsignal(signal.SIGINT):
+            lines += 1
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGINT)
+        return trace
+
+    monkeypatch.setattr(train, "NanGuard", Begin)
+    before, options = signal.getsignal(signal.SIGINT), [*SMALL, "--batch", "32", "--epochs", "2", "--out"]
+
+    def traced(out):
+        nonlocal reached
+        reached = False
+        debugger = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            return run(capsys, "train", text, *options, out)[0]
+        finally:
+            sys.settrace(debugger)
+
+    assert traced("whole.npz") == (130 if earlier else 0)
+    total = lines
+    for line in range(1, total + 1, 23):
+        left = line
+        code, net = traced(f"{line}.npz"), load(f"{line}.npz")
+        assert code == 130 or (line > total - 12 and not earlier), line  # then everything was said already
+        assert net.facts["steps done"] > 0, line
+        if net.facts["valid bits"] is not None:
+            valid = TextStream(net.vocab.encode(TEXT)[-len(TEXT) // 10 :], 6, 16)
+            bits = Trainer(net, CrossEntropy(), quiet=True).evaluate(valid)["loss"] / math.log(2)
+            assert bits == pytest.approx(net.facts["valid bits"], abs=1e-3), line
+
+
+@pytest.mark.parametrize("how", [[], ["--quiet"], ["--json"]])
+def test_a_rate_at_which_it_diverges_is_told_alike_in_trial_and_training(how, model, text, tmp_path, capsys):
+    old, told = (tmp_path / model).read_bytes(), []
+    for length in ["--steps", "50"], ["--minutes", "0.005"]:
+        code, out, err = run(capsys, "train", text, *SMALL, *length, "--lr", "1e38", *how)
+        assert code == 1 and (tmp_path / model).read_bytes() == old
+        assert err.count("\n") == len(how) and "is nan at step 2" in err + out
+        told.append(err if how else out.splitlines()[-2:])
+        assert ("nothing was saved" in out) == (not how) and "validation nan" not in out
+    assert told[0] == told[1]
 
 
 def test_a_training_that_went_wrong_leaves_the_old_model(model, text, tmp_path, capsys):

@@ -284,10 +284,13 @@ def test_an_error_before_its_turn_is_the_error_that_is_seen():
     [
         (clock, {0.4: "0:00", 59.6: "1:00", 3723: "1:02:03"}),
         (rate_text, {4e-3: "4.0e-3", 0.0: "0.0e0", 1.0: "1.0e0", 9.99e-11: "1.0e-10"}),
-        (short, {2.054: "2.05", 998.99: "998.99", 999.5: "1e+03", 1e300: "1e+300", math.nan: "nan"}),
-        (thousandths, {0.9166: "0.917", 1e4: "1e+04"}),
-        (hundredths, {7.9: "7.90", 12345.678: "12,345.68", 1e7: "1.0e+07", math.inf: "inf"}),
-        (long, {0.0123456: "0.01235", 1.12: "1.120", 25013.71: "25,013.7", 1e7: "1.0e+07", math.nan: "nan"}),
+        (short, {-1e-3: "0.00", 2.054: "2.05", 998.99: "998.99", 999.5: "1e+03", 1e300: "1e+300", math.nan: "nan"}),
+        (thousandths, {-1e-9: "0.000", 0.9166: "0.917", 1e4: "1e+04"}),
+        (hundredths, {-1e-9: "0.00", 7.9: "7.90", 12345.678: "12,345.68", 1e7: "1.0e+07", math.inf: "inf"}),
+        (
+            long,
+            {-0.0: "0.000", 0.0123456: "0.01235", 1.12: "1.120", 25013.71: "25,013.7", 1e7: "1.0e+07", math.nan: "nan"},
+        ),
     ],
 )
 def test_figures_as_text(show, expected):
@@ -325,14 +328,22 @@ trainer.fit(data, epochs=1 if "unknown" in sys.argv else 2, validation=TextStrea
 """
 
 
-def on_a_terminal(width, *args, **environment):
+COMMAND = """
+import fcntl, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+from minidl.cli import main
+sys.exit(main(["train", *sys.argv[2:]]))
+"""
+
+
+def on_a_terminal(width, *args, program=PROGRAM, **environment):
     """What a program writes to a terminal of so many columns; with "interrupt", Ctrl-C is pressed in epoch 2."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, width, 0, 0))
     clean = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CI")}
     environment = clean | {"TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8"} | environment
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, *args],
+        [sys.executable, "-c", program, *args],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -349,7 +360,7 @@ def on_a_terminal(width, *args, **environment):
         if not part:
             break
         parts.append(part)
-        if press and b" 2/2 " in part:
+        if press and b" 2/" in part:
             press = False
             os.write(ours, b"\x03")
     os.close(ours)
@@ -410,6 +421,19 @@ def test_ctrl_c_on_a_terminal():
     assert status == 0 and lines[-1] == "  stopped: interrupted by Ctrl-C"
     assert "Traceback" not in output and not re.search("[━╸╺⠁-⣿]", "".join(lines))
     assert output.rindex("\x1b[?25h") > output.rindex("\x1b[?25l")
+
+
+def test_the_command_answers_ctrl_c_on_a_terminal(tmp_path):
+    """The bar stays one line, and so does the answer; then the figures come, and the model."""
+    (tmp_path / "text.txt").write_text("the cat sat on the mat. " * 2000)
+    options = ["--units", "16", "--batch", "4", "--window", "16", "--epochs", "50", "--out", str(tmp_path / "m.npz")]
+    output, status = on_a_terminal(80, "interrupt", str(tmp_path / "text.txt"), *options, program=COMMAND)
+    lines = [line.strip() for line in screen(output, 80) if line]
+    assert status == 130 and "Traceback" not in output and not re.search("[━╸╺⠁-⣿]", "".join(lines))
+    answer = lines.index("finishing: the model will be saved (Ctrl-C again skips the validation)")
+    rest = "\n".join(lines[answer + 1 :])
+    assert re.search(r"^2 .*\n.*stopped: interrupted by Ctrl-C\nvalidation .*\nsaved ", rest, re.DOTALL), output
+    assert (tmp_path / "m.npz").exists()
 
 
 def test_after_an_error_the_cursor_is_back():

@@ -19,7 +19,7 @@ from minidl.errors import ArgumentError, ShapeError
 def test_a_stream_gives_every_target_once_and_rows_continue(count: int, batch_size: int, time: int) -> None:
     ids = np.arange(count, dtype=np.uint8)
     if count <= batch_size:
-        with pytest.raises(ArgumentError, match=f"at least {batch_size + 1} ids for {batch_size} rows, got {count}:"):
+        with pytest.raises(ArgumentError, match=f"{batch_size + 1} ids for batch_size={batch_size}, got {count}:"):
             TextStream(ids, batch_size, time)
         return
     stream = TextStream(ids, batch_size, time)

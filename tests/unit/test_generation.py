@@ -269,6 +269,8 @@ def test_text_that_cannot_be_gone_on_from() -> None:
         ({"top_p": True}, "top_p"),
         ({"length": 0}, "length to be a positive integer, got 0"),
         ({"length": -5}, "length"),
+        ({"seed": -1}, "seed to be an integer of at least 0 or a np.random.Generator, got -1"),
+        ({"seed": "x"}, "seed to be an integer .* got 'x'"),
     ],
     ids=str,
 )

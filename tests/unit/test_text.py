@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -284,6 +285,34 @@ def test_files_that_are_no_text(tmp_path: Path, content: bytes, match: str) -> N
     with pytest.raises(ArgumentError, match=match) as caught:
         read_text([good, path])
     assert str(path) in str(caught.value) and len(str(caught.value).splitlines()) == 1
+
+
+def test_the_hint_can_be_pasted(tmp_path: Path) -> None:
+    path = tmp_path / "it's; a name.txt"
+    path.write_bytes(b"caf\xe9")
+    with pytest.raises(ArgumentError) as caught:
+        read_text(path)
+    command = str(caught.value).split("for example ")[1].removesuffix(" > converted.txt")
+    assert shlex.split(command) == ["iconv", "-f", "LATIN1", "-t", "UTF-8", str(path)]
+
+
+def test_what_is_no_path() -> None:
+    wrong: Any
+    for wrong in None, 5, [None], b"abc":
+        with pytest.raises(ArgumentError, match=r"read_text expects a path or several, got .*: name a text file"):
+            read_text(wrong)
+
+
+def test_equal_vocabularies_are_one_key() -> None:
+    for make in lambda: CharVocab("ab"), lambda: WordVocab(["a"], end_of_line="<eos>"):
+        assert hash(make()) == hash(make()) and len({make(), make()}) == 1
+    assert len({CharVocab("ab"), CharVocab("abc"), WordVocab(["a"]), WordVocab(["a"], end_of_line="$")}) == 4
+
+
+def test_one_is_no_plural() -> None:
+    assert repr(WordVocab([])) == "WordVocab(['<unk>'], 1 word)" and "2 words" in repr(WordVocab(["a"]))
+    with pytest.raises(ArgumentError, match="knows 1 symbol, got 'b'"):
+        CharVocab("a").encode("b")
 
 
 def test_paths_that_are_no_files(tmp_path: Path) -> None:

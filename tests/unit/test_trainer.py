@@ -263,7 +263,7 @@ def test_an_iterator_that_is_used_up_is_an_error_that_says_so():
         assert trainer.step == 2 and len(trainer.history) == 1
     validation = iter([Batch(X, T)])
     text = said(trainer_of(regressor()).fit, X, T, epochs=2, validation=validation)
-    assert "an iterator that is used up" in text
+    assert "The validation is expected to yield batches in every epoch, got none: an iterator that is used up" in text
 
 
 @pytest.mark.parametrize("built", [True, False])
@@ -275,6 +275,7 @@ def test_data_that_cannot_be(built):
     assert "expected to be an iterable of Batch, or arrays x and t, got 5" in said(trainer.fit, 5)
     assert "expected to be an iterable of Batch" in said(trainer.fit, X, T, validation=3.5)
     assert "expects targets with an array of inputs: fit(x, t)" in said(trainer.fit, X)
+    assert "got a tuple of both: write fit(x, t)" in said(trainer.fit, (X, T))
     assert "expects 7 rows of x, as t has, got 50" in said(trainer.fit, X, T[:7], kind=ShapeError)
     assert "expects epochs to be a positive integer, got 0" in said(trainer.fit, X, T, epochs=0)
     assert "expects steps to be a positive integer, got 2.5" in said(trainer.fit, X, T, steps=2.5)
@@ -293,6 +294,13 @@ def test_arguments_that_cannot_be():
     assert "expects callbacks to be a list, got <minidl" in said(Trainer, net, loss, callbacks=ClipNorm(1))
     assert "functions such as accuracy, got 'accuracy'" in said(Trainer, net, loss, metrics=["accuracy"])
     assert "expects metrics to be a list" in said(Trainer, net, loss, metrics=accuracy)
+    for name in "loss", "valid_accuracy", "epoch", "step", "rate", "seconds", "norm", "sample":
+        metric = lambda y, t, weight, mask: (0.0, 1.0)  # noqa: E731
+        metric.__name__ = name
+        text = said(Trainer, net, loss, metrics=[accuracy, metric])
+        assert f"names of their own, got {name!r}, a figure that the row has already: write a function with" in text
+    text = said(Trainer, net, loss, metrics=[lambda *_: (0.0, 1.0), accuracy, lambda *_: (1.0, 1.0)])
+    assert "got '<lambda>', the name of two metrics" in text
     assert "expects accumulate to be a positive integer, got 0" in said(Trainer, net, loss, accumulate=0)
     assert "expects seed to be an integer of at least 0, got -1" in said(Trainer, net, loss, seed=-1)
     assert "is not built" in said(Trainer(Dense(1), loss).evaluate, X, T, kind=NotBuiltError)
@@ -594,20 +602,45 @@ def test_callbacks_are_called_in_the_order_of_the_list():
     assert [name for name, hook in calls if hook == "on_step_end"] == ["one", "duck", "two"] * 2
 
 
+def failing(hook, words="a hook that fails"):
+    """A callback that raises an error in a hook."""
+
+    def fail(trainer):
+        raise RuntimeError(words)
+
+    return Note(**{hook: fail})
+
+
 @pytest.mark.parametrize("hook", HOOKS)
 def test_the_end_is_called_after_an_error_everywhere(hook):
-    def fail(trainer):
-        raise RuntimeError("a hook that fails")
-
-    class Fails(Callback):
-        pass
-
-    setattr(Fails, hook, staticmethod(fail))
-    ends = Note(on_fit_end=lambda trainer: "end")
+    before, after = (Note(on_fit_end=lambda trainer: "end") for _ in "ab")
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(RuntimeError, match="a hook that fails"):
-        trainer_of(regressor(), callbacks=[Fails(), ends]).fit(X, T)
-    assert ends.seen == ["end"] and signal.getsignal(signal.SIGINT) is handler
+        trainer_of(regressor(), callbacks=[before, failing(hook), after]).fit(X, T)
+    assert before.seen == ["end"] and signal.getsignal(signal.SIGINT) is handler
+    assert after.seen == ([] if hook == "on_fit_start" else ["end"])  # what was never begun is not ended
+
+
+def test_the_first_error_is_the_one_that_is_raised():
+    class Later(Callback):
+        def on_fit_start(self, trainer):
+            self.opened = True
+
+        def on_fit_end(self, trainer):
+            assert self.opened
+
+    with pytest.raises(RuntimeError, match="a hook that fails") as caught:  # not the AttributeError of Later
+        trainer_of(regressor(), callbacks=[failing("on_fit_start"), Later()]).fit(X, T)
+    assert not hasattr(caught.value, "__notes__") and caught.value.__context__ is None
+
+    ends = [failing("on_fit_end", "one"), failing("on_fit_end", "two"), Later()]
+    with pytest.raises(RuntimeError, match="a hook that fails") as caught:
+        trainer_of(regressor(), callbacks=[*ends, failing("on_step_end")]).fit(X, T)
+    notes = [f"Then on_fit_end of Note failed as well, RuntimeError: {words}" for words in ("one", "two")]
+    assert caught.value.__notes__ == notes
+    with pytest.raises(RuntimeError, match="one") as caught:
+        trainer_of(regressor(), callbacks=ends).fit(X, T)
+    assert caught.value.__notes__ == notes[1:]
 
 
 # -- Ctrl-C ---------------------------------------------------------------------------------------
@@ -655,6 +688,27 @@ def test_a_handler_of_ones_own_comes_back_and_one_that_ignores_stays():
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # as nohup and the background of a shell have it
         assert trainer.fit(X, T).reason is None
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_handler_that_stops_this_trainer_stays():
+    class Handler:
+        def __init__(self, trainer):
+            self.stops, self.training, self.seen = trainer, False, []
+
+        def __call__(self, *_):
+            self.seen.append(self.training)
+            self.stops.interrupted = "by the handler"
+
+    trainer = trainer_of(regressor(), callbacks=[Note(on_step_end=press, on_fit_end=press)])
+    handler = Handler(trainer)
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        assert trainer.fit(X, T).reason == "by the handler"
+        assert handler.seen == [True, False]  # when callbacks bring in order what is theirs, it runs no more
+        other = trainer_of(regressor(), callbacks=[Note(on_step_end=press)])
+        assert other.fit(X, T).reason == "interrupted by Ctrl-C" and len(handler.seen) == 2
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -1,0 +1,85 @@
+"""What `Trainer.fit` is given, as the batches of an epoch: plain arrays, iterables of `Batch`, or one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from typing import Any
+
+import numpy as np
+
+from minidl.data import ArrayBatches, Batch, split
+from minidl.errors import ArgumentError
+
+
+def arrange(
+    data: Any, t: Any, validation: Any, batch_size: int, share: float, shuffle: bool, seed: int
+) -> tuple[Any, Any]:
+    """Batches to train on and batches to validate with, from what `fit` was given."""
+    if t is None and is_pair(data):
+        raise ArgumentError("fit expects inputs and targets as two arguments, got a tuple of both: write fit(x, t).")
+    batches = batches_of(data, t, batch_size, shuffle, seed)
+    if share == 0:
+        return batches, None if validation is None else batches_of(validation, None, batch_size)
+    if validation is not None:
+        raise ArgumentError("fit expects validation or validation_split, got both: leave one out.")
+    if t is None:
+        raise ArgumentError("fit holds out validation_split of plain arrays, got batches: give validation=...")
+    parts = split(range(batches.count), share)
+    train, held = (slice(rows.start, rows.stop) for rows in parts)
+    validation = ArrayBatches(part(batches.x, held), batches.t[held], batch_size)
+    return ArrayBatches(part(batches.x, train), batches.t[train], batch_size, shuffle, seed), validation
+
+
+def batches_of(data: Any, t: Any, batch_size: int, shuffle: bool = False, seed: int = 0) -> Any:
+    """An iterable of Batch as it is, one Batch as such; arrays x and t, or a pair of them, cut into batches."""
+    if t is None and is_pair(data):
+        data, t = data
+    if t is not None:
+        return ArrayBatches(data, t, batch_size, shuffle, seed)
+    if isinstance(data, np.ndarray):
+        raise ArgumentError("fit expects targets with an array of inputs: fit(x, t), or an iterable of Batch.")
+    if not hasattr(data, "epoch") and not hasattr(data, "__iter__"):
+        raise ArgumentError(f"The data is expected to be an iterable of Batch, or arrays x and t, got {data!r:.60}.")
+    return [data] if isinstance(data, Batch) else data
+
+
+def is_pair(data: Any) -> bool:
+    """Whether it is inputs and targets, (x, t)."""
+    return isinstance(data, tuple) and len(data) == 2 and not isinstance(data[0], Batch)
+
+
+def part(x: Any, rows: slice) -> Any:
+    """Some rows of an array, or of each array of a tuple."""
+    return tuple(a[rows] for a in x) if isinstance(x, tuple) else x[rows]
+
+
+def epoch_of(data: Any, epoch: int, what: str = "data") -> Iterator[Batch]:
+    """The batches of an epoch; its order may depend on the epoch alone. Errors say `what` the data is."""
+    empty = True
+    for batch in data.epoch(epoch) if hasattr(data, "epoch") else data:
+        if not isinstance(batch, Batch):
+            raise ArgumentError(
+                f"The {what} is expected to yield Batch(x, t), got {type(batch).__name__}: wrap each in minidl.Batch."
+            )
+        empty = False
+        yield batch
+    if empty:
+        hint = "give at least one"
+        if epoch or iter(data) is data:
+            hint = "an iterator that is used up is empty the second time: give a list, or an object with __iter__"
+        when = f" in epoch {epoch + 1}" if what == "data" else ""
+        raise ArgumentError(f"The {what} is expected to yield batches in every epoch, got none{when}: {hint}.")
+
+
+def groups_of(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
+    """The batches in lists of `size`; the last may be shorter."""
+    iterator = iter(batches)
+    while group := list(islice(iterator, size)):
+        yield group
+
+
+def first_of(data: Any) -> tuple[Batch, Any]:
+    """The first batch, and the data with it: of an iterator that can be gone through once, nothing is lost."""
+    first = next(epoch_of(data, 0))
+    return first, (chain([first], data) if iter(data) is data else data)
