@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidl.checking.naming.looks import look_alikes
 from minidl.checking.numeric import Index, Problem, entry_slope, suspects, takes_complex
 from minidl.checking.report import GradientReport, Row, fingerprint, relative_error
 from minidl.checking.structure import inner, is_finite, is_numeric, largest, leaves, map_arrays
@@ -56,7 +57,7 @@ def gradcheck(
         seed: for everything random.
 
     Returns:
-        A report with `.ok`, `.rows` (a `Row` per array) and a table when printed.
+        A report with `.ok`, `.rows` (a `Row` per array), `.findings` (what is wrong, by code) and a table when printed.
 
     Raises:
         NotBuiltError: for a layer that is not built. ArgumentError: for what is no layer, for a loss without a
@@ -136,7 +137,9 @@ def gradcheck(
         for name, array in chosen.arrays.items()
     ]
     method = "complex steps" if complex_step else "central differences"
-    return GradientReport(rows, method, tolerance, every_entry)
+    report = GradientReport(rows, method, tolerance, every_entry)
+    report.findings = look_alikes([row for row in rows if not row.ok], [])
+    return report
 
 
 def require_layer(owner: str, layer: Any) -> None:
@@ -237,21 +240,24 @@ def judge(
     """
     if analytic is None or analytic.shape != shape:
         came = "nothing" if analytic is None else f"an array of shape {analytic.shape}"
-        return Row(name, shape, math.inf, (), math.nan, math.nan, f"backward gives {came}", [])
+        code = "G101" if analytic is None else "G103" if sorted(analytic.shape) == sorted(shape) else "G109"
+        return Row(name, shape, math.inf, (), math.nan, math.nan, f"backward gives {came}", [], code)
     if not entries:
         return Row(name, shape, 0.0, (), 0.0, 0.0, "ok", [])
     numeric = np.array([m.numeric for m in entries])
     backward = np.array([m.analytic for m in entries])
     errors = np.nan_to_num(relative_error(numeric, backward), nan=math.inf)
     errors = np.where(abs(backward - numeric) <= noise, np.minimum(errors, tolerance), errors)
-    verdict = "ok"
+    code, verdict = "", "ok"
     if (errors > tolerance).any():
         whole = len(entries) == analytic.size
-        verdict = fingerprint(numeric.reshape(shape), analytic) if whole else fingerprint(numeric, backward)
+        code, verdict = fingerprint(numeric.reshape(shape), analytic) if whole else fingerprint(numeric, backward)
+        if name == "x" and code == "G108":
+            code = "G101"  # its rows are steps or rows of the batch, no gates
         if constant and not analytic.any():
-            verdict, errors = "ok (constant)", np.zeros(len(entries))
+            code, verdict, errors = "", "ok (constant)", np.zeros(len(entries))
     worst = int(np.argmax(errors))
     right = errors <= tolerance
     listed = [(m.at, m.numeric, m.analytic, bool(ok)) for m, ok in zip(entries, right, strict=True)]
     at, slope, gradient = entries[worst]
-    return Row(name, shape, float(errors[worst]), at, slope, gradient, verdict, listed)
+    return Row(name, shape, float(errors[worst]), at, slope, gradient, verdict, listed, code)

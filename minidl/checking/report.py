@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from minidl.checking.naming.findings import Finding
 from minidl.errors import UnknownNameError
 from minidl.inputs import Array
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+
+TITLES = {"where": "where", "evidence": "seen", "cause": "likely cause", "remedy": "try"}
 
 
 class Row(NamedTuple):
@@ -25,6 +29,7 @@ class Row(NamedTuple):
     analytic: float
     verdict: str  # "ok", "ok (constant)", or what is wrong in words
     entries: list[tuple[tuple[int, ...], float, float, bool]]  # (index, numeric, analytic, ok) of all that was checked
+    code: str = ""  # of the mistake that it looks like
 
     @property
     def ok(self) -> bool:
@@ -46,10 +51,13 @@ class GradientReport:
         self.method = method
         self.tolerance = tolerance
         self.every_entry = every_entry
+        self.findings: list[Finding] = []
+        self.warnings: list[str] = []
 
     @property
     def ok(self) -> bool:
-        return all(row.ok for row in self.rows)
+        """Whether gradients and contract hold; a forward pass of another kind is no fault of its gradient."""
+        return all(row.ok for row in self.rows) and not any(f.code.startswith("C") for f in self.findings)
 
     def __getitem__(self, name: str) -> Row:
         found = next((row for row in self.rows if row.name == name), None)
@@ -60,6 +68,7 @@ class GradientReport:
         return found
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
+        from rich.table import Table
         from rich.text import Text
 
         if self.every_entry:
@@ -75,6 +84,17 @@ class GradientReport:
             if bad
             else f"all {len(self.rows)} gradients are right ({self.method}, relative error up to {self.tolerance:g})"
         )
+        for warning in self.warnings:
+            yield Text(f"note: {warning}")
+        for finding in self.findings:
+            yield Text()
+            yield Text(f"{finding.code}  {finding.title}", style="bold red" if finding.severity == "error" else "bold")
+            details = Table.grid(padding=(0, 2))
+            details.add_column()
+            details.add_column(overflow="fold")
+            for title in "where", "evidence", "cause", "remedy":
+                details.add_row(f"  {TITLES[title]}", Text(getattr(finding, title)))
+            yield details
 
     def table(self) -> Table:
         """The rows as a rich table."""
@@ -118,30 +138,30 @@ def relative_error(numeric: Array, analytic: Array) -> Array:
     return np.divide(abs(analytic - numeric), np.maximum(size, floor), out=np.zeros(size.shape), where=size > 0)
 
 
-def fingerprint(numeric: Array, analytic: Array) -> str:
-    """What a wrong gradient looks like, in words; `numeric` is complete (an array of the same shape)."""
+def fingerprint(numeric: Array, analytic: Array) -> tuple[str, str]:
+    """What a wrong gradient looks like: a code, and words; `numeric` is complete (an array of the same shape)."""
 
     def same(a: Array, b: Array = numeric) -> bool:
         return a.shape == b.shape and float(relative_error(b, a).max(initial=0.0)) < 1e-5
 
     if not np.isfinite(analytic).all():
-        return "backward gives NaN or infinity"
+        return "G101", "backward gives NaN or infinity"
     if not np.isfinite(numeric).all():
-        return "forward gives NaN or infinity"
+        return "G101", "forward gives NaN or infinity"
     if not analytic.any():
-        return "backward gives 0 everywhere: the gradient is forgotten"
+        return "G101", "backward gives 0 everywhere: the gradient is forgotten"
     if same(-analytic):
-        return "the sign is wrong: backward gives -1 times the gradient"
+        return "G102", "the sign is wrong: backward gives -1 times the gradient"
     several = np.count_nonzero(numeric) > 1  # a single number is always off by a factor
     factor = float((analytic * numeric).sum() / (numeric * numeric).sum()) if several else 0.0
     if factor and same(analytic / factor):
-        return f"off by the factor {factor:.6g}"
+        return "G102", f"off by the factor {factor:.6g}"
     if numeric.ndim == 2 and same(analytic.T):
-        return "transposed: rows and columns are exchanged"
+        return "G103", "transposed: rows and columns are exchanged"
     if numeric.ndim > 1 and 1 < len(numeric) <= 8:
         wrong = [k for k, errors in enumerate(relative_error(numeric, analytic)) if errors.max() > 1e-5]
         partner = [next((j for j in wrong if same(analytic[k], numeric[j])), None) for k in wrong]
         if wrong and {*partner} == {*wrong}:  # every wrong row belongs into another one
             told = ", ".join(f"row {k} holds what belongs into row {j}" for k, j in zip(wrong, partner, strict=True))
-            return f"rows exchanged: {told}"
-    return "wrong"
+            return "G108", f"rows exchanged: {told}"
+    return "G101", "wrong"

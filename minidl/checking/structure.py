@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,29 @@ def map_arrays(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
         return type(tree)(*parts) if hasattr(tree, "_fields") else tuple(parts)
     refuse_list(tree)
     return function(tree, *others)
+
+
+def arrays_of(tree: Any) -> list[Array]:
+    """The arrays of hand-written code's structures, in order: lists are welcome here."""
+    if tree is None:
+        return []
+    if isinstance(tree, dict):
+        return [array for part in tree.values() for array in arrays_of(part)]
+    if isinstance(tree, list | tuple):
+        return [array for part in tree for array in arrays_of(part)]
+    return [np.asarray(tree)]
+
+
+def with_arrays(tree: Any, arrays: Iterator[Array]) -> Any:
+    """The same structure with other arrays in it, taken in order."""
+    if tree is None:
+        return None
+    if isinstance(tree, dict):
+        return {key: with_arrays(part, arrays) for key, part in tree.items()}
+    if isinstance(tree, list | tuple):
+        parts = [with_arrays(part, arrays) for part in tree]
+        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+    return next(arrays)
 
 
 def refuse_list(tree: Any) -> None:

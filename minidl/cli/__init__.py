@@ -15,7 +15,7 @@ from minidl import __version__
 from minidl.cli.options import Help, Parser, printable
 from minidl.errors import MinidlError
 
-COMMANDS = "train", "sample", "info", "check"
+COMMANDS = "train", "sample", "info", "check", "explain"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,10 +1,20 @@
-"""minidl check: Check the gradients of a model, or of a small net with peepholes, and print the table."""
+"""minidl check: Check gradients, of a model, of hand-written code, or of a small net, and name the mistakes.
+
+FILE.py:NAME is a layer or a net; a function `forward(params, x, state)` with `backward` beside it in the file, or a
+function `loss(params, x, target, state)`, whose arguments are taken from the names params, x, target, state, roles,
+state_order and axes of the file; or a function without arguments that returns a layer, or a report.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
+import math
+import sys
+from typing import Any
 
-from minidl.checking import gradcheck
+from minidl.checking import GradientReport, gradcheck
+from minidl.cli.code import load_code
 from minidl.cli.options import seed
 from minidl.layer import Layer
 from minidl.layers import LSTM, Dense, Embedding, Softmax
@@ -15,28 +25,69 @@ from minidl.sequential import Sequential
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the subcommand."""
     add = parser.add_argument
-    add("model", metavar="MODEL", nargs="?", help="a model file (default: a small net with peepholes is checked)")
+    add(
+        "what",
+        metavar="MODEL | FILE.py:NAME",
+        nargs="?",
+        help="a model file, or hand-written code (default: a small net with peepholes is checked)",
+    )
     add("--every-entry", action="store_true", help="check and list every scalar (default: some of each array)")
+    add("--json", action="store_true", help="print one JSON object (default: a table)")
     add("--seed", metavar="N", type=seed, default=0, help="of the inputs, of the state and of the point")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the subcommand; returns 0 where all gradients are right, else 1."""
-    from rich.console import Console
-
-    if args.model:
-        net: Layer = load(args.model)
+    """Run the subcommand; returns 0 where all is right, 1 where something was found."""
+    options = {"every_entry": args.every_entry, "seed": args.seed}
+    if args.what and (args.what.endswith(".py") or ".py:" in args.what):
+        report = load_code(args.what, options)
     else:
-        net = Sequential(
-            [
-                Embedding(5, 3),
-                LSTM(4, peephole=True, return_sequences=True),
-                LSTM(3, peephole="full"),
-                Dense(5),
-                Softmax(),
-            ]
-        )
-        net.build((None,), seed=args.seed)
-    report = gradcheck(net, every_entry=args.every_entry, seed=args.seed)
-    Console(highlight=False).print(report)
-    return 0 if report.ok else 1
+        report = gradcheck(load(args.what) if args.what else small_net(args.seed), **options)
+    if args.json:
+        print(json.dumps(as_json(report), ensure_ascii=False))
+    else:
+        show(report)
+    return 0 if report.ok and not any(f.severity == "error" for f in report.findings) else 1
+
+
+def show(report: GradientReport) -> None:
+    """The report, in colours on a terminal, and where to read on."""
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        Console(highlight=False, markup=False, emoji=False).print(report)
+    else:
+        print(report)
+    if report.findings:
+        print(f"\nmore on it: minidl explain {report.findings[0].code}")
+
+
+def small_net(seed: int) -> Layer:
+    """A net with everything in it that is worth a check."""
+    layers = [
+        Embedding(5, 3),
+        LSTM(4, peephole=True, return_sequences=True),
+        LSTM(3, peephole="full"),
+        Dense(5),
+        Softmax(),
+    ]
+    net = Sequential(layers)
+    net.build((None,), seed=seed)
+    return net
+
+
+def as_json(report: GradientReport) -> dict[str, Any]:
+    """A report for machines: rows, findings and notes."""
+
+    def finite(value: float) -> float | None:
+        return value if math.isfinite(value) else None
+
+    rows = [
+        {
+            "name": row.name, "shape": row.shape, "ok": row.ok, "error": finite(row.error), "worst": row.worst,
+            "numeric": finite(row.numeric), "backward": finite(row.analytic), "verdict": row.verdict,
+        }
+        for row in report.rows
+    ]  # fmt: skip
+    findings = [finding._asdict() for finding in report.findings]
+    return {"ok": report.ok, "method": report.method, "rows": rows, "findings": findings, "notes": report.warnings}

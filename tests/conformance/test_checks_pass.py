@@ -274,12 +274,13 @@ def test_complex_steps_are_not_trusted_where_one_array_contradicts():
 @pytest.mark.parametrize("seed", range(20))
 def test_noise_has_no_fingerprint(seed):
     rng = np.random.default_rng(seed)
-    assert fingerprint(1e-17 * rng.standard_normal((4, 3)), 1e-17 * rng.standard_normal((4, 3))) == "wrong"
+    assert fingerprint(1e-17 * rng.standard_normal((4, 3)), 1e-17 * rng.standard_normal((4, 3))) == ("G101", "wrong")
 
 
 def test_exchanged_rows_are_told_beside_rows_of_zeros():
     numeric = np.array([[1.0, 2], [0, 0], [3, 4], [1e-18, 0]])
     analytic = np.array([[3.0, 4], [0, 0], [1, 2], [-1e-18, 0]])
     assert fingerprint(numeric, analytic) == (
-        "rows exchanged: row 0 holds what belongs into row 2, row 2 holds what belongs into row 0"
+        "G108",
+        "rows exchanged: row 0 holds what belongs into row 2, row 2 holds what belongs into row 0",
     )

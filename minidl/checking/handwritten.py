@@ -1,0 +1,168 @@
+"""Hand-written functions under check: called on copies, at any point, with the words for what they return."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minidl.checking.structure import arrays_of, with_arrays
+from minidl.errors import ArgumentError, MinidlError
+from minidl.inputs import Array
+
+
+class Values(NamedTuple):
+    """What hand-written code is called with; x and target are what the author's code takes them for."""
+
+    params: dict[str, Array]
+    x: Any
+    state: Any
+    target: Any = None
+
+    def copied(self, dtype: Any = np.float64) -> Values:
+        """Arrays of their own: what is done to them stays without consequence."""
+        return Values(*(cast(part, dtype) for part in self))
+
+
+def cast(tree: Any, dtype: Any) -> Any:
+    """A copy of a structure, its real numbers in another dtype; ids stay ids."""
+    arrays = (np.array(a, dtype if a.dtype.kind in "fc" else a.dtype) for a in arrays_of(tree))
+    return with_arrays(tree, arrays)
+
+
+class Result(NamedTuple):
+    """One pass of a hand-written code: outputs, and gradients where they were asked for."""
+
+    y: Any  # a loss has its value here
+    after: Any
+    dx: Any = None
+    dstate: Any = None
+    grads: Any = None
+
+
+def call(function: Callable[..., Any], what: str, parts: str, *args: Any) -> tuple[Any, ...]:
+    """Call hand-written code; what it raises, and what it returns in another form, is told in one line."""
+    count = parts.count(",") + 1
+    try:
+        result = function(*args)
+    except MinidlError:
+        raise
+    except Exception as error:
+        place = error.__traceback__
+        while place is not None and place.tb_next is not None:
+            place = place.tb_next
+        where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place is not None else "its code"
+        raise ArgumentError(f"{what} raises {type(error).__name__}: {error} ({where}).") from error
+    if not isinstance(result, tuple) or len(result) != count:
+        came = f"a tuple of {len(result)}" if isinstance(result, tuple) else type(result).__name__
+        raise ArgumentError(f"{what} is expected to return ({parts}), got {came}: return them in this order.")
+    return result
+
+
+def require_signature(function: Any, what: str, arguments: str) -> None:
+    """Refuse what cannot be called with these arguments."""
+    if not callable(function):
+        raise ArgumentError(f"{what} is expected to be a function of ({arguments}), got {type(function).__name__}.")
+    try:
+        inspect.signature(function).bind(*arguments.split(", "))
+    except TypeError:
+        came = inspect.signature(function)
+        name = getattr(function, "__name__", "the function")
+        raise ArgumentError(f"{what} is expected to be a function of ({arguments}), got {name}{came}.") from None
+    except ValueError:
+        return  # a built-in without a signature
+
+
+def require_params(params: Any) -> dict[str, Array]:
+    """The parameters as a dict of arrays of floats."""
+    if not isinstance(params, Mapping) or not params:
+        raise ArgumentError(f"params is expected to be a dict of arrays by name, got {type(params).__name__}.")
+    found = {}
+    for name, value in params.items():
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiu" or not array.size:
+            raise ArgumentError(
+                f"params expects arrays of numbers, got {array.shape} of {array.dtype} for {name!r}: leave out what "
+                f"is no parameter."
+            )
+        found[name] = array.astype(np.float64)
+        if not np.isfinite(found[name]).all():
+            raise ArgumentError(f"params expects finite numbers, {name!r} holds NaN or infinity: check a fresh start.")
+    return found
+
+
+class Functions:
+    """The pair `forward(params, x, state) -> y, state, cache` and `backward(params, dy, dstate, cache)`."""
+
+    def __init__(self, forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
+        require_signature(forward, "forward", "params, x, state")
+        require_signature(backward, "backward", "params, dy, dstate, cache")
+        self.forward, self.backward = forward, backward
+
+    def run(self, v: Values) -> tuple[Any, Any, Any]:
+        """A forward pass: (y, state, cache)."""
+        y, after, cache = call(self.forward, "forward(params, x, state)", "y, state, cache", v.params, v.x, v.state)
+        return y, after, cache
+
+    def pull(self, v: Values, dy: Any, dafter: Any) -> Result:
+        """A forward and a backward pass."""
+        y, after, cache = self.run(v)
+        return Result(y, after, *self.back(v, dy, dafter, cache))
+
+    def back(self, v: Values, dy: Any, dafter: Any, cache: Any) -> tuple[Any, ...]:
+        """A backward pass: (dx, dstate, grads)."""
+        what = "backward(params, dy, dstate, cache)"
+        return call(self.backward, what, "dx, dstate, grads", v.params, dy, dafter, cache)
+
+
+class LossFunction:
+    """One function `function(params, x, target, state) -> loss, grads, state`, gradients inside."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        require_signature(function, "function", "params, x, target, state")
+        self.function = function
+
+    def run(self, v: Values) -> Result:
+        """The loss, its gradients, and the state behind it."""
+        what = "function(params, x, target, state)"
+        loss, grads, after = call(self.function, what, "loss, grads, state", v.params, v.x, v.target, v.state)
+        if np.size(loss) != 1:
+            raise ArgumentError(f"{what} is expected to return a loss that is one number, got shape {np.shape(loss)}.")
+        return Result(np.reshape(np.asarray(loss), ()), after, grads=grads)
+
+
+def random_like(tree: Any, rng: np.random.Generator, scale: float = 1.0) -> Any:
+    """Normal numbers in the form of a structure; NaN counts as a number here, ids become floats."""
+    return with_arrays(tree, (scale * rng.standard_normal(np.shape(a)) for a in arrays_of(tree)))
+
+
+def zeros_like(tree: Any) -> Any:
+    """Zeros in the form of a structure."""
+    return with_arrays(tree, (np.zeros(np.shape(a)) for a in arrays_of(tree)))
+
+
+def moved(params: Mapping[str, Array], rng: np.random.Generator, jitter: float) -> dict[str, Array]:
+    """Parameters at a random point nearby, where no gradient is 0 by accident."""
+    found = {}
+    for name, value in params.items():
+        spread = 0.3 if value.ndim < 2 or min(value.shape[-2:]) == 1 else 0.5 / np.sqrt(min(value.shape[-2:]))
+        found[name] = value + jitter * spread * rng.standard_normal(value.shape)
+    return found
+
+
+def pairs(tree: Any, other: Any) -> Iterator[tuple[Array, Array]]:
+    """The arrays of two structures side by side; what has no counterpart stands beside an empty array."""
+    left, right = arrays_of(tree), arrays_of(other)
+    for k in range(max(len(left), len(right))):
+        yield (left[k] if k < len(left) else np.empty(0)), (right[k] if k < len(right) else np.empty(0))
+
+
+def snapshot(tree: Any) -> Any:
+    """A copy of anything that can be copied; what cannot (a module, an open file) stands for itself."""
+    try:
+        return copy.deepcopy(tree)
+    except Exception:
+        return tree

@@ -1,0 +1,1 @@
+"""Naming the mistake: the textbook's LSTM in pieces, a library of mistakes, and the search for those that were made."""

@@ -1,0 +1,151 @@
+"""What a check found, by stable codes: the mistake, its evidence in numbers, its likely cause, and what to try."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+Severity = Literal["error", "warning"]
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong, in words that need no other knowledge; `minidl explain CODE` has a page on each code."""
+
+    code: str
+    severity: Severity
+    title: str
+    where: str
+    evidence: str
+    cause: str
+    remedy: str
+
+
+class Code(NamedTuple):
+    """What all findings of a code share."""
+
+    title: str
+    cause: str
+    remedy: str
+    severity: Severity = "error"
+
+
+CODES = {
+    "C301": Code(
+        "a function changes what it was given, or remembers an earlier call",
+        "an array is changed in place (+=, [...] =), or kept in a global or on an object between calls",
+        "copy before you change (h = h.copy()), and hand everything over by arguments and the cache",
+    ),
+    "F200": Code(
+        "the forward pass differs from the textbook's LSTM",
+        "another architecture, or a mistake without a name",
+        "compare it with the six equations (minidl/kernels/lstm_reference.py), at T = 1, gate by gate",
+        "warning",
+    ),
+    "F201": Code(
+        "h and c are exchanged in the forward pass",
+        "two arguments or results of a step stand in the other order than where they are used",
+        "hand them over by name, h=h, c=c, and return them in the order in which they come in",
+    ),
+    "F202": Code(
+        "a peephole looks at the wrong cell",
+        "the gates are computed before or after c where the other was meant",
+        "i and f look at c of the step before, o looks at the new c: compute o after c",
+    ),
+    "F203": Code(
+        "the weights are not shared over time",
+        "weights are stored by step, or changed from step to step",
+        "use one set of weights at all steps; their gradients add up over the steps, one update follows",
+    ),
+    "F204": Code(
+        "a nonlinearity is missing, doubled, or another one",
+        "an activation was forgotten, or applied to what has it already",
+        "i, f, o = sigmoid(z), g = tanh(z), h = o tanh(c): each exactly once",
+    ),
+    "F205": Code(
+        "gates are exchanged in the forward pass",
+        "the blocks of a packed matrix are cut in another order, or names are mixed up",
+        "compare the order in which the blocks are cut with the one that the roles tell",
+    ),
+    "G101": Code(
+        "the gradient is wrong",
+        "none of the known mistakes gives these numbers",
+        "check at T = 1 first, then T = 2, one gate at a time; compare with minidl/kernels/lstm_reference.py",
+    ),
+    "G102": Code(
+        "the gradient is off by a constant factor",
+        "a sign, a mean where the loss is a sum, or a term that is counted twice",
+        "divide the loss and its gradient by the same number, or neither",
+    ),
+    "G103": Code(
+        "a matrix is transposed, or axes are exchanged",
+        "x W needs dW = x^T dz and dx = dz W^T; with a square matrix the other one has the same shape",
+        "write the shapes beside the line; check with sizes that all differ",
+    ),
+    "G104": Code(
+        "no path through time via h",
+        "dh of step t+1, which comes back through Wh, is not part of dh of step t",
+        "dh = dy[t] + dh_next, and dh_next = dz Wh^T at the end of each step",
+    ),
+    "G105": Code(
+        "no path through time via c",
+        "dc of step t+1 is not part of dc of step t",
+        "dc = dc_next + dh o (1 - tanh(c)^2), and dc_next = dc f at the end of each step",
+    ),
+    "G106": Code(
+        "peephole terms are missing",
+        "the gates look at the cell, so the cell gets a gradient from each gate, and each peephole weight has one",
+        "dc += dz_o p_o in the step, dc_next = dc f + dz_i p_i + dz_f p_f; dp_i = c' dz_i, dp_f = c' dz_f, "
+        "and with the new c dp_o = c dz_o",
+    ),
+    "G107": Code(
+        "the derivative of an activation is taken on the wrong side",
+        "a derivative that is written for z gets the activation a = sigmoid(z), or the reverse",
+        "with a = sigmoid(z) the derivative is a (1 - a), with a = tanh(z) it is 1 - a^2",
+    ),
+    "G108": Code(
+        "gates are exchanged in the backward pass",
+        "the deltas are put together, or the blocks cut, in another order than in the forward pass",
+        "write one constant for the order of the gates and use it in both passes",
+    ),
+    "G109": Code(
+        "an inner or elementwise product stands where an outer product belongs",
+        "dot(x, dz) of two vectors is a number, x * dz a vector; the gradient of a matrix is a matrix",
+        "dW = np.outer(x, dz), for a batch x.T @ dz",
+    ),
+    "G110": Code(
+        "the gradient does not depend on the error that comes in",
+        "the backward pass begins with a constant, or with the output itself, in place of the loss's gradient",
+        "begin with dy (for softmax and cross-entropy: p - onehot(target))",
+    ),
+    "G111": Code(
+        "a gradient is overwritten where it should add up",
+        "dW = ... in the loop: only the step that ran last is left",
+        "set dW to zero before the loop, and write dW += ... in it",
+    ),
+    "G112": Code(
+        "the initial state is forgotten",
+        "the loop stops before it, or treats step 0 as if h and c before it were 0",
+        "at step 0 use h0 and c0 like any other h' and c', and return dh_next and dc_next as dh0 and dc0",
+    ),
+    "G113": Code(
+        "only one step contributes, or one is left out",
+        "the error enters at one step only, or the loop ends too early",
+        "let the loop run from T-1 to 0, and add dy[t] at each step",
+    ),
+    "G114": Code(
+        "a gate uses the wrong delta",
+        "a factor of the chain rule is missing or belongs to another gate, often by copy and paste",
+        "do = dh tanh(c), di = dc g, df = dc c', dg = dc i; each times the derivative of its own activation",
+    ),
+}
+
+
+def found(code: str, where: str, evidence: str, what: str | None = None, severity: Severity | None = None) -> Finding:
+    """A finding with the words of its code; `what` says more exactly which mistake it is."""
+    words = CODES[code]
+    title = words.title if what is None else f"{words.title}: {what}"
+    return Finding(code, severity or words.severity, title, where, evidence, words.cause, words.remedy)
+
+
+def in_order(findings: list[Finding]) -> list[Finding]:
+    """Contract, then forward, then gradients; otherwise as found."""
+    return sorted(findings, key=lambda finding: "CFG".index(finding.code[0]))

@@ -1,0 +1,38 @@
+"""Findings by what wrong numbers look like: a factor, a transpose, or nothing that has a name."""
+
+from __future__ import annotations
+
+from minidl.checking.naming.findings import Finding, found
+from minidl.checking.report import Row
+
+
+def deaf(wrong: list[Row], what: str = "dy") -> Finding:
+    """A backward pass that does not listen."""
+    evidence = f"another {what} gives the very same gradients; {told(max(wrong, key=lambda row: row.error))}"
+    return found("G110", ", ".join(row.name for row in wrong), evidence)
+
+
+def look_alikes(wrong: list[Row], known: list[Finding], hint: str = "") -> list[Finding]:
+    """Findings by what the numbers look like; arrays with the same look share one. `hint` says where to look."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in wrong:
+        verdict = row.verdict if row.code != "G101" else ""
+        groups.setdefault((row.code, verdict), []).append(row)
+    findings = []
+    for (code, verdict), rows in groups.items():
+        if code == "G101" and known:
+            explained_already = any(f.code[0] in "GC" for f in known)
+            if explained_already:
+                continue
+        worst = max(rows, key=lambda row: row.error)
+        evidence = f"{told(worst)}; {hint}" if hint and code == "G101" else told(worst)
+        findings.append(found(code, ", ".join(row.name for row in rows), evidence, verdict or None))
+    return findings
+
+
+def told(row: Row) -> str:
+    """The worst entry of an array, in numbers."""
+    if not row.entries:
+        return f"{row.name}: {row.verdict}"
+    at = f"[{', '.join(map(str, row.worst))}]" if row.worst else ""
+    return f"{row.name}{at} should be {row.numeric:.6g}, backward gives {row.analytic:.6g}"
