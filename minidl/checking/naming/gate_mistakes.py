@@ -102,6 +102,19 @@ def delta_mistakes() -> Iterator[Mistake]:
                 f"slope_{k}": lambda q: 1.0,
             },
         )
+    for k in "ifog":
+        errors = {"dc" if k != "o" else "dh": "dh" if k == "o" else "dc", f"d{k}, without the derivative,": f"d{k}"}
+        for told, name in errors.items():
+            yield Mistake(
+                "G114",
+                f"the weights of {k} get {told} itself, where the delta of {k} belongs",
+                k,
+                {
+                    f"Wx_{k}": lambda q, name=name: outer(q.x, getattr(q, name)),
+                    f"Wh_{k}": lambda q, name=name: outer(q.h_, getattr(q, name)),
+                    f"b_{k}": lambda q, name=name: getattr(q, name).sum(axis=0),
+                },
+            )
     for order in permutations("ifog"):
         if order != tuple("ifog"):
             moved = [a for a, b in zip("ifog", order, strict=True) if a != b]

@@ -20,7 +20,7 @@ from minidl.checking.naming.textbook import Pass, Pieces, backward
 from minidl.inputs import Array
 
 Block = tuple[str, Any]  # (name of the array, gate's key or None)
-BEAM = 3  # explanations that are followed at once
+BEAM = 4  # explanations that are followed at once
 ROUNDS = 8  # mistakes at most
 
 
@@ -64,6 +64,7 @@ class Matcher:
         self.depth = len(stages[0].run.steps)
         self.blocks = frozenset((k, block) for k, stage in enumerate(stages) for block in stage.observed)
         self.seen = [Side.of(stage.observed) for stage in stages]
+        self.active = list(range(len(stages)))
         layers: list[int | None] = [None] if self.depth == 1 else [None, *range(self.depth)]
         self.candidates = [Placed(mistake, layer) for mistake in BACKWARD_MISTAKES for layer in layers]
 
@@ -72,22 +73,58 @@ class Matcher:
         plain = Explanation((), self.right(()))
         if plain.right == self.blocks:
             return plain
-        self.candidates = self.effective()
-        beam = [plain]
+        self.candidates, whole = self.try_each()
+        for placed in whole:
+            right = self.right((placed,))
+            if right == self.blocks:
+                return Explanation((placed,), right)
+        lengths = sorted({self.length(k) for k in range(len(self.stages))})
+        best = self.peeled(lengths)  # one step first, then what time adds
+        if best.right != self.blocks:  # at one step a mistake may look like another, which only time tells apart
+            best = max(best, self.peeled(lengths[-1:]), key=lambda e: len(e.right))
+        return best
+
+    def peeled(self, lengths: list[int]) -> Explanation:
+        """Mistakes one after the other, on stages of growing length."""
+        beam = [Explanation((), frozenset())]
+        for T in lengths:
+            self.active = [k for k in range(len(self.stages)) if self.length(k) <= T]
+            beam = self.widened([Explanation(e.placed, self.right(e.placed)) for e in beam])
+        return self.shortest(beam[0])
+
+    def widened(self, beam: list[Explanation]) -> list[Explanation]:
+        """Explanations with more mistakes, until all that is active is reproduced, or none helps."""
+        goal = {(k, block) for k, block in self.blocks if k in self.active}
         for _ in range(ROUNDS):
+            beam.sort(key=lambda e: -len(e.right))
+            if beam[0].right == goal:
+                break
             longer = {frozenset(map(id, better.placed)): better for known in beam for better in self.extend(known)}
             if not longer:
                 break
-            beam = sorted(longer.values(), key=lambda e: -len(e.right))[:BEAM]
-            if beam[0].right == self.blocks:
-                break
-        return self.shortest(beam[0])
+            most = max(len(e.right) for e in longer.values())
+            beam = [e for e in longer.values() if len(e.right) == most][:BEAM]
+        return beam
 
-    def effective(self) -> list[Placed]:
-        """The mistakes that change anything here: without peepholes, none of theirs does."""
+    def length(self, k: int) -> int:
+        """The number of steps of a stage."""
+        return self.stages[k].run.h.shape[1]
+
+    def try_each(self) -> tuple[list[Placed], list[Placed]]:
+        """Each mistake alone, at the last stage: those that change anything here, and those that explain it all.
+
+        Without peepholes, none of theirs changes anything.
+        """
         last = len(self.stages) - 1
         plain = self.side(last, ())
-        return [placed for placed in self.candidates if not plain.equals(self.side(last, (placed,)))]
+        effective, whole = [], []
+        for placed in self.candidates:
+            side = self.side(last, (placed,))
+            if not plain.equals(side):
+                effective.append(placed)
+                if self.seen[last].agreement(side).all():
+                    whole.append(placed)
+        return effective, whole
 
     def extend(self, known: Explanation) -> list[Explanation]:
         """The explanation with one mistake more, where that reproduces more; the best few."""
@@ -103,6 +140,8 @@ class Matcher:
 
     def shortest(self, explanation: Explanation) -> Explanation:
         """Without mistakes that a later one made superfluous."""
+        self.active = list(range(len(self.stages)))
+        explanation = Explanation(explanation.placed, self.right(explanation.placed))
         for p in explanation.placed:
             rest = tuple(other for other in explanation.placed if other is not p)
             right = self.right(rest)
@@ -114,7 +153,8 @@ class Matcher:
         """The blocks that these mistakes reproduce."""
         return frozenset(
             (k, block)
-            for k, seen in enumerate(self.seen)
+            for k in self.active
+            for seen in [self.seen[k]]
             for block, same in zip(seen.blocks, seen.agreement(self.side(k, placed)), strict=True)
             if same
         )

@@ -203,6 +203,8 @@ def keep_mistakes() -> Iterator[Mistake]:
     groups["Wx and Wh"] = lambda name: name[:2] in ("Wx", "Wh")
     groups |= {letter: of_gates(letter) for letter in ("Wx", "Wh", "b", "p")}
     groups["all but the biases"] = lambda name: name[0] != "b"
+    groups["p_i and p_f"] = lambda name: name in ("p_i", "p_f")
+    groups["Wh, p_i and p_f"] = lambda name: name[:2] == "Wh" or name in ("p_i", "p_f")
     groups["the LSTM"] = lambda name: "_" in name
     groups["the output layer"] = lambda name: "_" not in name
     groups |= {f"{name} of the output layer": name.__eq__ for name in ("W", "b")}
