@@ -61,7 +61,7 @@ def name_functions(
     findings += about_forward(reading, roles)
     if not wrong:
         return in_order(findings)
-    if reading is None:
+    if reading is None or any(finding.code == "C301" for finding in findings):
         return in_order(findings + look_alikes(wrong, findings))
 
     stages = list(stages_of_functions(code, at, reading, roles, order, rng))
@@ -102,7 +102,7 @@ def name_loss(
     findings += about_forward(reading, roles)
     if not wrong:
         return in_order(findings)
-    if reading is None:
+    if reading is None or any(finding.code == "C301" for finding in findings):
         return in_order(findings + look_alikes(wrong, findings))
     stages = list(stages_of_loss(code, at, reading, roles, order))
     return in_order(without_echo(findings, explained(report, stages, reading, findings)))

@@ -79,9 +79,13 @@ class Matcher:
             if right == self.blocks:
                 return Explanation((placed,), right)
         lengths = sorted({self.length(k) for k in range(len(self.stages))})
+        every = self.candidates
+        # where dh or dc never goes back in time, that of the final state goes nowhere either: no mistake of its own
+        self.candidates = [placed for placed in every if "end" not in placed.mistake.pieces]
         best = self.peeled(lengths)  # one step first, then what time adds
-        if best.right != self.blocks:  # at one step a mistake may look like another, which only time tells apart
-            best = max(best, self.peeled(lengths[-1:]), key=lambda e: len(e.right))
+        if best.right != self.blocks:
+            self.candidates = every
+            best = max(best, self.peeled(lengths), key=lambda e: len(e.right))
         return best
 
     def peeled(self, lengths: list[int]) -> Explanation:
@@ -130,7 +134,10 @@ class Matcher:
         """The explanation with one mistake more, where that reproduces more; the best few."""
         taken = {name for p in known.placed for name in p.mistake.pieces}
         found = []
+        single = self.length(self.active[-1]) == 1
         for candidate in self.candidates:
+            if single and candidate.mistake.pieces.keys() & {"steps", "keep"}:
+                continue  # which steps run, and what is kept of each, is told by more than one
             if not taken & candidate.mistake.pieces.keys():
                 placed = (*known.placed, candidate)
                 right = self.right(placed)
