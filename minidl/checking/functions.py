@@ -17,6 +17,8 @@ from minidl.checking.handwritten import (
     cast,
     moved,
     random_like,
+    require_double,
+    require_finite,
     require_params,
     zeros_like,
 )
@@ -91,7 +93,11 @@ def check_functions(
     v = Values(moved(given, rng, jitter), cast(x, np.float64), random_like(state, rng, 0.5))
     require_order(state_order)
 
+    require_finite("x", v.x)
     y, after, _ = code.run(v.copied())
+    require_finite("y", y)
+    require_double("forward", (y, after))
+    require_finite("the state that forward returns", after)
     dy, dafter = random_like(y, rng), random_like(after, rng)
     findings = contract_of_functions(code, v, dy, dafter)
     result = code.pull(v.copied(), cast(dy, np.float64), cast(dafter, np.float64))
@@ -175,12 +181,17 @@ def check_loss(
     known = read_roles(roles, given)
     v = Values(moved(given, rng, jitter), cast(x, np.float64), random_like(state, rng, 0.5), cast(target, np.float64))
     require_order(state_order)
+    require_finite("x", v.x)
+    first = code.run(v.copied())
+    require_finite("the loss", first.y)
+    require_double("function", (first.y, first.after))
     findings = contract_of_loss(code, v)
     result = code.run(v.copied())
 
     def problem(dtype: Any) -> Problem:
         live = v.copied(dtype)
-        return Problem(dict(live.params), lambda: code.run(live.copied(dtype)).y)
+        weights = {name: a for name, a in live.params.items() if a.dtype.kind in "fc"}
+        return Problem(weights, lambda: code.run(live.copied(dtype)).y)
 
     report = compare(problem, gradients_of(result, v), not findings, max_entries, every_entry, tolerance, rng)
     report.findings = findings
@@ -191,14 +202,18 @@ def check_loss(
 
 def read_roles(roles: Mapping[str, str | None] | None, params: Mapping[str, Array]) -> Roles | None:
     """The roles; None where no array is part of an LSTM."""
-    if roles is None or not any(role is not None for role in roles.values()):
+    if roles is None:
+        return None
+    if not isinstance(roles, Mapping):
+        raise ArgumentError(f"roles is expected to be a dict from the names of params, got {type(roles).__name__}.")
+    if not any(role is not None for role in roles.values()):
         return None
     return Roles(roles, params)
 
 
 def require_order(state_order: Any) -> None:
     """Refuse an order that is none."""
-    if sorted(state_order) != ["c", "h"]:
+    if not isinstance(state_order, tuple | list | str) or sorted(state_order) != ["c", "h"]:
         raise ArgumentError(f'state_order is expected to be ("h", "c") or ("c", "h"), got {state_order!r}.')
 
 
@@ -222,19 +237,25 @@ def named(v: Values, order: tuple[str, str]) -> dict[str, Array]:
     xs = arrays_of(v.x)
     found = {("x" if len(xs) == 1 else f"x[{k}]"): a for k, a in enumerate(xs)}
     found |= dict(zip(state_names(v.state, order), arrays_of(v.state), strict=True))
-    return {name: a for name, a in found.items() if a.dtype.kind in "fc"} | v.params
+    return {name: a for name, a in (found | v.params).items() if a.dtype.kind in "fc"}
 
 
 def analytic_of(result: Any, v: Values, order: tuple[str, str]) -> dict[str, Any]:
     """What backward gave, by the names of `named`; dx and dstate are left out where it gives None."""
     found: dict[str, Any] = {}
     if result.dx is not None:
-        dxs = arrays_of(result.dx)
+        dxs = [numbers("dx", a) for a in arrays_of(result.dx)]
         found |= {("x" if len(arrays_of(v.x)) == 1 else f"x[{k}]"): a for k, a in enumerate(dxs)}
         if len(arrays_of(v.x)) == 1 and len(dxs) > 1:
             found = {"x": np.stack(dxs)}  # a list of steps for an array of steps
-    if result.dstate is not None:
-        found |= dict(zip(state_names(v.state, order), arrays_of(result.dstate), strict=False))
+    if result.dstate is not None and v.state is not None:
+        names = state_names(v.state, order)
+        arrays = [numbers("dstate", a) for a in arrays_of(result.dstate)]
+        if len(names) != len(arrays):
+            raise ArgumentError(
+                f"dstate is expected to be like the state, {len(names)} arrays, got {len(arrays)}: return one for each."
+            )
+        found |= dict(zip(names, arrays, strict=True))
     return found | gradients_of(result, v)
 
 
@@ -248,7 +269,22 @@ def gradients_of(result: Any, v: Values) -> dict[str, Any]:
         raise ArgumentError(
             f"grads is expected to have the keys of params, {', '.join(map(str, v.params))}, got {unknown[0]!r}."
         )
-    return {name: None if grads.get(name) is None else np.asarray(grads[name]) for name in v.params}
+    found: dict[str, Array | None] = dict.fromkeys(v.params)
+    for name in grads:
+        if grads[name] is not None:
+            found[name] = numbers(f"the gradient of {name}", grads[name])
+    return found
+
+
+def numbers(what: str, value: Any) -> Array:
+    """A gradient as an array of numbers."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        array = np.empty(0, object)
+    if array.dtype.kind not in "fciu":
+        raise ArgumentError(f"{what} is expected to be an array of numbers, got {type(value).__name__}.")
+    return array
 
 
 def compare(
@@ -272,6 +308,9 @@ def compare(
         count = 2**62 if every_entry else max_entries
         arrays = {name: a for name, a in chosen.arrays.items() if name in analytic}
         found = {name: measure(name, chosen, real_part(analytic[name]), count, complex_step, rng) for name in arrays}
+    single = [name for name in arrays if getattr(analytic[name], "dtype", None) == np.float32]
+    if single:
+        tolerance = max(tolerance, 1e-4)
     slopes = [abs(m.numeric) for entries in found.values() for m in entries if math.isfinite(m.numeric)]
     noise = (1e-12 if complex_step else 1e-9) * max([1.0, *slopes])
     rows = [
@@ -279,7 +318,12 @@ def compare(
         for name, array in arrays.items()
     ]
     method = "complex steps" if complex_step else "central differences"
-    return GradientReport(rows, method, tolerance, every_entry)
+    report = GradientReport(rows, method, tolerance, every_entry)
+    if single:
+        report.warnings.append(
+            f"the gradient of {', '.join(single)} comes in float32: compared to 1e-4 only. Make it with np.zeros_like."
+        )
+    return report
 
 
 def real_part(a: Any) -> Array | None:

@@ -224,6 +224,13 @@ def measure(
     return [Measured(at, entry_slope(problem, name, at, complex_step), float(analytic[at])) for at in places]
 
 
+def wrong_shape(came: Index, shape: Index) -> str:
+    """The code for a gradient of another shape: axes exchanged, a product that lost an axis, or no name."""
+    if sorted(came) == sorted(shape):
+        return "G103"
+    return "G109" if len(shape) == 2 and min(shape) > 1 and len(came) < 2 else "G101"
+
+
 def judge(
     name: str,
     shape: Index,
@@ -240,7 +247,7 @@ def judge(
     """
     if analytic is None or analytic.shape != shape:
         came = "nothing" if analytic is None else f"an array of shape {analytic.shape}"
-        code = "G101" if analytic is None else "G103" if sorted(analytic.shape) == sorted(shape) else "G109"
+        code = "G101" if analytic is None else wrong_shape(analytic.shape, shape)
         return Row(name, shape, math.inf, (), math.nan, math.nan, f"backward gives {came}", [], code)
     if not entries:
         return Row(name, shape, 0.0, (), 0.0, 0.0, "ok", [])

@@ -50,7 +50,7 @@ def call(function: Callable[..., Any], what: str, parts: str, *args: Any) -> tup
         result = function(*args)
     except MinidlError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         place = error.__traceback__
         while place is not None and place.tb_next is not None:
             place = place.tb_next
@@ -78,20 +78,46 @@ def require_signature(function: Any, what: str, arguments: str) -> None:
 
 def require_params(params: Any) -> dict[str, Array]:
     """The parameters as a dict of arrays of floats."""
-    if not isinstance(params, Mapping) or not params:
+    if not isinstance(params, Mapping):
         raise ArgumentError(f"params is expected to be a dict of arrays by name, got {type(params).__name__}.")
+    if not params:
+        raise ArgumentError("params is expected to be a dict of arrays by name, got an empty one: name the weights.")
     found = {}
     for name, value in params.items():
-        array = np.asarray(value)
-        if array.dtype.kind not in "fiu" or not array.size:
+        try:
+            array = np.asarray(value)
+        except ValueError:
+            array = np.empty(0)
+        if array.dtype.kind not in "fiu" or not array.size or not isinstance(name, str):
             raise ArgumentError(
-                f"params expects arrays of numbers, got {array.shape} of {array.dtype} for {name!r}: leave out what "
-                f"is no parameter."
+                f"params expects arrays of numbers by name, got {array.shape} of {array.dtype} for {name!r}: leave "
+                f"out what is no parameter."
             )
-        found[name] = array.astype(np.float64)
-        if not np.isfinite(found[name]).all():
-            raise ArgumentError(f"params expects finite numbers, {name!r} holds NaN or infinity: check a fresh start.")
+        found[name] = array.astype(np.float64) if array.dtype.kind == "f" or array.ndim else array
+        require_finite(f"params[{name!r}]", found[name])
     return found
+
+
+def require_double(what: str, tree: Any) -> None:
+    """Refuse results in float32: derivatives of rounded numbers are noise."""
+    if any(a.dtype in (np.float32, np.float16, np.complex64) for a in arrays_of(tree)):
+        raise ArgumentError(
+            f"{what} computes in float32 though everything comes in float64: a check needs float64, so let new arrays "
+            f"take the dtype of params, np.zeros(shape, W.dtype), and cast nothing."
+        )
+
+
+def require_finite(what: str, tree: Any) -> None:
+    """Refuse NaN and infinity: nothing can be compared with them."""
+    for a in arrays_of(tree):
+        if a.dtype.kind not in "fciub":
+            raise ArgumentError(f"{what} is expected to be numbers, got {a.dtype}: hand over arrays.")
+        if not np.isfinite(a).all():
+            at = tuple(int(k) for k in np.argwhere(~np.isfinite(a))[0])
+            raise ArgumentError(
+                f"{what} is expected to be finite, got {a[at]} at {at}: at a point with small weights and inputs there "
+                f"should be none, so look there first."
+            )
 
 
 class Functions:
@@ -129,8 +155,11 @@ class LossFunction:
         """The loss, its gradients, and the state behind it."""
         what = "function(params, x, target, state)"
         loss, grads, after = call(self.function, what, "loss, grads, state", v.params, v.x, v.target, v.state)
-        if np.size(loss) != 1:
-            raise ArgumentError(f"{what} is expected to return a loss that is one number, got shape {np.shape(loss)}.")
+        loss = np.asarray(loss)
+        if loss.size != 1 or loss.dtype.kind not in "fciu":
+            raise ArgumentError(
+                f"{what} is expected to return a loss that is one number, got {loss.shape} of {loss.dtype}."
+            )
         return Result(np.reshape(np.asarray(loss), ()), after, grads=grads)
 
 
@@ -148,6 +177,9 @@ def moved(params: Mapping[str, Array], rng: np.random.Generator, jitter: float) 
     """Parameters at a random point nearby, where no gradient is 0 by accident."""
     found = {}
     for name, value in params.items():
+        if value.dtype.kind != "f":
+            found[name] = value  # a size, not a weight
+            continue
         spread = 0.3 if value.ndim < 2 or min(value.shape[-2:]) == 1 else 0.5 / np.sqrt(min(value.shape[-2:]))
         found[name] = value + jitter * spread * rng.standard_normal(value.shape)
     return found

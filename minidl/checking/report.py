@@ -132,10 +132,17 @@ def as_text(renderable: Any, width: int = 100) -> str:
 
 
 def relative_error(numeric: Array, analytic: Array) -> Array:
-    """|a - n| / max(|a|, |n|), entries far below the array's largest one measured against a share of that."""
+    """|a - n| / max(|a|, |n|), entries far below the array's largest one measured against a share of that.
+
+    Where one of them is NaN or infinite, the error is infinite.
+    """
     size = np.maximum(abs(numeric), abs(analytic))
-    floor = 1e-3 * size.max(initial=0.0)
-    return np.divide(abs(analytic - numeric), np.maximum(size, floor), out=np.zeros(size.shape), where=size > 0)
+    finite = np.isfinite(size)
+    floor = 1e-3 * size[finite].max(initial=0.0)
+    error = np.divide(
+        abs(analytic - numeric), np.maximum(size, floor), out=np.zeros(size.shape), where=finite & (size > 0)
+    )
+    return np.where(finite, error, np.inf)
 
 
 def fingerprint(numeric: Array, analytic: Array) -> tuple[str, str]:
@@ -152,9 +159,12 @@ def fingerprint(numeric: Array, analytic: Array) -> tuple[str, str]:
         return "G101", "backward gives 0 everywhere: the gradient is forgotten"
     if same(-analytic):
         return "G102", "the sign is wrong: backward gives -1 times the gradient"
+    limit = float(abs(analytic).max())
+    if np.count_nonzero(abs(analytic) == limit) > 1 and same(analytic, np.clip(numeric, -limit, limit)):
+        return "G101", f"clipped to {limit:.6g}: hand the gradient over before it is clipped"
     several = np.count_nonzero(numeric) > 1  # a single number is always off by a factor
     factor = float((analytic * numeric).sum() / (numeric * numeric).sum()) if several else 0.0
-    if factor and same(analytic / factor):
+    if factor and abs(factor - 1) > 1e-5 and same(analytic / factor):
         return "G102", f"off by the factor {factor:.6g}"
     if numeric.ndim == 2 and same(analytic.T):
         return "G103", "transposed: rows and columns are exchanged"

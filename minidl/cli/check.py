@@ -8,6 +8,7 @@ state_order and axes of the file; or a function without arguments that returns a
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import sys
@@ -40,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
     """Run the subcommand; returns 0 where all is right, 1 where something was found."""
     options = {"every_entry": args.every_entry, "seed": args.seed}
     if args.what and (args.what.endswith(".py") or ".py:" in args.what):
-        report = load_code(args.what, options)
+        with contextlib.redirect_stdout(sys.stderr):  # what the code prints is no part of the report
+            report = load_code(args.what, options)
     else:
         report = gradcheck(load(args.what) if args.what else small_net(args.seed), **options)
     if args.json:

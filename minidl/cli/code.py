@@ -64,13 +64,17 @@ def check(what: Any, where: str, module: ModuleType, options: dict[str, Any]) ->
         return gradcheck(what, **options)
     if not callable(what) or isinstance(what, type):
         raise ArgumentError(f"{where} is expected to be a layer, or {FORMS}, got {type(what).__name__}.")
-    needed = [
-        p.name
-        for p in inspect.signature(what).parameters.values()
-        if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
+    parameters = inspect.signature(what).parameters.values()
+    needed = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):  # forward(*args): the file tells which it is
+        needed = list("abc") if hasattr(module, "backward") else list("abcd")
     if not needed:
-        result = what()
+        try:
+            result = what()
+        except MinidlError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise ArgumentError(f"{where}() raises {type(error).__name__}: {error}.") from error
         if not isinstance(result, Layer | GradientReport):
             raise ArgumentError(f"{where}() is expected to return a layer or a report, got {type(result).__name__}.")
         return check(result, where, module, options)

@@ -31,19 +31,20 @@ class Code(NamedTuple):
 CODES = {
     "C301": Code(
         "a function changes what it was given, or remembers an earlier call",
-        "an array is changed in place (+=, [...] =), or kept in a global or on an object between calls",
+        "an array is changed in place (+=, [...] =, an update of the weights inside), or kept between calls (a global, "
+        "an attribute, a random generator)",
         "copy before you change (h = h.copy()), and hand everything over by arguments and the cache",
     ),
     "F200": Code(
         "the forward pass differs from the textbook's LSTM",
-        "another architecture, or a mistake without a name",
+        "another architecture, an array with the role None that takes part in it, or a mistake without a name",
         "compare it with the six equations (minidl/kernels/lstm_reference.py), at T = 1, gate by gate",
         "warning",
     ),
     "F201": Code(
         "h and c are exchanged in the forward pass",
-        "two arguments or results of a step stand in the other order than where they are used",
-        "hand them over by name, h=h, c=c, and return them in the order in which they come in",
+        "two arguments or results of a step stand in the other order than where they are used (or state_order is)",
+        "hand them over by name, h=h, c=c, and return them in the order in which they come in; check state_order",
     ),
     "F202": Code(
         "a peephole looks at the wrong cell",
@@ -62,8 +63,8 @@ CODES = {
     ),
     "F205": Code(
         "gates are exchanged in the forward pass",
-        "the blocks of a packed matrix are cut in another order, or names are mixed up",
-        "compare the order in which the blocks are cut with the one that the roles tell",
+        "the blocks of a packed matrix are cut in another order, names are mixed up, or the roles name another order",
+        "compare the order in which the blocks are cut with the one that the roles tell; mend the one that is wrong",
     ),
     "G101": Code(
         "the gradient is wrong",

@@ -85,6 +85,27 @@ def time_mistakes() -> Iterator[Mistake]:
         },
     )
     zero_h, zero_c = (lambda dh, dc: (0 * dh, dc)), (lambda dh, dc: (dh, 0 * dc))
+    yield Mistake(
+        "G105",
+        "dc is handed to step t-1 times i, where f belongs",
+        "dc",
+        {"dc_prev": lambda q: q.dc * q.i + q.back_i + q.back_f},
+    )
+    yield Mistake(
+        "G105",
+        "dc is handed to step t-1 times 1 - f, where f belongs",
+        "dc",
+        {"dc_prev": lambda q: q.dc * (1 - q.f) + q.back_i + q.back_f},
+    )
+    yield Mistake(
+        "G104",
+        "dy alone, not dh, reaches the cell: dh of step t+1 is left out there",
+        "dc",
+        {"dtc": lambda q: q.dy * q.o},
+    )
+    for told, rows in wrong_rows().items():
+        yield Mistake("G104", f"dh is cut from the wrong rows of the stacked gradient: {told}", "dh", {"dh_prev": rows})
+    yield Mistake("G113", "dy of the last step enters at every step", "dy", {"dy": lambda q: q.dys[:, -1]})
     yield Mistake("G112", "dh0, the gradient of the initial h, is forgotten", "h0", {"start": zero_h})
     yield Mistake("G112", "dc0, the gradient of the initial c, is forgotten", "c0", {"start": zero_c})
     yield Mistake(
@@ -151,6 +172,19 @@ def time_mistakes() -> Iterator[Mistake]:
     )
 
 
+def wrong_rows() -> dict[str, Callable[[Any], Any]]:
+    """dx and dh of stacked weights lie behind each other; the first or last H of them are dh, or are not."""
+
+    def stacked(q: Any, first: str, second: str) -> Array:
+        parts = [sum(q.dz[k] @ q.w[f"{letter}_{k}"].T for k in "ifog") for letter in (first, second)]
+        return np.concatenate(parts, axis=1)
+
+    return {
+        "the first rows, though x stands first": lambda q: stacked(q, "Wx", "Wh")[:, : q.h_.shape[1]],
+        "the last rows, though h stands first": lambda q: stacked(q, "Wh", "Wx")[:, -q.h_.shape[1] :],
+    }
+
+
 def cell_mistakes() -> Iterator[Mistake]:
     """The cell: dc, and the peepholes in it."""
     zero: Callable[[Any], Any] = lambda q: 0.0  # noqa: E731
@@ -189,13 +223,13 @@ def cell_mistakes() -> Iterator[Mistake]:
         )
     for k in "ifo":
         yield Mistake(
-            "G106",
+            "G103",
             f"the peephole of {k} is not transposed on the way back",
             f"p_{k}",
             {f"back_{k}": (lambda q, k=k: turned(q.w.get(f"p_{k}"), q.dz[k]))},
         )
     all_turned = {f"back_{k}": (lambda q, k=k: turned(q.w.get(f"p_{k}"), q.dz[k])) for k in "ifo"}
-    yield Mistake("G106", "the peepholes are not transposed on the way back", "p", all_turned)
+    yield Mistake("G103", "the peepholes are not transposed on the way back", "p", all_turned)
     yield Mistake(
         "G106",
         "the peephole of o sends its part to the old cell, but o looks at the new one",
@@ -205,6 +239,25 @@ def cell_mistakes() -> Iterator[Mistake]:
             "dc_prev": lambda q: q.dc * q.f + q.back_i + q.back_f + q.back_o,
         },
     )
+    for k, j in ("i", "f"), ("i", "o"), ("f", "o"):
+        yield Mistake(
+            "G108",
+            f"the peepholes of {k} and {j} are exchanged in dc",
+            f"p of {k}, {j}",
+            {
+                f"back_{k}": lambda q, k=k, j=j: look_back(q.w.get(f"p_{j}"), q.dz[k]),
+                f"back_{j}": lambda q, k=k, j=j: look_back(q.w.get(f"p_{k}"), q.dz[j]),
+            },
+        )
+        yield Mistake(
+            "G108",
+            f"the gradients of the peepholes of {k} and {j} are exchanged",
+            f"p of {k}, {j}",
+            {
+                f"p_{k}": lambda q, k=k, j=j: peep(q.seen[j], q.dz[j], q.w[f"p_{k}"]),
+                f"p_{j}": lambda q, k=k, j=j: peep(q.seen[k], q.dz[k], q.w[f"p_{j}"]),
+            },
+        )
     yield Mistake("G114", "dh reaches the cell without the output gate o", "dc", {"dtc": lambda q: q.dh})
     yield Mistake("G114", "dh reaches the cell with do instead of dh o", "dc", {"dtc": lambda q: q.do})
     yield Mistake(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minidl.checking.naming.mistake import Mistake, listed, slope_at
-from minidl.checking.naming.textbook import BACKWARD, look_back
+from minidl.checking.naming.textbook import BACKWARD, Pieces, look_back
 from minidl.inputs import Array
 from minidl.kernels.lstm_reference import sigmoid
 
@@ -49,6 +49,14 @@ def forward_mistakes() -> Iterator[Mistake]:
         "F201", "h and c are exchanged in the state, coming in and going out", "the state", first | out, begin | end
     )
 
+    yield Mistake(
+        "F201",
+        "what is put out is c, not h",
+        "y",
+        {"y": lambda s: s.c},
+        {"dh": lambda q: q.dh_next, "dc": lambda q: BACKWARD["dc"](q) + q.dy},
+    )
+
     old_o = {
         "dc": lambda q: q.dc_next + q.dtc * q.slope_c,
         "dc_prev": lambda q: q.dc * q.f + q.back_i + q.back_f + q.back_o,
@@ -59,6 +67,12 @@ def forward_mistakes() -> Iterator[Mistake]:
     none = {"seen_i": lambda s: 0 * s.c_, "seen_f": lambda s: 0 * s.c_}
     blind = {"back_i": lambda q: 0.0, "back_f": lambda q: 0.0}
     yield Mistake("F202", "i and f look at a cell that is not computed yet", "i, f", none, blind)
+    for k, other in "if", "fi":
+        fitting: Pieces = {
+            "dc_prev": lambda q, other=other: q.dc * q.f + getattr(q, f"back_{other}"),
+            "dh_prev": lambda q, k=k: BACKWARD["dh_prev"](q) + look_back(q.w.get(f"p_{k}"), q.dz[k]),
+        }
+        yield Mistake("F202", f"the peephole of {k} looks at h instead of c", k, {f"seen_{k}": lambda s: s.h_}, fitting)
     early = {"seen_i": lambda s: s.h_, "seen_f": lambda s: s.h_}
     to_h = {
         "dc_prev": lambda q: q.dc * q.f,
@@ -137,5 +151,10 @@ def forward_mistakes() -> Iterator[Mistake]:
     yield Mistake(
         "F205", "i and f are exchanged: c = i c' + f g", "i, f", {"c": lambda s: s.i * s.c_ + s.f * s.g}, swap_if
     )
-    swap_io = {"di": lambda q: q.dh * q.tc, "do": lambda q: q.dc * q.g, "dg": lambda q: q.dc * q.o}
-    del swap_io  # needs o before c: with a peephole on o there is no such LSTM
+    for k, j in permutations("ifog", 2):
+        yield Mistake(
+            "F205",
+            f"{k} is computed with the weights of {j}",
+            k,
+            {"order": "ifog".replace(k, j)},
+        )

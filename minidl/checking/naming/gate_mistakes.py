@@ -92,6 +92,8 @@ def delta_mistakes() -> Iterator[Mistake]:
         for wrong, piece in sources.items():
             if wrong != formula and not (k == "o" and wrong.startswith("dc")):
                 yield Mistake("G114", f"d{k} = {wrong}, where {formula} belongs", k, {f"d{k}": piece})
+    early_dc = {"do": lambda q: (q.dc_next + q.dh * q.o * (1 - q.tc**2)) * q.tc}
+    yield Mistake("G114", "do = dc tanh(c), where dh tanh(c) belongs", "o", early_dc)
     for k in "ifog":
         yield Mistake(
             "G114",
@@ -124,6 +126,23 @@ def delta_mistakes() -> Iterator[Mistake]:
                 listed(moved),
                 {"hand_dz": lambda q, order=order: {a: q.dz[b] for a, b in zip("ifog", order, strict=True)}},
             )
+    for k, j in combinations("ifog", 2):
+        turned = {k: j, j: k}
+        yield Mistake(
+            "G108",
+            f"{k} and {j} are exchanged where dh comes back through Wh",
+            f"{k}, {j}",
+            {"dh_prev": lambda q, turned=turned: sum(q.dz[turned.get(m, m)] @ q.w[f"Wh_{m}"].T for m in "ifog")},
+        )
+        yield Mistake(
+            "G108",
+            f"{k} and {j} are exchanged where dh and dx come back through Wh and Wx",
+            f"{k}, {j}",
+            {
+                "dh_prev": lambda q, turned=turned: sum(q.dz[turned.get(m, m)] @ q.w[f"Wh_{m}"].T for m in "ifog"),
+                "dx": lambda q, turned=turned: sum(q.dz[turned.get(m, m)] @ q.w[f"Wx_{m}"].T for m in "ifog"),
+            },
+        )
     for k, j in permutations("ifog", 2):
         yield Mistake(
             "G114", f"the delta of {j} is used for {k} too", k, {"hand_dz": lambda q, k=k, j=j: q.dz | {k: q.dz[j]}}

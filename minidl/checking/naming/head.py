@@ -36,6 +36,7 @@ def head_backward(
     for t in range(T - 1 if last_only else 0, T):
         at = 0 if last_only else t
         q = SimpleNamespace(t=t, T=T, W=W, h=run.h[:, t], factor=head.factor)
+        q.h_before = run.steps[-1][t].h_
         q.p = out.get("softmax", run.h)[:, t]
         if target is not None:
             q.target = target[:, at]

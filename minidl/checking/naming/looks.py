@@ -16,14 +16,12 @@ def look_alikes(wrong: list[Row], known: list[Finding], hint: str = "") -> list[
     """Findings by what the numbers look like; arrays with the same look share one. `hint` says where to look."""
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in wrong:
-        verdict = row.verdict if row.code != "G101" else ""
+        verdict = "" if row.verdict == "wrong" else row.verdict
         groups.setdefault((row.code, verdict), []).append(row)
     findings = []
     for (code, verdict), rows in groups.items():
-        if code == "G101" and known:
-            explained_already = any(f.code[0] in "GC" for f in known)
-            if explained_already:
-                continue
+        if code == "G101" and any(f.code in ("C301", "G110") for f in known):
+            continue  # told already, by one that says more
         worst = max(rows, key=lambda row: row.error)
         evidence = f"{told(worst)}; {hint}" if hint and code == "G101" else told(worst)
         findings.append(found(code, ", ".join(row.name for row in rows), evidence, verdict or None))

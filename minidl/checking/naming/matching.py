@@ -22,6 +22,7 @@ from minidl.inputs import Array
 Block = tuple[str, Any]  # (name of the array, gate's key or None)
 BEAM = 4  # explanations that are followed at once
 ROUNDS = 8  # mistakes at most
+BUDGET = 60_000  # steps of a layer that the search may compute, some 10 seconds: it has to end where nothing fits
 
 
 class Stage(NamedTuple):
@@ -51,7 +52,7 @@ class Explanation(NamedTuple):
 
 
 class Matcher:
-    """Seeks the mistakes behind what was observed.
+    """Seeks the mistakes behind what was observed, step by step and greedily: few mistakes, but not surely the fewest.
 
     Args:
         stages: what was observed.
@@ -65,11 +66,12 @@ class Matcher:
         self.blocks = frozenset((k, block) for k, stage in enumerate(stages) for block in stage.observed)
         self.seen = [Side.of(stage.observed) for stage in stages]
         self.active = list(range(len(stages)))
+        self.spent = 0
         layers: list[int | None] = [None] if self.depth == 1 else [None, *range(self.depth)]
         self.candidates = [Placed(mistake, layer) for mistake in BACKWARD_MISTAKES for layer in layers]
 
     def explain(self) -> Explanation:
-        """The explanation that reproduces most blocks with the fewest mistakes."""
+        """The explanation that reproduces most blocks, as far as the search finds one."""
         plain = Explanation((), self.right(()))
         if plain.right == self.blocks:
             return plain
@@ -101,7 +103,7 @@ class Matcher:
         goal = {(k, block) for k, block in self.blocks if k in self.active}
         for _ in range(ROUNDS):
             beam.sort(key=lambda e: -len(e.right))
-            if beam[0].right == goal:
+            if beam[0].right == goal or self.spent > BUDGET:
                 break
             longer = {frozenset(map(id, better.placed)): better for known in beam for better in self.extend(known)}
             if not longer:
@@ -169,6 +171,7 @@ class Matcher:
     def side(self, k: int, placed: tuple[Placed, ...]) -> Side:
         """What the textbook gives at a stage with these mistakes, block by block as it was observed."""
         stage = self.stages[k]
+        self.spent += self.depth * self.length(k)
         pieces = [
             {**self.base, **{k: f for p in placed if p.layer in (None, n) for k, f in p.mistake.pieces.items()}}
             for n in range(self.depth)

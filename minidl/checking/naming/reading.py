@@ -78,6 +78,8 @@ def layouts_of_x(x: Any, D: int, told: str | None) -> list[Layout]:
         return []
     ids = a.dtype.kind in "iub"
     lookup = ids and a.size and a.min() >= 0 and a.max() < D
+    if told is not None and not isinstance(told, str):
+        raise ArgumentError(f'axes expects letters such as "BTD", got {told!r}.')
     if told is not None:
         axes = told.replace("D", "F")
         layout = Layout(axes, ids and "F" not in axes, D)

@@ -55,6 +55,7 @@ FORWARD: dict[str, Any] = {
     "act_c": np.tanh,
     "c": lambda s: s.f * s.c_ + s.i * s.g,
     "h": lambda s: s.o * s.tc,
+    "y": lambda s: s.h,  # what is put out
 }
 
 # -- backward: q holds what the forward step computed, and the gradients so far ------------------------
@@ -156,8 +157,9 @@ def forward(
             s.o = F["act_o"](s.z["o"])
             s.tc = F["act_c"](s.c)
             s.order = F["order"]
-            h, c = F["h"](s), s.c
-            seq.append(h)
+            s.h = h = F["h"](s)
+            c = s.c
+            seq.append(F["y"](s))
             own.append(s)
         x = np.stack(seq, axis=1)
         finals.append(F["leave"](h, c))
@@ -195,7 +197,7 @@ def backward_layer(
         weights[n, name] = np.zeros((T, *w.shape) if name in over_time else w.shape)
     for t in reversed(G["steps"](T)):
         q = SimpleNamespace(**vars(steps[t]), T=T, dh_next=dh, dc_next=dc)
-        q.dy = dy[:, t]
+        q.dy, q.dys = dy[:, t], dy
         q.dy = G["dy"](q)
         q.dh = G["dh"](q)
         q.do = G["do"](q)
@@ -210,7 +212,9 @@ def backward_layer(
         q.back_i, q.back_f = G["back_i"](q), G["back_f"](q)
         q.dz = G["hand_dz"](q)
         slots = q.dz
-        q.dz = {q.order[j]: slots[k] for j, k in enumerate(GATES)}  # from i f o g to the weights that computed them
+        q.dz = dict.fromkeys(GATES, zero)
+        for j, k in enumerate(GATES):  # from i f o g to the weights that computed them
+            q.dz[q.order[j]] = q.dz[q.order[j]] + slots[k]
         for name in q.w:
             if name[0] != "p":
                 store(weights[n, name], name in over_time, t, T, G, name, G[name](q))

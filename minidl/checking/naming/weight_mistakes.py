@@ -291,6 +291,12 @@ def head_mistakes() -> Iterator[Mistake]:
         "W",
         {"W": lambda q: np.broadcast_to(q.error.sum(axis=0), q.W.shape)},
     )
+    yield Mistake(
+        "G114",
+        "dW of the output layer is computed with h of the step before",
+        "W",
+        {"W": lambda q: outer(q.h_before, q.error)},
+    )
     yield Mistake("G103", "dW of the output layer is transposed", "W", {"W": lambda q: square_turned(q)})
     yield Mistake(
         "G103",
