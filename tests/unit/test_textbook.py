@@ -257,8 +257,17 @@ class TestForwardMistakes:
 
     @pytest.mark.parametrize("peephole", ["diagonal", "full"])
     def test_the_fitting_pieces_are_its_true_gradient(self, mistake: Any, peephole: str) -> None:
-        layers = 2 if peephole == "full" else 1
-        assert_true_gradients(net(peephole, layers), mistake.pieces, mistake.fitting)
+        assert_true_gradients(net(peephole), mistake.pieces, mistake.fitting)
+
+    def test_they_are_in_a_stack_as_well(self, mistake: Any) -> None:
+        at = net("full", 2)
+        rng = np.random.default_rng(6)
+        directions = {name: rng.standard_normal(a.shape) for name, a in at.arrays().items()}
+        gradients = at.gradients(mistake.pieces, mistake.fitting)
+        wanted = sum(float((gradients[name] * d).sum()) for name, d in directions.items())
+        for name, d in directions.items():
+            at = at.with_array(name, at.arrays()[name] + 1e-30j * d)
+        assert float(np.imag(at.value(mistake.pieces))) / 1e-30 == pytest.approx(wanted, rel=1e-10)
 
 
 def test_forward_mistakes_give_numbers_of_their_own() -> None:

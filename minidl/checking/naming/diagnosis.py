@@ -9,7 +9,7 @@ import numpy as np
 
 from minidl.checking.handwritten import Functions, LossFunction, Result, Values, cast, random_like, zeros_like
 from minidl.checking.naming.findings import Finding, found, in_order
-from minidl.checking.naming.forwards import Point, Reading, read_forward, read_loss, read_states
+from minidl.checking.naming.forwards import Point, Reading, enter, read_forward, read_loss, read_states
 from minidl.checking.naming.looks import deaf, look_alikes, told
 from minidl.checking.naming.matching import Block, Matcher, Stage
 from minidl.checking.naming.reading import Layout, layouts_of_x
@@ -52,7 +52,7 @@ def name_functions(
         return code.run(v.copied()._replace(x=cast(x, np.float64)))[:2]
 
     reading, at = None, v
-    for layout, x, (y, after) in runs_on_few_steps(v, layouts_of_x(v.x, roles.inputs[0], axes), forward_of):
+    for layout, x, (y, after) in runs_on_few_steps(v, layouts_of_x(v.x, roles.features, axes), forward_of):
         point = Point(v.params, x, v.state, order)
         reading = read_forward(roles, point, layout, y, after)
         if reading is not None:
@@ -87,7 +87,7 @@ def name_loss(
         return in_order(findings + look_alikes(wrong, findings))
 
     reading, at = None, v
-    for layout in layouts_of_x(v.x, roles.inputs[0], axes):
+    for layout in layouts_of_x(v.x, roles.features, axes):
         for T in few_steps(layout, v.x):
             cut = cut_both(v, layout, T)
             try:
@@ -246,14 +246,14 @@ def stage_of(
     v: Values, result: Result, reading: Reading, roles: Roles, order: tuple[str, str], dafter: Any
 ) -> Stage | None:
     """What was observed, and what the textbook needs to do the same."""
-    x = reading.x.read(v.x)
-    B = len(x)
+    rows = reading.x.read(v.x)
+    B = len(rows)
     weights = roles.weights(v.params)
     state = read_states(v.state, roles, order, B, reading.column)
     dstate = read_states(dafter, roles, order, B, reading.column)
     if state is None or dstate is None:
         return None
-    run = forward(weights, x, state, roles.keys_over_time, reading.pieces)
+    run = forward(weights, enter(rows, weights), state, roles.keys_over_time, reading.pieces)
     observed: dict[Block, Array] = {}
     if result.dx is not None and not reading.x.ids and np.shape(result.dx) == np.shape(v.x):
         observed["x", None] = reading.x.read(result.dx)
@@ -264,7 +264,7 @@ def stage_of(
     grads = result.grads if isinstance(result.grads, dict) else {}
     fitting = {name: np.real(np.asarray(a)) for name, a in grads.items() if np.shape(a) == v.params[name].shape}
     observed |= dict(roles.blocks(fitting).items())
-    return Stage(run, weights, None, None, dstate, observed, reading.head.factor)
+    return Stage(run, rows, weights, None, None, dstate, observed, reading.head.factor)
 
 
 def explained(wrong: list[Row], stages: list[Stage], reading: Reading, known: list[Finding]) -> list[Finding]:

@@ -111,7 +111,8 @@ def candidates() -> Iterator[tuple[Mistake, ...]]:
 def read_forward(roles: Roles, point: Point, layout: Layout, y: Any, after: Any) -> Reading | None:
     """How `forward(params, x, state) -> y, after` is to be read; None where nothing known gives these numbers."""
     weights = roles.weights(point.params)
-    for x, state, column in readable(roles, point, layout):
+    for rows, state, column in readable(roles, point, layout):
+        x = enter(rows, weights)
         T = x.shape[1]
         finals = read_states(after, roles, point.state_order, len(x), column)
         if finals is None:
@@ -126,6 +127,11 @@ def read_forward(roles: Roles, point: Point, layout: Layout, y: Any, after: Any)
                     if agrees(y_layout.read(y), wanted):
                         return Reading(layout, column, mistakes, Head(kind, y_layout))
     return None
+
+
+def enter(rows: Array, weights: Mapping[Any, Array]) -> Array:
+    """What enters the first layer: x itself, or the rows of the embedding that its ids, one-hot here, stand for."""
+    return rows @ weights[-1, "E"] if (-1, "E") in weights else rows
 
 
 def readable(roles: Roles, point: Point, layout: Layout) -> Iterator[tuple[Array, State, bool]]:
@@ -159,7 +165,8 @@ def read_loss_and_state(
 ) -> Reading | None:
     """The reading that gives both the loss and the state, where there is one."""
     weights = roles.weights(point.params)
-    for x, state, column in readable(roles, point, layout):
+    for rows, state, column in readable(roles, point, layout):
+        x = enter(rows, weights)
         finals = None if after is None else read_states(after, roles, point.state_order, len(x), column)
         if after is not None and finals is None:
             continue

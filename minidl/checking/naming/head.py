@@ -29,7 +29,7 @@ def head_backward(
     kind = head.kind.removeprefix("squares of ")
     W = weights.get((-1, "W"))
     T = run.h.shape[1]
-    total = {key: np.zeros_like(w) for key, w in weights.items() if key[0] == -1}
+    total = {key: np.zeros_like(w) for key, w in weights.items() if key in ((-1, "W"), (-1, "b"))}
     dh = np.zeros_like(run.h)
     last_only = "T" not in head.layout.axes
     keep = G.get("keep", lambda name, t, T: "add")

@@ -22,13 +22,14 @@ from minidl.inputs import Array
 Block = tuple[str, Any]  # (name of the array, gate's key or None)
 BEAM = 4  # explanations that are followed at once
 ROUNDS = 8  # mistakes at most
-BUDGET = 60_000  # steps of a layer that the search may compute, some 10 seconds: it has to end where nothing fits
+BUDGET = 40_000  # steps of a layer that the search may compute, some 8 seconds: it has to end where nothing fits
 
 
 class Stage(NamedTuple):
     """One backward pass of the hand-written code, and what the textbook needs to do the same."""
 
     run: Pass
+    rows: Array  # x as it came, [B, T, D], or one-hot
     weights: Mapping[Any, Array]
     dy: Array | None  # [B, T, F] behind the head; None in a loss
     target: Array | None  # [B, T, F] in a loss
@@ -181,6 +182,8 @@ class Matcher:
             dh, out = head_backward(head, stage.run, stage.weights, stage.dy, stage.target, pieces[-1])
             result = backward(stage.run, dh, stage.dstate, pieces)
         predicted: dict[Any, Array] = {("x", None): result.dx} | result.weights | out
+        if (-1, "E") in stage.weights:
+            predicted[-1, "E"] = pieces[0].get("E", embedding_gradient)(stage.rows, result.dx)
         for n, (dh0, dc0) in enumerate(result.dstate):
             predicted |= {("h0", n): dh0, ("c0", n): dc0}
         B, T = stage.run.h.shape[:2]
@@ -220,6 +223,11 @@ class Side(NamedTuple):
     def equals(self, other: Side) -> bool:
         """Whether all numbers are the same."""
         return np.array_equal(self.numbers, other.numbers, equal_nan=True)
+
+
+def embedding_gradient(rows: Array, dx: Array) -> Array:
+    """The gradient of an embedding: each id's dx adds up in its row."""
+    return np.tensordot(rows, dx, ([0, 1], [0, 1]))
 
 
 def padded(a: Array, shape: tuple[int, ...]) -> Array:

@@ -9,6 +9,7 @@ from minidl.checking.naming.forward_mistakes import forward_mistakes
 from minidl.checking.naming.gate_mistakes import delta_mistakes, slope_mistakes
 from minidl.checking.naming.mistake import Mistake
 from minidl.checking.naming.weight_mistakes import (
+    embedding_mistakes,
     factor_mistakes,
     head_mistakes,
     keep_mistakes,
@@ -24,5 +25,6 @@ BACKWARD_MISTAKES: list[Mistake] = [  # what is more common comes first: it wins
     *weight_mistakes(),
     *factor_mistakes(),
     *keep_mistakes(),
+    *embedding_mistakes(),
     *head_mistakes(),
 ]

@@ -3,6 +3,7 @@
 "Wh_f"               one gate                       "Wx:fgio"          gates side by side in this order
 "Wxh_f", "Wxh:ifgo"  rows of x above rows of h      "Whx_f"            rows of h above rows of x
 "b_i", "p_o"         bias, peephole                 "W", "b"           an output layer on top
+"E"                  an embedding in front, [V, D], of which x are the ids
 "Wx_i.T"             the transpose                  "2.Wx_i"           of the second layer of a stack
 "Wx[iofg,T,H,D]"     axis by axis: gates in their order, T steps, H cells, D inputs (K: the h that comes in)
 None                 no part of the LSTM
@@ -20,10 +21,10 @@ from minidl.errors import ArgumentError
 from minidl.inputs import Array
 
 GATES = "ifog"
-FORM = re.compile(r"(?:(\d+)\.)?(Wxh|Whx|Wx|Wh|W|b|p)(?:_([ifog])|:([ifog]{2,4}))?(?:\[([^\]]*)\])?(\.T)?")
-FORMS = 'forms are "Wx_i", "Wx:ifog", "Wxh_f", "b_o", "p_i", "W", "b", each with ".T" behind it for the transpose'
+FORM = re.compile(r"(?:(\d+)\.)?(Wxh|Whx|Wx|Wh|W|b|p|E)(?:_([ifog])|:([ifog]{2,4}))?(?:\[([^\]]*)\])?(\.T)?")
+FORMS = 'forms are "Wx_i", "Wx:ifog", "Wxh_f", "b_o", "p_i", "W", "b", "E", each with ".T" behind it for the transpose'
 
-Key = tuple[int, str]  # (layer from 0, "Wx_i"); the output layer is (-1, "W") and (-1, "b")
+Key = tuple[int, str]  # (layer from 0, "Wx_i"); around the layers there are (-1, "W"), (-1, "b"), (-1, "E")
 
 
 class Role(NamedTuple):
@@ -56,8 +57,8 @@ def parse(name: str, text: Any) -> Role:
     gates = gate or packed or order or ""
     if len(set(gates)) != len(gates) or any(a for a in parts if a != order and a not in ("T", "H", "D", "K")):
         raise ArgumentError(f"Role {text!r} of {name!r} names a gate twice, or an unknown axis: {FORMS}.")
-    output = letter in ("W", "b") and not gates
-    if not (output or gates) or (letter == "W" and not output):
+    output = letter in ("W", "b", "E") and not gates
+    if not (output or gates) or (letter in ("W", "E") and not output):
         raise ArgumentError(
             f'Role {text!r} of {name!r} does not say of which gates: write "{letter}_i", "{letter}:ifog".'
         )
@@ -95,6 +96,13 @@ class Roles:
         self.over_time = sorted({role.name for role in by_step})
         self.keys_over_time = {key for role in by_step for key in self._split(role, params[role.name])}
         self._check_complete()
+        self.vocabulary = 0
+        for role in self.roles:
+            if role.letter == "E":
+                E = self._split(role, params[role.name])[-1, "E"]
+                if E.ndim != 2 or E.shape[1] != self.inputs[0]:
+                    raise role.refuse(params[role.name].shape, f"[V, {self.inputs[0]}], a row for each id")
+                self.vocabulary = len(E)
 
     # -- arrays by gate ---------------------------------------------------------------------------
 
@@ -115,12 +123,9 @@ class Roles:
         return found
 
     @property
-    def peepholes(self) -> bool:
-        return any(letter[0] == "p" for _, letter in self.keys)
-
-    @property
-    def output(self) -> bool:
-        return (-1, "W") in self.keys
+    def features(self) -> int:
+        """The features of x: D, or the size of the vocabulary where an embedding stands in front."""
+        return self.vocabulary or self.inputs[0]
 
     # -- shapes -----------------------------------------------------------------------------------
 

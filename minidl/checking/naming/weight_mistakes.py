@@ -190,6 +190,31 @@ def square(dz: Array, W: Array) -> Any:
     return dz @ W if W.shape[0] == W.shape[1] else np.nan
 
 
+def embedding_mistakes() -> Iterator[Mistake]:
+    """The rows of an embedding that ids look up, one-hot [B, T, V], and the dx that comes back to them."""
+
+    def kept(order: str) -> Callable[[Array, Array], Array]:
+        def gradient(rows: Array, dx: Array) -> Array:
+            dE = np.zeros((rows.shape[2], dx.shape[2]))
+            if order == "rows":  # of a batch, step by step: the steps add up, what stands side by side does not
+                for t in range(rows.shape[1]):
+                    dE += last_rows(rows[:, t], dx[:, t])
+                return dE
+            ids, flat = rows.reshape(-1, rows.shape[2]), dx.reshape(-1, dx.shape[2])
+            if order == "steps":
+                ids, flat = (np.swapaxes(a, 0, 1).reshape(-1, a.shape[2])[::-1] for a in (rows, dx))
+            return last_rows(ids, flat)
+
+        return gradient
+
+    what = "ids that occur more than once are counted once in the embedding's gradient"
+    yield Mistake("G111", f"{what}: dE[ids] += dx keeps the last of them", "E", {"E": kept("all")})
+    yield Mistake(
+        "G111", f"{what} where they stand in one batch: dE[ids] += dx keeps the last", "E", {"E": kept("rows")}
+    )
+    yield Mistake("G111", f"{what}: it is overwritten at each step", "E", {"E": kept("steps")})
+
+
 def keep_mistakes() -> Iterator[Mistake]:
     """What of each step's share stays in the gradient of a weight."""
 
