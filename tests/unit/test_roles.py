@@ -137,7 +137,6 @@ def test_each_form_gives_the_gates_back(form: str) -> None:
     for (_, letter), block in found.items():
         np.testing.assert_array_equal(block, wanted[letter])
     assert roles.cells == {0: H} and roles.inputs == {0: D} and roles.layers == [0]
-    assert roles.peepholes == any(letter.startswith("p") for _, letter in found)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -159,12 +158,17 @@ def test_the_output_layer(role: str, array: np.ndarray, wanted: np.ndarray) -> N
     forms = WX | WH | ({"W": G["W"]} if role == "b" else {}) | {role: array}
     arrays, names = arrays_and_roles(forms)
     roles = Roles(names, arrays)
-    assert roles.output
     np.testing.assert_array_equal(roles.blocks(arrays)[list(arrays)[-1], (-1, role[0])], wanted)
 
 
-def test_no_output_layer() -> None:
-    assert not Roles(*reversed(arrays_and_roles(WX | WH))).output
+def test_an_embedding_in_front() -> None:
+    E = np.random.default_rng(2).normal(size=(V, D))
+    arrays, names = arrays_and_roles(WX | WH | {"E": E})
+    roles = Roles(names, arrays)
+    assert roles.features == V and Roles(*reversed(arrays_and_roles(WX | WH))).features == D
+    np.testing.assert_array_equal(roles.weights(arrays)[-1, "E"], E)
+    turned, names = arrays_and_roles(WX | WH | {"E.T": E.T})
+    np.testing.assert_array_equal(Roles(names, turned).weights(turned)[-1, "E"], E)
 
 
 def test_layers_of_a_stack() -> None:
@@ -293,6 +297,8 @@ def test_a_role_that_makes_no_sense(role: str, words: str) -> None:
         ("p_i", (D, H), "[3, 3] or [3] for a gate"),
         ("p:ifo", (2 * H,), "3 x 3 along an axis"),
         ("p[ifo,H]", (H, 2), "[3, 3] or [3] for a gate"),
+        ("E", (D, V), "[V, 2], a row for each id"),
+        ("E", (V,), "[V, 2], a row for each id"),
         ("2.b:ifog", (4 * H,), "weights of layer 2 beside it, roles Wx and Wh"),
     ],
 )
