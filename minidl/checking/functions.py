@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.arguments import positive_int, positive_real, real
 from minidl.checking.contract import contract_of_functions, contract_of_loss
 from minidl.checking.gradcheck import judge, measure
 from minidl.checking.handwritten import (
@@ -88,11 +89,11 @@ def check_functions(
         (False, ['G101'])
     """
     code = Functions(forward, backward)
+    require_options(state_order, jitter, max_entries, tolerance, seed)
     rng = np.random.default_rng(seed)
     given = require_params(params)
     known = read_roles(roles, given)
     v = Values(moved(given, rng, jitter), cast(x, np.float64), random_like(state, rng, 0.5))
-    require_order(state_order)
 
     require_finite("x", v.x)
     y, after, _ = code.run(v.copied())
@@ -178,11 +179,11 @@ def check_loss(
         ('G102', 'off by the factor 10')
     """
     code = LossFunction(function)
+    require_options(state_order, jitter, max_entries, tolerance, seed)
     rng = np.random.default_rng(seed)
     given = require_params(params)
     known = read_roles(roles, given)
     v = Values(moved(given, rng, jitter), cast(x, np.float64), random_like(state, rng, 0.5), cast(target, np.float64))
-    require_order(state_order)
     require_finite("x", v.x)
     first = code.run(v.copied())
     require_finite("the loss", first.y)
@@ -213,10 +214,16 @@ def read_roles(roles: Mapping[str, str | None] | None, params: Mapping[str, Arra
     return Roles(roles, params)
 
 
-def require_order(state_order: Any) -> None:
-    """Refuse an order that is none."""
+def require_options(state_order: Any, jitter: Any, max_entries: Any, tolerance: Any, seed: Any) -> None:
+    """Refuse options that are none."""
     if not isinstance(state_order, tuple | list | str) or sorted(state_order) != ["c", "h"]:
         raise ArgumentError(f'state_order is expected to be ("h", "c") or ("c", "h"), got {state_order!r}.')
+    real("the check", "jitter", jitter, 0.0)
+    positive_int("the check", "max_entries", max_entries)
+    if tolerance is not None:
+        positive_real("the check", "tolerance", tolerance)
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ArgumentError(f"the check expects seed to be an integer of at least 0, got {seed!r}.")
 
 
 def inner(tree: Any, cotangent: Any) -> Any:
@@ -250,6 +257,10 @@ def analytic_of(result: Any, v: Values, order: tuple[str, str]) -> dict[str, Any
         found |= {("x" if len(arrays_of(v.x)) == 1 else f"x[{k}]"): a for k, a in enumerate(dxs)}
         if len(arrays_of(v.x)) == 1 and len(dxs) > 1:
             found = {"x": np.stack(dxs)}  # a list of steps for an array of steps
+        elif len(dxs) != len(arrays_of(v.x)):
+            raise ArgumentError(
+                f"dx is expected to be like x, {len(arrays_of(v.x))} arrays, got {len(dxs)}: return one for each."
+            )
     if result.dstate is not None and v.state is not None:
         names = state_names(v.state, order)
         arrays = [numbers("dstate", a) for a in arrays_of(result.dstate)]

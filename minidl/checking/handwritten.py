@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -51,11 +52,12 @@ def call(function: Callable[..., Any], what: str, parts: str, *args: Any) -> tup
     except MinidlError:
         raise
     except (Exception, SystemExit) as error:
-        place = error.__traceback__
-        while place is not None and place.tb_next is not None:
-            place = place.tb_next
-        where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place is not None else "its code"
-        raise ArgumentError(f"{what} raises {type(error).__name__}: {error} ({where}).") from error
+        frames = traceback.extract_tb(error.__traceback__)[1:]
+        source = getattr(inspect.unwrap(function), "__code__", None)
+        own = [frame for frame in frames if source is None or frame.filename == source.co_filename] or frames
+        place = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
+        words = str(error).rstrip(".")
+        raise ArgumentError(f"{what} raises {type(error).__name__}: {words}{place}.") from error
     if not isinstance(result, tuple) or len(result) != count:
         came = f"a tuple of {len(result)}" if isinstance(result, tuple) else type(result).__name__
         raise ArgumentError(f"{what} is expected to return ({parts}), got {came}: return them in this order.")

@@ -46,10 +46,11 @@ def import_file(path: Path) -> ModuleType:
     except MinidlError:
         raise
     except (Exception, SystemExit) as error:
-        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path]
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [f.lineno for f in frames if Path(f.filename).resolve() == path.resolve()]
         line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
         place = "" if line is None else f", line {line}"
-        what = error.msg if isinstance(error, SyntaxError) else str(error)
+        what = (error.msg if isinstance(error, SyntaxError) else str(error)).rstrip(".")
         raise ArgumentError(f"{path} does not import: {type(error).__name__}: {what}{place}.") from error
     finally:
         sys.path.remove(str(path.resolve().parent))
@@ -64,8 +65,16 @@ def check(what: Any, where: str, module: ModuleType, options: dict[str, Any]) ->
         return gradcheck(what, **options)
     if not callable(what) or isinstance(what, type):
         raise ArgumentError(f"{where} is expected to be a layer, or {FORMS}, got {type(what).__name__}.")
-    parameters = inspect.signature(what).parameters.values()
-    needed = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    try:
+        parameters = inspect.signature(what).parameters.values()
+    except ValueError:  # a built-in
+        raise ArgumentError(f"{where} is expected to be {FORMS}, got {what!r}.") from None
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    needed = [p.name for p in positional if p.default is p.empty]
+    if needed[:2] == ["params", "x"] and len(needed) == 2 and len(positional) > 2:
+        needed = [p.name for p in positional[:3]]  # forward(params, x, state=None)
+    elif len(needed) == 3 and "target" in needed:
+        needed = [p.name for p in positional[:4]]  # loss(params, x, target, state=None)
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):  # forward(*args): the file tells which it is
         needed = list("abc") if hasattr(module, "backward") else list("abcd")
     if not needed:
@@ -74,7 +83,7 @@ def check(what: Any, where: str, module: ModuleType, options: dict[str, Any]) ->
         except MinidlError:
             raise
         except (Exception, SystemExit) as error:
-            raise ArgumentError(f"{where}() raises {type(error).__name__}: {error}.") from error
+            raise ArgumentError(f"{where}() raises {type(error).__name__}: {str(error).rstrip('.')}.") from error
         if not isinstance(result, Layer | GradientReport):
             raise ArgumentError(f"{where}() is expected to return a layer or a report, got {type(result).__name__}.")
         return check(result, where, module, options)

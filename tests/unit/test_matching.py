@@ -310,4 +310,3 @@ def test_a_finding_says_it_all(code: str) -> None:
     assert finding.severity == ("warning" if code == "F200" else "error")
     assert all(words and words == words.strip() and "\n" not in words for words in finding)
     assert found(code, "dWh", "", "more exactly").title == f"{finding.title}: more exactly"
-    assert found(code, "dWh", "", severity="warning").severity == "warning"

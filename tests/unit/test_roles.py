@@ -336,3 +336,21 @@ def test_roles_that_lack_their_counterparts(forms: Callable[[], dict[str, np.nda
 def test_a_name_that_params_lack() -> None:
     with pytest.raises(ArgumentError, match=r"the names of params, Wx, Wh, got 'U': name it alike\.$"):
         Roles({"Wx": "Wx:ifog", "U": "Wh:ifog"}, {"Wx": side(G, "Wx", "ifog"), "Wh": side(G, "Wh", "ifog")})
+
+
+@pytest.mark.parametrize(
+    ("role", "shape", "words"),
+    [
+        ("W", (5, 7), r"Role 'W' of 'out' expects \[4, V\], a row for each cell"),
+        ("W", (4,), r"a row for each cell"),
+        ("b", (7,), "a W of the output layer beside it"),
+        ("E", (9, 5), r"\[V, 3\], a row for each id"),
+        ("W_i", (3, 4), "the weights of gates are"),
+        ("b:ifog", (4, 4), "expects 4 x 4 along an axis"),
+        ("b[T,ifog,H]", (2, 4, 4), "T = 5 steps, as in the other arrays"),
+    ],
+)
+def test_what_stands_around_the_cells_has_to_fit(role: str, shape: tuple[int, ...], words: str) -> None:
+    params = {"Wx": np.zeros((3, 16)), "Wh": np.zeros((5, 4, 4, 4)), "out": np.zeros(shape)}
+    with pytest.raises(ArgumentError, match=words):
+        Roles({"Wx": "Wx:ifog", "Wh": "Wh[T,ifog,K,H]", "out": role}, params)

@@ -71,7 +71,9 @@ def test_a_healthy_case_is_left_alone(name, roles):
 
 def test_what_must_hold_for_the_whole_ward():
     groups = [
-        [verdict(c.name) if roles else verdict(c.name, roles=False) for c in cases] for cases in (sick.CASES, healthy.CASES) for roles in (True, False)
+        [verdict(c.name) if roles else verdict(c.name, roles=False) for c in cases]
+        for cases in (sick.CASES, healthy.CASES)
+        for roles in (True, False)
     ]
     held = criteria(*groups)
     assert all(held.values()), (held, named_share(groups[0]))

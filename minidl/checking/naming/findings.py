@@ -140,11 +140,11 @@ CODES = {
 }
 
 
-def found(code: str, where: str, evidence: str, what: str | None = None, severity: Severity | None = None) -> Finding:
+def found(code: str, where: str, evidence: str, what: str | None = None) -> Finding:
     """A finding with the words of its code; `what` says more exactly which mistake it is."""
     words = CODES[code]
     title = words.title if what is None else f"{words.title}: {what}"
-    return Finding(code, severity or words.severity, title, where, evidence, words.cause, words.remedy)
+    return Finding(code, words.severity, title, where, evidence, words.cause, words.remedy)
 
 
 def in_order(findings: list[Finding]) -> list[Finding]:

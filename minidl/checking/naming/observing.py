@@ -140,6 +140,8 @@ class StudyOfLoss(Study):
 
     def listens(self) -> bool:
         target = np.asarray(self.v.target)
+        if not arrays_of(self.v.target):
+            return True  # no target, nothing to listen to
         ids = target.dtype.kind in "iub"
         other = np.roll(target, 1) if ids else with_noise(self.v.target)
         if ids and (other == target).all():

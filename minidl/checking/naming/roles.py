@@ -58,7 +58,9 @@ def parse(name: str, text: Any) -> Role:
     if len(set(gates)) != len(gates) or any(a for a in parts if a != order and a not in ("T", "H", "D", "K")):
         raise ArgumentError(f"Role {text!r} of {name!r} names a gate twice, or an unknown axis: {FORMS}.")
     output = letter in ("W", "b", "E") and not gates
-    if not (output or gates) or (letter in ("W", "E") and not output):
+    if letter in ("W", "E") and not output:
+        raise ArgumentError(f'Role {text!r} of {name!r} names gates: the weights of gates are "Wx_i" and "Wh_i".')
+    if not (output or gates):
         raise ArgumentError(
             f'Role {text!r} of {name!r} does not say of which gates: write "{letter}_i", "{letter}:ifog".'
         )
@@ -97,12 +99,7 @@ class Roles:
         self.keys_over_time = {key for role in by_step for key in self._split(role, params[role.name])}
         self._check_complete()
         self.vocabulary = 0
-        for role in self.roles:
-            if role.letter == "E":
-                E = self._split(role, params[role.name])[-1, "E"]
-                if E.ndim != 2 or E.shape[1] != self.inputs[0]:
-                    raise role.refuse(params[role.name].shape, f"[V, {self.inputs[0]}], a row for each id")
-                self.vocabulary = len(E)
+        self._check_around(params)
 
     # -- arrays by gate ---------------------------------------------------------------------------
 
@@ -187,7 +184,7 @@ class Roles:
 
     def _side_by_side(self, role: Role, array: Array, H: int) -> list[tuple[str, Array]]:
         """Gates packed along the last axis; a bias or a diagonal may stand as a column or a row."""
-        if role.letter in ("b", "p") and array.size == len(role.gates) * H:
+        if role.letter in ("b", "p") and array.size == len(role.gates) * H == max(array.shape):
             array = array.reshape(-1)
         if not array.ndim or array.shape[-1] != len(role.gates) * H:
             raise role.refuse(array.shape, f"{len(role.gates)} x {H} along an axis")
@@ -206,6 +203,29 @@ class Roles:
         if len(array) != len(role.gates):
             raise role.refuse(array.shape, f"an axis of {len(role.gates)} gates")
         return [(gate, array[k]) for k, gate in enumerate(role.gates)]
+
+    def _check_around(self, params: Mapping[str, Array]) -> None:
+        """The embedding and the output layer fit the layers between them; weights by step have one number of steps."""
+        H, V, steps = self.cells[self.layers[-1]], 0, 0
+        for role in sorted(self.roles, key=lambda role: role.letter != "W"):  # W says what b has to be
+            shape = params[role.name].shape
+            if "T" in role.axes:
+                steps = steps or shape[role.axes.index("T")]
+                if shape[role.axes.index("T")] != steps:
+                    raise role.refuse(shape, f"T = {steps} steps, as in the other arrays")
+            if role.layer != -1:
+                continue
+            own = self._split(role, params[role.name])[-1, role.letter]
+            if role.letter == "E":
+                if own.ndim != 2 or own.shape[1] != self.inputs[0]:
+                    raise role.refuse(shape, f"[V, {self.inputs[0]}], a row for each id")
+                self.vocabulary = len(own)
+            elif role.letter == "W":
+                if own.ndim != 2 or len(own) != H:
+                    raise role.refuse(shape, f"[{H}, V], a row for each cell")
+                V = own.shape[1]
+            elif not V or own.size != V:
+                raise role.refuse(shape, f"[{V}], as wide as W" if V else "a W of the output layer beside it")
 
     def _check_complete(self) -> None:
         """A layer has all four gates; layers follow each other."""
