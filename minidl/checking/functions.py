@@ -253,7 +253,7 @@ def analytic_of(result: Any, v: Values, order: tuple[str, str]) -> dict[str, Any
     """What backward gave, by the names of `named`; dx and dstate are left out where it gives None."""
     found: dict[str, Any] = {}
     if result.dx is not None:
-        dxs = [numbers("dx", a) for a in arrays_of(result.dx)]
+        dxs = arrays_of(result.dx)
         found |= {("x" if len(arrays_of(v.x)) == 1 else f"x[{k}]"): a for k, a in enumerate(dxs)}
         if len(arrays_of(v.x)) == 1 and len(dxs) > 1:
             found = {"x": np.stack(dxs)}  # a list of steps for an array of steps
@@ -263,7 +263,7 @@ def analytic_of(result: Any, v: Values, order: tuple[str, str]) -> dict[str, Any
             )
     if result.dstate is not None and v.state is not None:
         names = state_names(v.state, order)
-        arrays = [numbers("dstate", a) for a in arrays_of(result.dstate)]
+        arrays = arrays_of(result.dstate)
         if len(names) != len(arrays):
             raise ArgumentError(
                 f"dstate is expected to be like the state, {len(names)} arrays, got {len(arrays)}: return one for each."
@@ -287,17 +287,6 @@ def gradients_of(result: Any, v: Values) -> dict[str, Any]:
         if grads[name] is not None:
             found[name] = numbers(f"the gradient of {name}", grads[name])
     return found
-
-
-def numbers(what: str, value: Any) -> Array:
-    """A gradient as an array of numbers."""
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        array = np.empty(0, object)
-    if array.dtype.kind not in "fciu":
-        raise ArgumentError(f"{what} is expected to be an array of numbers, got {type(value).__name__}.")
-    return array
 
 
 def compare(

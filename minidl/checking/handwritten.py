@@ -109,11 +109,17 @@ def require_double(what: str, tree: Any) -> None:
         )
 
 
-def require_finite(what: str, tree: Any) -> None:
-    """Refuse NaN and infinity: nothing can be compared with them."""
+def require_numbers(what: str, tree: Any) -> None:
+    """Refuse anything else among arrays of numbers."""
     for a in arrays_of(tree):
         if a.dtype.kind not in "fciub":
-            raise ArgumentError(f"{what} is expected to be numbers, got {a.dtype}: hand over arrays.")
+            raise ArgumentError(f"{what} is expected to hold numbers, got {a.dtype}: return arrays, or None.")
+
+
+def require_finite(what: str, tree: Any) -> None:
+    """Refuse NaN and infinity: nothing can be compared with them."""
+    require_numbers(what, tree)
+    for a in arrays_of(tree):
         if not np.isfinite(a).all():
             at = tuple(int(k) for k in np.argwhere(~np.isfinite(a))[0])
             raise ArgumentError(
@@ -143,7 +149,10 @@ class Functions:
     def back(self, v: Values, dy: Any, dafter: Any, cache: Any) -> tuple[Any, ...]:
         """A backward pass: (dx, dstate, grads)."""
         what = "backward(params, dy, dstate, cache)"
-        return call(self.backward, what, "dx, dstate, grads", v.params, dy, dafter, cache)
+        result = call(self.backward, what, "dx, dstate, grads", v.params, dy, dafter, cache)
+        for part, tree in zip(("dx", "dstate", "grads"), result, strict=True):
+            require_numbers(part, tree)
+        return result
 
 
 class LossFunction:
@@ -162,6 +171,8 @@ class LossFunction:
             raise ArgumentError(
                 f"{what} is expected to return a loss that is one number, got {loss.shape} of {loss.dtype}."
             )
+        require_numbers("grads", grads)
+        require_numbers("the state that is returned", after)
         return Result(np.reshape(np.asarray(loss), ()), after, grads=grads)
 
 

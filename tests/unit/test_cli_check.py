@@ -182,6 +182,26 @@ def test_a_warning_alone_is_no_error(capsys: Any) -> None:
     assert (code, err) == (0, "") and "F200  " in out and "more on it: minidl explain F200" in out
 
 
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("forward", "def forward(params, x, state)", "def forward(params, x, state=None, train=False)"),
+        ("forward", "def forward(params, x, state):", "def forward(*args):\n    params, x, state = args"),
+        ("loss", "def loss(params, x, target, state)", "def loss(params, x, target, state=None, scale=1)"),
+    ],
+)
+def test_arguments_with_defaults_do_not_count(capsys: Any, name: str, old: str, new: str) -> None:
+    assert old in GOOD
+    write(GOOD.replace(old, new))
+    assert run(capsys, "check", f"mine.py:{name}")[0] == 0
+
+
+def test_what_the_code_prints_is_no_part_of_the_json(capsys: Any) -> None:
+    write(GOOD + "print('hello')\n")
+    status, out, err = run(capsys, "check", "mine.py:forward", "--json")
+    assert status == 0 and json.loads(out)["ok"] and "hello" in err
+
+
 def test_names_of_the_file_are_taken(capsys: Any) -> None:
     turned = LSTM.replace("c, h = state[::-1]", "c, h = state").replace(
         "np.stack(ys, axis=1), (h, c), cache", "np.stack(ys, axis=1), (c, h), cache"
@@ -319,6 +339,20 @@ def test_a_file_with_another_encoding_of_names(capsys: Any) -> None:
         (LSTM + "roles['U'] = 'b_i'\n", "mine.py:forward", "got 'U': name it alike"),
         (LSTM + "state_order = ('h', 'h')\n", "mine.py:forward", "state_order is expected to be"),
         ("import minidl\nnet = minidl.Dense\n", "mine.py:net", "mine.py:net is expected to be a layer"),
+        ("big = max\n", "mine.py:big", "got <built-in function max>"),
+        ("def make():\n    raise ValueError('no.')\n", "mine.py:make", "mine.py:make() raises ValueError: no."),
+        ("import sys\n" + GOOD.replace("return np.tanh", "sys.exit(1)"), "mine.py:forward", "raises SystemExit: 1"),
+        ("\n\nx = 1 / 0\n", "mine.py:x", "division by zero, line 3"),
+        (GOOD + "roles = ['Wx_i']\n", "mine.py:forward", "roles is expected to be a dict"),
+        (LSTM + "axes = 5\n", "mine.py:forward", 'axes expects letters such as "BTD"'),
+        (GOOD.replace("return np.tanh", "return np.nan * "), "mine.py:forward", "y is expected to be finite"),
+        (GOOD.replace("7}", "7, 0: np.ones(2)}"), "mine.py:forward", "params expects arrays of numbers by name"),
+        (GOOD.replace("np.tanh(x @", "np.float32(x @"), "mine.py:forward", "forward computes in float32"),
+        (
+            GOOD.replace('{"W": x.T @ dz}', '{"W": "many"}'),
+            "mine.py:forward",
+            "grads is expected to hold numbers, got <U4",
+        ),
     ],
 )
 def test_what_cannot_be_checked_is_one_line(capsys: Any, text: str | None, what: str, words: str) -> None:
