@@ -282,11 +282,7 @@ def gradients_of(result: Any, v: Values) -> dict[str, Any]:
         raise ArgumentError(
             f"grads is expected to have the keys of params, {', '.join(map(str, v.params))}, got {unknown[0]!r}."
         )
-    found: dict[str, Array | None] = dict.fromkeys(v.params)
-    for name in grads:
-        if grads[name] is not None:
-            found[name] = numbers(f"the gradient of {name}", grads[name])
-    return found
+    return {name: None if grads.get(name) is None else np.asarray(grads[name]) for name in v.params}
 
 
 def compare(
