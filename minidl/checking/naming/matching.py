@@ -218,7 +218,8 @@ class Side(NamedTuple):
             error = np.maximum.reduceat(abs(self.numbers - other.numbers), self.begins)
             sizes = np.maximum(self.sizes, other.sizes)
             finite = self.sizes[np.isfinite(self.sizes)]
-            return (error <= AGREE * sizes) | (sizes <= 1e-9 * finite.max(initial=0.0))
+            same = np.isfinite(error) & (error <= AGREE * sizes)
+            return same | (sizes <= 1e-9 * finite.max(initial=0.0))
 
     def equals(self, other: Side) -> bool:
         """Whether all numbers are the same."""
