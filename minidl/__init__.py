@@ -2,7 +2,7 @@
 
 import typing
 
-from minidl import checking, kernels
+from minidl import kernels
 from minidl.baselines import ngram_bits
 from minidl.callbacks import (
     AdaptiveClip,
@@ -72,6 +72,7 @@ from minidl.text import CharVocab, WordVocab, read_text
 from minidl.trainer import Trainer
 
 if typing.TYPE_CHECKING:
+    from minidl import checking
     from minidl.callbacks.console import Console
 
 __all__ = [
@@ -172,8 +173,13 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> typing.Any:
-    if name == "Console":  # fetched when it is used: it needs rich, and `import minidl` is to be light
+    """What is fetched when it is used, for `import minidl` is to be light: the console needs rich."""
+    if name == "Console":
         from minidl.callbacks.console import Console
 
         return Console
+    if name == "checking":
+        import importlib
+
+        return importlib.import_module("minidl.checking")
     raise AttributeError(f"module 'minidl' has no attribute {name!r}")
