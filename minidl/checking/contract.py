@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from minidl.checking.handwritten import Functions, LossFunction, Values, cast, pairs, random_like, snapshot
+from minidl.checking.handwritten import Functions, LossFunction, Result, Values, cast, pairs, random_like, snapshot
 from minidl.checking.naming.findings import Finding, found
 from minidl.checking.structure import arrays_of, contents
+from minidl.errors import ArgumentError
 
 
 def differ(one: Any, two: Any) -> float:
@@ -50,53 +51,63 @@ def told_memory(function: str, what: str, change: float) -> Finding:
     )  # fmt: skip
 
 
-def contract_of_functions(code: Functions, v: Values, dy: Any, dafter: Any) -> list[Finding]:
-    """What the pair of functions breaks, one finding each."""
-    findings = []
+def contract_of_functions(code: Functions, v: Values, dy: Any, dafter: Any, first: Result) -> list[Finding]:
+    """What the pair of functions breaks, one finding at most; `first` is what its very first calls gave."""
+    try:
+        return list(breaches(code, v, dy, dafter, first))[:1]
+    except ArgumentError as error:
+        evidence = f"the first call works, a later one does not: {error}"
+        return [found("C301", "forward and backward", evidence, "a call depends on an earlier one")]
+
+
+def breaches(code: Functions, v: Values, dy: Any, dafter: Any, first: Result) -> Iterator[Finding]:
+    """What the pair of functions changes that is not its own, and what it remembers."""
     at = v.copied()
     y, after, cache = code.run(at)
-    findings += [told_change("forward", what, change) for what, change in changed(v, at)]
-    first = cast(y, np.float64), cast(after, np.float64)
-
-    # another call in between, at another point: neither results nor the cache may know of it
-    rng = np.random.default_rng(7)
-    other = v.copied()._replace(params={n: a + 0.1 * rng.standard_normal(a.shape) for n, a in v.params.items()})
-    alone = code.back(v.copied(), cast(dy, np.float64), cast(dafter, np.float64), code.run(v.copied())[2])
-    alone = snapshot(alone)
+    for what, change in changed(v, at):
+        yield told_change("forward", what, change)
+    other = elsewhere(v)  # a call in between, at another point: neither results nor the cache may know of it
     y2, after2, other_cache = code.run(other.copied())
-    change = max(differ(first[0], y), differ(first[1], after))
+    change = max(differ(first.y, y), differ(first.after, after))
     if change:
-        findings.append(told_memory("forward", "y or the state, overwritten by the next call", change))
+        yield told_memory("forward", "y or the state, overwritten by the next call", change)
+    rng = np.random.default_rng(7)
     code.back(other.copied(), random_like(y2, rng), random_like(after2, rng), other_cache)
     kept = contents(cache)
     at, dy_, dafter_ = v.copied(), cast(dy, np.float64), cast(dafter, np.float64)
     result = snapshot(code.back(at, dy_, dafter_, cache))
     again = code.run(v.copied())
-    change = max(differ(first[0], again[0]), differ(first[1], again[1]))
+    change = max(differ(first.y, again[0]), differ(first.after, again[1]))
     if change:
-        findings.append(told_memory("forward", "y or the state", change))
-    findings += [told_change("backward", what, change) for what, change in changed(v, at)]
+        yield told_memory("forward", "y or the state", change)
+    for what, change in changed(v, at):
+        yield told_change("backward", what, change)
     for what, before, now in ("dy", dy, dy_), ("dstate", dafter, dafter_):
         if differ(before, now):
-            findings.append(told_change("backward", what, differ(before, now)))
+            yield told_change("backward", what, differ(before, now))
+    alone = first.dx, first.dstate, first.grads
     late = differ(alone, result)
     if late > 1e-12 * size_of(alone):
-        findings.append(told_memory("backward", "gradients, after another pass in between", late))
+        yield told_memory("backward", "gradients, after another pass in between", late)
     elif contents(cache) != kept:
         twice = code.back(v.copied(), cast(dy, np.float64), cast(dafter, np.float64), cache)
-        findings.append(told_change("backward", "the cache", differ(result, twice)))
-    return findings[:1]
+        yield told_change("backward", "the cache", differ(result, twice))
+
+
+def elsewhere(v: Values) -> Values:
+    """The same code at other parameters."""
+    rng = np.random.default_rng(7)
+    moved = {n: a + 0.1 * rng.standard_normal(a.shape) if a.dtype.kind == "f" else a for n, a in v.params.items()}
+    return v.copied()._replace(params=moved)
 
 
 def contract_of_loss(code: LossFunction, v: Values) -> list[Finding]:
-    """What the function breaks, one finding."""
+    """What the function breaks, one finding at most."""
     at = v.copied()
     first = code.run(at)
     findings = [told_change("function", what, change) for what, change in changed(v, at)]
     kept = snapshot((first.y, first.after, dict(first.grads) if isinstance(first.grads, dict) else first.grads))
-    rng = np.random.default_rng(7)
-    other = v.copied()._replace(params={n: a + 0.1 * rng.standard_normal(a.shape) for n, a in v.params.items()})
-    code.run(other)
+    code.run(elsewhere(v))
     if differ(kept, (first.y, first.after, first.grads)):
         findings.append(
             told_memory(

@@ -23,7 +23,7 @@ def name_mistakes(report: GradientReport, study: Study, axes: str | None) -> lis
     """All findings about hand-written code, in the order in which to mend them; notes go into the report."""
     findings = list(report.findings)
     wrong = [row for row in report.rows if not row.ok]
-    if wrong and not study.listens():
+    if wrong and not findings and not study.listens():
         findings.append(deaf(wrong, study.error))
     if study.roles is None:
         return in_order(findings + look_alikes(wrong, findings))

@@ -74,7 +74,7 @@ CODES = {
     "G102": Code(
         "the gradient is off by a constant factor",
         "a sign, a mean where the loss is a sum, or a term that is counted twice",
-        "divide the loss and its gradient by the same number, or neither",
+        "look at the lines of these arrays for a sign or a mean; divide loss and gradients by the same number, or none",
     ),
     "G103": Code(
         "a matrix is transposed, or axes are exchanged",
@@ -115,7 +115,7 @@ CODES = {
     "G110": Code(
         "the gradient does not depend on the error that comes in",
         "the backward pass begins with a constant, or with the output itself, in place of the loss's gradient",
-        "begin with dy (for softmax and cross-entropy: p - onehot(target))",
+        "begin with dy (for softmax and cross-entropy: p - onehot(target)), and dh_next, dc_next with dstate",
     ),
     "G111": Code(
         "a gradient is overwritten where it should add up",
@@ -135,7 +135,8 @@ CODES = {
     "G114": Code(
         "a gate uses the wrong delta",
         "a factor of the chain rule is missing or belongs to another gate, often by copy and paste",
-        "do = dh tanh(c), di = dc g, df = dc c', dg = dc i; each times the derivative of its own activation",
+        "do = dh tanh(c), di = dc g, df = dc c', dg = dc i, each times the derivative of its own activation; each "
+        "weight takes the delta of its own gate and the input that it multiplied",
     ),
 }
 

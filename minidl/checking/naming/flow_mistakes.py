@@ -84,6 +84,13 @@ def time_mistakes() -> Iterator[Mistake]:
             "dc_prev": lambda q: q.dc * (1 if q.t else q.f) + q.back_i + q.back_f,
         },
     )
+    yield Mistake("G104", "dh is handed to step t-1 as it is, without dz Wh^T", "dh", {"dh_prev": lambda q: q.dh})
+    yield Mistake(
+        "G105",
+        "dc holds what the peephole of o sends back, and nothing else: the rest is overwritten",
+        "dc",
+        {"dc": lambda q: q.back_o},
+    )
     zero_h, zero_c = (lambda dh, dc: (0 * dh, dc)), (lambda dh, dc: (dh, 0 * dc))
     yield Mistake(
         "G105",

@@ -133,15 +133,6 @@ def forward_mistakes() -> Iterator[Mistake]:
         "F205", "1 - i stands where f belongs", "f", {"c": lambda s: (1 - s.i) * s.c_ + s.i * s.g}, one_less_f
     )
 
-    for order in permutations("ifog"):
-        if order != tuple("ifog"):
-            moved = [f"{b} computes {a}" for a, b in zip("ifog", order, strict=True) if a != b]
-            yield Mistake(
-                "F205",
-                f"gates are exchanged: what is called {', what is called '.join(moved)}",
-                listed(sorted({a for a, b in zip("ifog", order, strict=True) if a != b}, key="ifog".index)),
-                {"order": "".join(order)},
-            )
     swap_if = {
         "dc_prev": lambda q: q.dc * q.i + q.back_i + q.back_f,
         "di": lambda q: q.dc * q.c_,
@@ -151,6 +142,15 @@ def forward_mistakes() -> Iterator[Mistake]:
     yield Mistake(
         "F205", "i and f are exchanged: c = i c' + f g", "i, f", {"c": lambda s: s.i * s.c_ + s.f * s.g}, swap_if
     )
+    for order in permutations("ifog"):
+        if order != tuple("ifog"):
+            moved = [f"{b} computes {a}" for a, b in zip("ifog", order, strict=True) if a != b]
+            yield Mistake(
+                "F205",
+                f"gates are exchanged: what is called {', what is called '.join(moved)}",
+                listed(sorted({a for a, b in zip("ifog", order, strict=True) if a != b}, key="ifog".index)),
+                {"order": "".join(order)},
+            )
     for k, j in permutations("ifog", 2):
         yield Mistake(
             "F205",
