@@ -1,6 +1,7 @@
 """The house: imports point one way, files stay short, every public name is listed and explained."""
 
 import ast
+import configparser
 import inspect
 import subprocess
 import sys
@@ -97,3 +98,11 @@ def test_import_is_light():
     code = "import sys, minidl; print([m for m in ('scipy', 'rich', 'numba', 'argparse') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert out.stdout.strip() == "[]"
+
+
+def test_every_package_is_installed():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    listed = setup["options"]["packages"].split()
+    found = {".".join(path.parent.relative_to(ROOT).parts) for path in ROOT.glob("minidl/**/__init__.py")}
+    assert set(listed) == found | {"minidl.models"}
