@@ -17,7 +17,7 @@ from minidl.checking.structure import arrays_of, with_arrays
 from minidl.errors import ArgumentError
 from minidl.inputs import Array
 
-READ = 4  # steps on which a forward pass is read
+READ = 3  # steps on which a forward pass is read
 
 
 class Study:

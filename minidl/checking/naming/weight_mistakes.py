@@ -230,6 +230,7 @@ def keep_mistakes() -> Iterator[Mistake]:
     groups["all but the biases"] = lambda name: name[0] != "b"
     groups["p_i and p_f"] = lambda name: name in ("p_i", "p_f")
     groups["Wh, p_i and p_f"] = lambda name: name[:2] == "Wh" or name in ("p_i", "p_f")
+    groups |= {f"Wx_{k} and Wh_{k}": {f"Wx_{k}", f"Wh_{k}"}.__contains__ for k in "ifog"}
     groups["the LSTM"] = lambda name: "_" in name
     groups["the output layer"] = lambda name: "_" not in name
     groups |= {f"{name} of the output layer": name.__eq__ for name in ("W", "b")}
