@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,7 +21,7 @@ from minidl.inputs import Array
 READ = 3  # steps on which a forward pass is read
 
 
-class Study:
+class Study(ABC):
     """Hand-written code at one point: `error` is what its backward pass begins with, "dy" or "target"."""
 
     error: str
@@ -28,17 +29,17 @@ class Study:
     def __init__(self, v: Values, roles: Roles | None, order: tuple[str, str]) -> None:
         self.v, self.roles, self.order = v, roles, order
 
+    @abstractmethod
     def listens(self) -> bool:
         """Whether another error gives another gradient."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, layout: Layout, at: Values) -> Reading | None:
         """How the code's forward pass is to be read, with x in this layout."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stages(self, at: Values, reading: Reading) -> Iterator[Stage]:
         """Backward passes of the code, from simple to whole."""
-        raise NotImplementedError
 
     def cut(self, v: Values, layout: Layout, T: int) -> Values:
         """The first T steps."""
