@@ -20,7 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand."""
     from rich.console import Console
-    from rich.text import Text
 
     console = Console(highlight=False, markup=False, emoji=False)
     if args.code is None:
@@ -33,9 +32,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     for k, part in enumerate(re.split(r"```(?:python)?\n", page)):
         if k % 2:
-            console.print(
-                Text.from_markup("").join([Text(f"    {line}\n", "cyan") for line in part.splitlines()]), end=""
-            )
+            for line in part.splitlines():
+                console.print(f"    {line}", style="cyan", soft_wrap=True)
         else:
             title, _, rest = part.partition("\n") if k == 0 else ("", "", part)
             if title:

@@ -15,11 +15,14 @@ from minidl.inputs import Array
 def time_mistakes() -> Iterator[Mistake]:
     """The paths through time, h and c."""
 
-    def nothing(dh: Array, dc: Array) -> tuple[Array, Array]:
+    def zero_h(dh: Array, dc: Array) -> tuple[Array, Array]:
         return 0 * dh, dc
 
-    def last_only(q: Any) -> Any:
-        return q.dy + q.dh_next if q.t == q.T - 1 else q.dy
+    def zero_c(dh: Array, dc: Array) -> tuple[Array, Array]:
+        return dh, 0 * dc
+
+    def zero_both(dh: Array, dc: Array) -> tuple[Array, Array]:
+        return 0 * dh, 0 * dc
 
     yield Mistake(
         "G104",
@@ -27,7 +30,7 @@ def time_mistakes() -> Iterator[Mistake]:
         "dh",
         {"dh_prev": lambda q: 0 * q.dh},
     )
-    yield Mistake("G104", "dh of step t+1 is not added to dh of step t", "dh", {"through": nothing})
+    yield Mistake("G104", "dh of step t+1 is not added to dh of step t", "dh", {"through": zero_h})
     yield Mistake(
         "G104", "dh of step t+1, and of the final state, is not added to dh of step t", "dh", {"dh": lambda q: q.dy}
     )
@@ -45,9 +48,8 @@ def time_mistakes() -> Iterator[Mistake]:
             f"Wh_{k}",
             {"dh_prev": lambda q, k=k: q.dz[k] @ q.w[f"Wh_{k}"].T},
         )
-    del last_only
     yield Mistake("G105", "nothing of dc is handed to step t-1", "dc", {"dc_prev": lambda q: 0 * q.dc})
-    yield Mistake("G105", "dc of step t+1 is not added to dc of step t", "dc", {"through": lambda dh, dc: (dh, 0 * dc)})
+    yield Mistake("G105", "dc of step t+1 is not added to dc of step t", "dc", {"through": zero_c})
     yield Mistake(
         "G105",
         "dc of a step overwrites what step t+1 handed back",
@@ -73,7 +75,7 @@ def time_mistakes() -> Iterator[Mistake]:
         "G105",
         "nothing goes from one step to the one before, neither h nor c",
         "dh, dc",
-        {"through": lambda dh, dc: (0 * dh, 0 * dc)},
+        {"through": zero_both},
     )
     yield Mistake(
         "G105",
@@ -91,7 +93,6 @@ def time_mistakes() -> Iterator[Mistake]:
         "dc",
         {"dc": lambda q: q.back_o},
     )
-    zero_h, zero_c = (lambda dh, dc: (0 * dh, dc)), (lambda dh, dc: (dh, 0 * dc))
     yield Mistake(
         "G105",
         "dc is handed to step t-1 times i, where f belongs",
@@ -119,7 +120,7 @@ def time_mistakes() -> Iterator[Mistake]:
         "G112",
         "dh0 and dc0, the gradients of the initial state, are forgotten",
         "h0, c0",
-        {"start": lambda dh, dc: (0 * dh, 0 * dc)},
+        {"start": zero_both},
     )
     yield Mistake("G103", "dh0 and dc0 are exchanged", "h0, c0", {"start": lambda dh, dc: (dc, dh)})
     yield Mistake("G110", "the incoming gradient of the final h is ignored", "dh of the final state", {"end": zero_h})
@@ -128,7 +129,7 @@ def time_mistakes() -> Iterator[Mistake]:
         "G110",
         "the incoming gradient of the final state is ignored",
         "dstate",
-        {"end": lambda dh, dc: (0 * dh, 0 * dc)},
+        {"end": zero_both},
     )
     yield Mistake(
         "G110", "the error that enters is the constant 1, whatever dy is", "dy", {"dy": lambda q: np.ones_like(q.dy)}

@@ -106,16 +106,14 @@ def forward_mistakes() -> Iterator[Mistake]:
                     {f"act_{k}": act for k in chosen},
                     {f"slope_{k}": slope_at(k, slope) for k in chosen},
                 )
-    for how, (act_s, slope_s) in ACTIVATIONS["sigmoid"].items():
-        act_t, slope_t = ACTIVATIONS["tanh"].get(how, (None, None))
-        if act_t is not None and slope_t is not None and how == "is applied twice":
-            yield Mistake(
-                "F204",
-                "every nonlinearity of the gates is applied twice",
-                "i, f, o, g",
-                {f"act_{k}": act_s for k in "ifo"} | {"act_g": act_t},
-                {f"slope_{k}": slope_at(k, slope_s) for k in "ifo"} | {"slope_g": slope_at("g", slope_t)},
-            )
+    (act_s, slope_s), (act_t, slope_t) = (ACTIVATIONS[kind]["is applied twice"] for kind in ("sigmoid", "tanh"))
+    yield Mistake(
+        "F204",
+        "every nonlinearity of the gates is applied twice",
+        "i, f, o, g",
+        {f"act_{k}": act_s for k in "ifo"} | {"act_g": act_t},
+        {f"slope_{k}": slope_at(k, slope_s) for k in "ifo"} | {"slope_g": slope_at("g", slope_t)},
+    )
     squashed = {"dc": lambda q: (q.dc_next + q.dtc * q.slope_c + q.back_o) * (1 - q.c**2)}
     yield Mistake(
         "F204",

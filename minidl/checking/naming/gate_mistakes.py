@@ -119,11 +119,11 @@ def delta_mistakes() -> Iterator[Mistake]:
             )
     for order in permutations("ifog"):
         if order != tuple("ifog"):
-            moved = [a for a, b in zip("ifog", order, strict=True) if a != b]
+            pairs = [(a, b) for a, b in zip("ifog", order, strict=True) if a != b]
             yield Mistake(
                 "G108",
-                f"the deltas of {listed(moved)} are exchanged in the backward pass",
-                listed(moved),
+                f"deltas are exchanged in the backward pass: {listed(f'{a} gets that of {b}' for a, b in pairs)}",
+                listed(a for a, _ in pairs),
                 {"hand_dz": lambda q, order=order: {a: q.dz[b] for a, b in zip("ifog", order, strict=True)}},
             )
     for k, j in combinations("ifog", 2):
