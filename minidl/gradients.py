@@ -14,6 +14,7 @@ import numpy as np
 from minidl.arguments import real
 from minidl.errors import ArgumentError, NonFiniteError
 from minidl.inputs import Array
+from minidl.kernels import one_blas_thread, share
 from minidl.parameter import Parameter
 
 
@@ -44,7 +45,8 @@ def global_norm(params: Mapping[str, Parameter]) -> float:
 
 def norms(params: Mapping[str, Parameter]) -> dict[str, float]:
     """The length of each parameter's gradient, by name; see `global_norm`."""
-    return {name: _norm(name, p.grad) for name, p in trainable(params)}
+    with one_blas_thread():
+        return {name: _norm(name, p.grad) for name, p in trainable(params)}
 
 
 def clip_norm(params: Mapping[str, Parameter], max_norm: float) -> float:
@@ -145,8 +147,14 @@ def trainable(params: Mapping[str, Parameter]) -> list[tuple[str, Parameter]]:
 def _square(g: Array) -> float:
     """The sum of squares, in the array's own dtype: it may overflow or underflow there."""
     flat = g.ravel(order="K")
-    with np.errstate(all="ignore"):
-        return float(np.dot(flat, flat))
+    parts = {}
+
+    def entries(first: int, last: int) -> None:
+        parts[first] = np.dot(flat[first:last], flat[first:last])
+
+    with np.errstate(all="ignore"), one_blas_thread():
+        share(entries, len(flat), 2**20)
+        return float(sum(parts[first] for first in sorted(parts)))
 
 
 def _norm(name: str, g: Array) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 from minidl.arguments import flag
 from minidl.errors import ArgumentError, IdError, ShapeError
 from minidl.inputs import Array, spread
+from minidl.kernels import softmax_cross_entropy
 from minidl.layer import Layer
 from minidl.layers import LogSoftmax, Sigmoid, Softmax
 from minidl.sequential import Sequential
@@ -47,6 +48,11 @@ class Loss:
     def positions(self, y: Array, t: Array) -> tuple[Array, Array]:
         """The loss of each position [...], and its gradient by y [..., V]; t is checked already."""
         raise NotImplementedError(f"{self.title} must define positions(y, t).")
+
+    def weighted(self, y: Array, t: Array, share: Array) -> tuple[Array, Array]:
+        """The loss of each position [...], and its gradient by y times its share [...] in the mean."""
+        each, dy = self.positions(y, t)
+        return each, dy * share[..., None]
 
     def targets(self, y: Array, t: Array) -> Array:
         """Check the targets' shape: that of y, or without its last axis where that is 1."""
@@ -89,9 +95,9 @@ class Loss:
             y = np.where(real[..., None], y, 0)
             t = np.where(real if t.shape == shape else real[..., None], t, 0)
         total = float(counts.sum())
-        each, dy = self.positions(y, t)
         share = (counts / total if total else counts).astype(dtype)
-        return (each * share).sum(), dy * share[..., None], total
+        each, dy = self.weighted(y, t, share)
+        return (each * share).sum(), dy, total
 
     def check_shares(self, what: str, values: Array, hint: str) -> None:
         """Refuse numbers outside of [0, 1], with room for rounding; positions that do not count hold 0 by now."""
@@ -179,6 +185,13 @@ class SoftmaxCrossEntropy(ClassLoss):
         at = t[..., None]
         np.put_along_axis(dy, at, np.take_along_axis(dy, at, -1) - 1, -1)
         return (np.log(total) - np.take_along_axis(z, at, -1))[..., 0], dy
+
+    def weighted(self, y: Array, t: Array, share: Array) -> tuple[Array, Array]:
+        if t.shape == y.shape or y.dtype.kind != "f":
+            return super().weighted(y, t, share)
+        self.check_ids(y, t)
+        each, dy = softmax_cross_entropy(y.reshape(-1, y.shape[-1]), t.ravel(), share.ravel())
+        return each.reshape(t.shape), dy.reshape(y.shape)
 
 
 class CrossEntropy(ClassLoss):

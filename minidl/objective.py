@@ -9,6 +9,7 @@ import numpy as np
 from minidl.data import Batch
 from minidl.errors import ArgumentError
 from minidl.inputs import as_mask, cast_input
+from minidl.kernels import one_blas_thread
 from minidl.layer import Layer
 from minidl.losses import Loss
 
@@ -80,9 +81,10 @@ def loss_and_grads(
     body, loss = loss.on(net)
     x = cast_input(batch.x, net.dtype)
     mask = as_mask(batch.mask)
-    y, after, cache = body.forward_with_state(x, state, start=batch.start, mask=mask, rng=rng)
-    value, dy, weight = loss(y, batch.t, batch.weight, None if mask is None else body.hand_on(mask))
-    dx, dstate = body.backward_with_state(dy * weight if weigh else dy, None, cache)
+    with one_blas_thread():
+        y, after, cache = body.forward_with_state(x, state, start=batch.start, mask=mask, rng=rng)
+        value, dy, weight = loss(y, batch.t, batch.weight, None if mask is None else body.hand_on(mask))
+        dx, dstate = body.backward_with_state(dy * weight if weigh else dy, None, cache)
     return LossAndGrads(value, weight, y, after, dx, dstate)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,8 +16,11 @@ from minidl.arguments import flag, positive_real, real
 from minidl.errors import ArgumentError, ShapeError
 from minidl.gradients import trainable
 from minidl.inputs import Array
+from minidl.kernels import compiled, share
 from minidl.parameter import Parameter
 from minidl.schedules import Schedule
+
+BLOCK = 2**18  # entries of an array that are updated at once: what is computed in between stays in a cache
 
 Slots = dict[str, Array]  # what a rule remembers of one parameter, by the letters of its equations
 
@@ -42,6 +45,8 @@ class Optimizer(ABC):
         >>> w.value
         array([0.5, 1.5])
     """
+
+    elementwise: ClassVar[bool] = False  # True: the update of an entry looks at no other one
 
     def __init__(self, lr: float | Schedule) -> None:
         if isinstance(lr, type) or not callable(lr):
@@ -71,8 +76,22 @@ class Optimizer(ABC):
         lr, t = self.rate, self.steps + 1
         todo = [(p, self._slots_of(name, p)) for name, p in trainable(params)]
         for p, slots in todo:
-            self.update(p.value, p.grad, slots, lr, t)
+            self._update(p.value, p.grad, slots, lr, t)
         self.steps = t
+
+    def _update(self, value: Array, grad: Array, slots: Slots, lr: float, t: int) -> None:
+        """`update`; where entries do not depend on each other in blocks that fit into the cache, shared by the team."""
+        if not self.elementwise or not all(a.flags.c_contiguous for a in (value, grad, *slots.values())):
+            self.update(value, grad, slots, lr, t)
+            return
+        flat = [a.reshape(-1) for a in (value, grad, *slots.values())]
+
+        def entries(first: int, last: int) -> None:
+            for k in range(first, last, BLOCK):
+                block_value, block_grad, *rest = (a[k : min(k + BLOCK, last)] for a in flat)
+                self.update(block_value, block_grad, dict(zip(slots, rest, strict=True)), lr, t)
+
+        share(entries, value.size, BLOCK)
 
     def _slots_of(self, name: str, p: Parameter) -> Slots:
         owner, value, grad = type(self).__name__, p.value, p.grad
@@ -117,6 +136,8 @@ class SGD(Optimizer):
         SGD(lr=0.1, momentum=0.9, nesterov=False, weight_decay=0.0)
     """
 
+    elementwise = True
+
     def __init__(
         self, lr: float | Schedule = 0.01, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0
     ) -> None:
@@ -157,6 +178,8 @@ class RMSProp(Optimizer):
         RMSProp(lr=0.01, rho=0.99, eps=1e-08)
     """
 
+    elementwise = True
+
     def __init__(self, lr: float | Schedule = 0.01, rho: float = 0.99, eps: float = 1e-8) -> None:
         super().__init__(lr)
         self.rho, self.eps = real("RMSProp", "rho", rho, 0.0, 1.0), positive_real("RMSProp", "eps", eps)
@@ -183,6 +206,8 @@ class Adagrad(Optimizer):
         >>> minidl.Adagrad(lr=0.1)
         Adagrad(lr=0.1, eps=1e-10)
     """
+
+    elementwise = True
 
     def __init__(self, lr: float | Schedule = 0.01, eps: float = 1e-10) -> None:
         super().__init__(lr)
@@ -216,6 +241,8 @@ class Adadelta(Optimizer):
         >>> minidl.Adadelta()
         Adadelta(lr=1.0, rho=0.9, eps=1e-06)
     """
+
+    elementwise = True
 
     def __init__(self, lr: float | Schedule = 1.0, rho: float = 0.9, eps: float = 1e-6) -> None:
         super().__init__(lr)
@@ -260,6 +287,8 @@ class Adam(Optimizer):
         array([0.9, 1.1])
     """
 
+    elementwise = True
+
     def __init__(
         self,
         lr: float | Schedule = 1e-3,
@@ -274,19 +303,27 @@ class Adam(Optimizer):
         self.betas = real(owner, "betas[0]", betas[0], 0.0, 1.0), real(owner, "betas[1]", betas[1], 0.0, 1.0)
         self.eps = positive_real(owner, "eps", eps)
         self.amsgrad = flag(owner, "amsgrad", amsgrad)
+        self.weight_decay = 0.0  # AdamW has one
 
     def slots(self, value: Array) -> Slots:
         return {name: np.zeros_like(value) for name in (("m", "v", "v_max") if self.amsgrad else ("m", "v"))}
 
     def update(self, value: Array, grad: Array, slots: Slots, lr: float, t: int) -> None:
         (beta1, beta2), m, v = self.betas, slots["m"], slots["v"]
+        root = (1 - beta2**t) ** 0.5
+        rate, eps, keep = lr * root / (1 - beta1**t), self.eps * root, 1 - lr * self.weight_decay
+        fast = compiled("adam") if value.ndim == 1 and not self.amsgrad and value.dtype == grad.dtype else None
+        if fast:
+            fast.adam(value, grad, m, v, beta1, beta2, rate, eps, keep)
+            return
         m *= beta1
         m += (1 - beta1) * grad
         _average_square(v, beta2, grad)
         if self.amsgrad:
             v = np.maximum(slots["v_max"], v, out=slots["v_max"])
-        root = (1 - beta2**t) ** 0.5
-        _divided_step(value, m, v, lr * root / (1 - beta1**t), self.eps * root)
+        if self.weight_decay:
+            value *= keep
+        _divided_step(value, m, v, rate, eps)
 
 
 class AdamW(Adam):
@@ -314,10 +351,6 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(lr, betas, eps, amsgrad)
         self.weight_decay = real("AdamW", "weight_decay", weight_decay, 0.0)
-
-    def update(self, value: Array, grad: Array, slots: Slots, lr: float, t: int) -> None:
-        value *= 1 - lr * self.weight_decay
-        super().update(value, grad, slots, lr, t)
 
 
 def _average_square(v: Array, rho: float, g: Array) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import contextlib
 import importlib
 import io
 import os
+import pkgutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -53,9 +55,9 @@ def understand(argv: Sequence[str] | None) -> argparse.Namespace | None:
     parser = Parser(prog="minidl", description="Train, use, show and check recurrent networks on NumPy.")
     parser.add_argument("--version", action="version", version=f"minidl {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command")
+    given = sys.argv[1:] if argv is None else argv
     for name in COMMANDS:
-        module = importlib.import_module(f"minidl.cli.{name}")  # here, for it takes a while, and Ctrl-C may come
-        title, _, more = (module.__doc__ or "").split(": ", 1)[1].partition("\n")
+        title, _, more = description(name).split(": ", 1)[1].partition("\n")
         summary = title.rstrip(".")
         options = commands.add_parser(
             name,
@@ -65,8 +67,10 @@ def understand(argv: Sequence[str] | None) -> argparse.Namespace | None:
             formatter_class=Help,
             allow_abbrev=False,
         )
-        module.add_arguments(options)
-        options.set_defaults(run=module.run)
+        if name in given:
+            module = importlib.import_module(f"minidl.cli.{name}")  # here, for it takes a while, and Ctrl-C may come
+            module.add_arguments(options)
+            options.set_defaults(run=module.run)
     args, unknown = parser.parse_known_args(argv)
     if args.command is None:
         if unknown:
@@ -76,6 +80,12 @@ def understand(argv: Sequence[str] | None) -> argparse.Namespace | None:
     if unknown:
         commands.choices[args.command].error(f"unrecognized arguments: {' '.join(unknown)}")
     return args
+
+
+def description(command: str) -> str:
+    """The docstring of a subcommand's file, read without running it: `minidl --help` answers at once."""
+    source = pkgutil.get_data("minidl.cli", f"{command}.py") or b""
+    return ast.get_docstring(ast.parse(source)) or ""
 
 
 def carry_out(args: argparse.Namespace, owner: str) -> int:

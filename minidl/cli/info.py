@@ -31,5 +31,5 @@ def run(args: argparse.Namespace) -> int:
         width = max(map(len, net.facts))
         for name, value in net.facts.items():
             print(printable(f"  {name:{width}s}  {'none' if value is None else value}"))
-    print(f"\nkernel      {kernels.backend()}")
+    print(f"\nkernel      {kernels.in_words()}")
     return 0

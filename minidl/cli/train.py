@@ -256,11 +256,10 @@ def say_what(facts: dict[str, Any], baselines: dict[str, float]) -> None:
 
     console = RichConsole(highlight=False, markup=False, emoji=False)
     peephole = "" if facts["peephole"] == "none" else f", {facts['peephole']} peepholes"
-    threads = os.environ.get("OPENBLAS_NUM_THREADS") or os.cpu_count()
     parts = [
         "minidl train", facts["text"], f"{facts['characters']:,} characters, {count_of(facts['symbols'], 'symbol')}",
         f"LSTM {facts['layers']}x{facts['units']}{peephole}", f"{facts['parameters']:,} parameters",
-        count_of(facts["steps"], "step"), f"kernel {kernels.backend()}, {threads} thread{'s' * (str(threads) != '1')}",
+        count_of(facts["steps"], "step"), f"kernel {kernels.in_words()}",
     ]  # fmt: skip
     marks = [f"{name} {bits:z.2f}" for name, bits in baselines.items()]
     for line in " · ".join(parts), "bits per character   " + "   ".join(marks):

@@ -3,25 +3,29 @@
 The layers call these; which implementation runs is decided once, and `backend()` tells.
 """
 
+from minidl.kernels.add_rows import add_rows
+from minidl.kernels.backend import backend, compiled
 from minidl.kernels.lstm import lstm_backward, lstm_forward
 from minidl.kernels.lstm_reference import lstm_backward_reference, lstm_forward_reference
 from minidl.kernels.lstm_step import lstm_stepper
+from minidl.kernels.products import add_product, product
+from minidl.kernels.softmax import softmax_cross_entropy
+from minidl.kernels.threads import in_words, one_blas_thread, share, team
 
 __all__ = [
+    "add_product",
+    "add_rows",
     "backend",
+    "compiled",
+    "in_words",
     "lstm_backward",
     "lstm_backward_reference",
     "lstm_forward",
     "lstm_forward_reference",
     "lstm_stepper",
+    "one_blas_thread",
+    "product",
+    "share",
+    "softmax_cross_entropy",
+    "team",
 ]
-
-
-def backend() -> str:
-    """The implementation that the layers run on.
-
-    Example:
-        >>> minidl.kernels.backend()
-        'numpy'
-    """
-    return "numpy"

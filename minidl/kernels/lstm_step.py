@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from minidl.inputs import Array
+from minidl.kernels.backend import compiled
 
 
 def lstm_stepper(
@@ -21,6 +22,9 @@ def lstm_stepper(
     Arguments and letters as in `lstm_forward_reference`. The weights are copied. The h that it returns is overwritten
     by the next call.
     """
+    fast = compiled("lstm_step") if Wx.dtype.kind == "f" and (p is None or p.ndim == 2) else None
+    if fast and Wx.nbytes + Wh.nbytes <= fast.PAYS:
+        return fast.lstm_stepper(h0, c0, Wx, Wh, b, p)
     B, H = h0.shape
     D = len(Wx)
     half = np.repeat(np.array([0.5, 1], Wx.dtype), [3 * H, H])  # sigmoid(z) = 0.5 tanh(z / 2) + 0.5

@@ -11,6 +11,7 @@ from minidl.arguments import flag, positive_int
 from minidl.errors import ArgumentError, NotBuiltError, ShapeError
 from minidl.initializers import Initializer, choose, draw, glorot_uniform, zeros
 from minidl.inputs import Array, Shape
+from minidl.kernels import add_product, product
 from minidl.layer import Layer
 from minidl.layers.embedding import Embedding
 
@@ -83,7 +84,7 @@ class Dense(Layer):
         if x.shape[-1:] != W.shape[:1]:
             raise ShapeError(f"Dense expects x of shape [..., {len(W)}], got {x.shape}: it was built for that size.")
         x = x.astype(W.dtype) if x.dtype.kind in "iub" else x
-        y = (x.reshape(-1, len(W)) @ W).reshape(*x.shape[:-1], self.units)  # one GEMM for all positions
+        y = product(x.reshape(-1, len(W)), W).reshape(*x.shape[:-1], self.units)  # one GEMM for all positions
         if self.bias:
             y += self.b.value
         return y, x
@@ -91,7 +92,7 @@ class Dense(Layer):
     def backward(self, dy: Array, x: Array) -> Array:
         W = self.W.value if self.tie is None else self.W.value.T
         x2, dy2 = x.reshape(-1, len(W)), dy.reshape(-1, self.units)
-        self.W.grad += x2.T @ dy2 if self.tie is None else dy2.T @ x2
+        add_product(*((x2.T, dy2) if self.tie is None else (dy2.T, x2)), self.W.grad)
         if self.bias:
             self.b.grad += dy2.sum(axis=0)
-        return (dy2 @ W.T).reshape(x.shape)
+        return product(dy2, W.T).reshape(x.shape)

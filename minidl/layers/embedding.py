@@ -11,6 +11,7 @@ from minidl.arguments import positive_int
 from minidl.errors import IdError, ShapeError
 from minidl.initializers import Initializer, choose, draw, normal
 from minidl.inputs import Array, Shape
+from minidl.kernels import add_rows
 from minidl.layer import Layer
 
 
@@ -66,8 +67,4 @@ class Embedding(Layer):
         return E[x], x
 
     def backward(self, dy: Array, x: Array) -> None:
-        if x.size:  # an id that occurs twice adds twice: sorted by id, each run of equal ids is one sum
-            order = np.argsort(x, axis=None, kind="stable")
-            ids = x.ravel()[order]
-            runs = np.flatnonzero(np.append(True, ids[1:] != ids[:-1]))
-            self.E.grad[ids[runs]] += np.add.reduceat(dy.reshape(-1, self.units)[order], runs, axis=0)
+        add_rows(self.E.grad, x.ravel(), dy.reshape(-1, self.units))

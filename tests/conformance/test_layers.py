@@ -12,6 +12,7 @@ from minidl.checking import CHECKS, Subject, check_layer, gradcheck
 from minidl.checking.subject import DOES_NOT_APPLY
 from tests.conformance.cases import LAYERS, NETS, name_of, public
 
+pytestmark = pytest.mark.usefixtures("kernels")
 IDS = [name_of(case) for case in LAYERS + NETS]
 
 

@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minidl.errors import ShapeError
 from minidl.kernels import lstm_backward, lstm_backward_reference, lstm_forward, lstm_forward_reference
 
-size = st.integers(1, 5)
+pytestmark = pytest.mark.usefixtures("kernels")
+size = st.integers(1, 20)
 
 
 def case(B, T, D, H, peephole, masked, dropped, dtype, seed, scale=1.0):
@@ -25,8 +27,8 @@ def case(B, T, D, H, peephole, masked, dropped, dtype, seed, scale=1.0):
 
 @settings(max_examples=150, deadline=None)
 @given(
-    size, st.integers(1, 7), size, size, st.sampled_from(["none", "diagonal", "full"]), st.booleans(), st.booleans(),
-    st.booleans(), st.booleans(), st.sampled_from([np.float32, np.float64]), st.integers(0, 2**32 - 1),
+    st.integers(1, 9), st.integers(1, 7), size, size, st.sampled_from(["none", "diagonal", "full"]), st.booleans(),
+    st.booleans(), st.booleans(), st.booleans(), st.sampled_from([np.float32, np.float64]), st.integers(0, 2**32 - 1),
 )  # fmt: skip
 def test_fast_equals_reference(B, T, D, H, peephole, masked, dropped, backwards, with_dy, dtype, seed):
     arrays, options, rng = case(B, T, D, H, peephole, masked, dropped, dtype, seed)
@@ -75,3 +77,51 @@ def test_complex_numbers_pass_through():
     for a, b in (y, y_), (h, h_), (c, c_):
         np.testing.assert_allclose(a, b, rtol=1e-12)
     assert y.imag.any()
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("peephole", ["none", "diagonal"])
+@pytest.mark.parametrize("sizes", [(50, 60, 64, 65), (2, 400, 33, 130), (7, 300, 40, 100)])
+def test_shared_by_two_threads_equals_the_reference(sizes, peephole):
+    arrays, options, _ = case(*sizes, peephole, True, True, np.float64, 3, 0.05)
+    *_, Wx, Wh, _, p = arrays
+    passes = []
+    for _ in range(2):
+        y, h, c, cache = lstm_forward(*arrays, **options)
+        *dxs, grads = lstm_backward(y, h, c, cache)
+        passes.append((y, h, c, *dxs, *grads.values()))
+    assert all((a == b).all() for a, b in zip(*passes, strict=True))
+    y_, h_, c_, steps = lstm_forward_reference(*arrays, **options)
+    *dxs_, grads_ = lstm_backward_reference(y_, h_, c_, steps, Wx, Wh, p, r=options["r"])
+    for fast, plain in zip(passes[0], (y_, h_, c_, *dxs_, *grads_.values()), strict=True):
+        np.testing.assert_allclose(fast, plain, rtol=1e-10, atol=1e-12 * max(1.0, abs(plain).max()))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_nan_is_not_lost(bad):
+    arrays, _, _ = case(3, 5, 4, 20, "none", False, False, np.float32, 1, 0.3)
+    arrays[0][1, 2, 3] = bad
+    arrays[3][3] = np.where(arrays[3][3] == 0, 1, arrays[3][3])
+    with np.errstate(all="ignore"):
+        y, *_ = lstm_forward(*arrays)
+        y_, *_ = lstm_forward_reference(*arrays)
+    np.testing.assert_array_equal(np.isnan(y), np.isnan(y_))
+    assert np.isnan(y[1, 2:]).all() == np.isnan(bad)
+
+
+@pytest.mark.parametrize("wrong", ["dy", "dh", "dc"])
+def test_a_gradient_of_another_shape_is_refused(wrong):
+    arrays, _, _ = case(3, 5, 4, 6, "none", False, False, np.float32, 1)
+    y, h, c, cache = lstm_forward(*arrays)
+    given = {"dy": y, "dh": h, "dc": c}
+    given[wrong] = given[wrong][..., :1]
+    with pytest.raises(ShapeError, match=f"expects {wrong} of shape"):
+        lstm_backward(*given.values(), cache)
+
+
+@pytest.mark.parametrize("at", range(7))
+def test_arguments_of_another_shape_are_refused(at):
+    arrays, _, _ = case(3, 5, 4, 6, "diagonal", False, False, np.float32, 1)
+    arrays[at] = arrays[at][..., :-1]
+    with pytest.raises(ShapeError, match="expects"):
+        lstm_forward(*arrays)

@@ -551,8 +551,9 @@ def test_a_rate_at_which_it_diverges_is_told_alike_in_trial_and_training(how, mo
     for length in ["--steps", "50"], ["--minutes", "0.005"]:
         code, out, err = run(capsys, "train", text, *SMALL, *length, "--lr", "1e38", *how)
         assert code == 1 and (tmp_path / model).read_bytes() == old
-        assert err.count("\n") == len(how) and "is nan at step 2" in err + out
-        told.append(err if how else out.splitlines()[-2:])
+        assert err.count("\n") == len(how) and re.search(r"is (nan|inf) at step \d\b", err + out)
+        # when the sums of such numbers overflow depends on their order, hence on the kernel
+        told.append(re.sub(r"(nan|inf) at step \d", "", err if how else "".join(out.splitlines()[-2:])))
         assert ("nothing was saved" in out) == (not how) and "validation nan" not in out
     assert told[0] == told[1]
 
@@ -560,7 +561,7 @@ def test_a_rate_at_which_it_diverges_is_told_alike_in_trial_and_training(how, mo
 def test_a_training_that_went_wrong_leaves_the_old_model(model, text, tmp_path, capsys):
     old = (tmp_path / model).read_bytes()
     code, out, err = run(capsys, "train", text, *SMALL, "--steps", "50", "--lr", "1e38", "--quiet")
-    assert code == 1 and not out and "nan" in err and err.count("\n") == 1
+    assert code == 1 and not out and re.search("the loss is (nan|inf)", err) and err.count("\n") == 1
     assert (tmp_path / model).read_bytes() == old
 
 
