@@ -22,7 +22,7 @@ from minidl.kernels.compiled.tanh import tanh
 from minidl.kernels.compiled.tiles import add_packed, packed, packed_product, padded, scratch
 from minidl.kernels.threads import SHARED, share
 
-BUILT_ON = "117f5c2a"  # tiles.py and tanh.py: numba sees when this file changes, and has to see when those do
+BUILT_ON = "0b5bfc9c"  # tiles.py and tanh.py: numba sees when this file changes, and has to see when those do
 kernel = njit(nogil=True, error_model="numpy", fastmath={"contract"})
 kernel_on_disk = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 

@@ -21,12 +21,14 @@ from numba.extending import intrinsic
 
 from minidl.inputs import Array
 from minidl.kernels.buffers import empty
+from minidl.kernels.products import product
 from minidl.kernels.threads import SHARED, share
 
 BYTES = 32  # of a vector; where the machine has narrower registers, LLVM uses several
 VECTORS = 2  # in a row of a panel
 ROWS = 6  # of the highest tile: 12 sums, two vectors of B and one of a fill the 16 registers of AVX2
 BLOCK = 48  # rows that are multiplied with one panel after the other
+SMALL = 2**18  # entries of a matrix up to which tiles beat a BLAS that has many rows
 DEPTH = 512  # how much of k a tile runs through at once: a piece of a panel stays in the first cache
 INT = ir.IntType(64)
 
@@ -247,6 +249,9 @@ def fill_product(first: int, last: int, a: Array, B: Array, c: Array, edge: Arra
 
 
 def packed_product(a: Array, W: Array, c: Array) -> None:
-    """c = a @ W, for more rows than W has columns or for few columns: then packing W costs little."""
+    """c = a @ W, for many rows: by tiles where W is small, else by the BLAS: packing costs what tiles gain."""
+    if W.size > SMALL:
+        product(a, W, out=c)
+        return
     B = packed(W)
     share(lambda first, last: fill_product(first, last, a, B, c, scratch(B)), len(a), -(-SHARED // W.size))
