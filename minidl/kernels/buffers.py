@@ -10,6 +10,7 @@ Gain: a training step of 2x128 cells takes a fifth less time (`python tests/benc
 from __future__ import annotations
 
 import math
+import os
 import threading
 from collections import deque
 from typing import Any
@@ -65,6 +66,8 @@ class Pool:
 
 
 POOL = Pool()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: setattr(POOL, "lock", threading.Lock()))
 
 
 def empty(shape: tuple[int, ...], dtype: Any) -> Array:

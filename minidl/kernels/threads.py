@@ -72,10 +72,26 @@ def pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(team() - 1, thread_name_prefix="minidl")
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=pool.cache_clear)  # a fork takes no threads along
+class Team:
+    """What the callers in this process share: who has the team, who wants the BLAS at one thread."""
 
-busy = threading.Lock()
+    def __init__(self) -> None:
+        self.busy = threading.Lock()
+        self.limit = threading.Lock()
+        self.limited = 0  # callers
+
+
+TEAM = Team()
+
+
+def after_fork() -> None:
+    """A fork takes no threads along, and locks as they are."""
+    pool.cache_clear()
+    TEAM.__init__()  # type: ignore[misc]  # in place: others hold it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=after_fork)
 
 
 def share(work: Callable[[int, int], Any], count: int, least: int = 1) -> None:
@@ -88,7 +104,7 @@ def share(work: Callable[[int, int], Any], count: int, least: int = 1) -> None:
         work(0, count)
         return
     ranges = [(count * k // parts, count * (k + 1) // parts) for k in range(parts)]
-    if not busy.acquire(blocking=False):
+    if not TEAM.busy.acquire(blocking=False):
         for first, last in ranges:
             work(first, last)
         return
@@ -103,19 +119,12 @@ def share(work: Callable[[int, int], Any], count: int, least: int = 1) -> None:
             if error is not None:
                 raise error
     finally:
-        busy.release()
-
-
-class Limit:
-    """How many callers want the BLAS at one thread now."""
-
-    lock = threading.Lock()
-    callers = 0
+        TEAM.busy.release()
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """The BLAS computes in the thread that calls it, where a team shares the work; needs threadpoolctl.
+    """The BLAS computes in the thread that calls it, where kernels have threads of their own; needs threadpoolctl.
 
     To enter it again inside costs next to nothing, to set the libraries some microseconds: enter it around a step.
     """
@@ -128,9 +137,9 @@ def one_blas_thread() -> Iterator[None]:
 
 def limit(more: int) -> None:
     """Count a caller more or less, and set the libraries where it is the first or the last one."""
-    libraries = blas() if team() > 1 else []
-    with Limit.lock:
-        before, Limit.callers = Limit.callers, Limit.callers + more
-        if before == 0 or Limit.callers == 0:
+    libraries = blas() if team() > 1 or backend() == "numba" else []
+    with TEAM.limit:
+        before, TEAM.limited = TEAM.limited, TEAM.limited + more
+        if before == 0 or TEAM.limited == 0:
             for library, threads in libraries:
                 library.set_num_threads(1 if before == 0 else threads)
