@@ -12,7 +12,7 @@ import numpy as np
 from minidl.arguments import positive_int, real
 from minidl.errors import ArgumentError, NonFiniteError, NotBuiltError, ShapeError
 from minidl.inputs import Array
-from minidl.kernels import compiled
+from minidl.kernels import machine_code
 from minidl.layer import Layer
 from minidl.losses import TINY, CrossEntropy
 from minidl.stepping import stepper
@@ -126,9 +126,9 @@ def symbols(
 
 def choose(scores: Array, temperature: float, top_k: int | None, top_p: float | None, rng: np.random.Generator) -> int:
     """Draw a symbol by its scores [V]."""
-    fast = compiled("draw") if temperature and top_k is None and top_p is None and scores.dtype.kind == "f" else None
+    fast = machine_code("draw", scores.dtype) if temperature and top_k is None and top_p is None else None
     if fast:
-        symbol = fast.draw(scores, temperature, rng.random())
+        symbol = fast.draw(scores, float(temperature), rng.random())
         if symbol >= 0:
             return symbol
     likeliest = int(scores.argmax())

@@ -15,6 +15,7 @@ import numpy as np
 
 from minidl.errors import ArgumentError, NotBuiltError, ShapeError
 from minidl.inputs import Array, Shape, as_mask, cast_input, clear_padding
+from minidl.kernels import one_blas_thread
 from minidl.parameter import DTYPES, Parameter
 
 
@@ -234,7 +235,8 @@ class Layer:
 
     def predict(self, x: Any, *, mask: Any = None) -> Any:
         """Compute y without keeping anything: no cache, no state, no dropout. Many threads may do so at once."""
-        return self.forward_with_state(cast_input(x, self.dtype), mask=as_mask(mask), keep_cache=False)[0]
+        with one_blas_thread():
+            return self.forward_with_state(cast_input(x, self.dtype), mask=as_mask(mask), keep_cache=False)[0]
 
     __call__ = predict
 

@@ -46,7 +46,8 @@ def loss_value(
     body, loss = loss.on(net)
     x = cast_input(batch.x, net.dtype)
     mask = as_mask(batch.mask)
-    y, state, _ = body.forward_with_state(x, state, start=batch.start, mask=mask, rng=rng, keep_cache=False)
+    with one_blas_thread():
+        y, state, _ = body.forward_with_state(x, state, start=batch.start, mask=mask, rng=rng, keep_cache=False)
     value, _, weight = loss(y, batch.t, batch.weight, None if mask is None else body.hand_on(mask))
     return value, weight, y, state
 

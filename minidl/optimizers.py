@@ -16,7 +16,7 @@ from minidl.arguments import flag, positive_real, real
 from minidl.errors import ArgumentError, ShapeError
 from minidl.gradients import trainable
 from minidl.inputs import Array
-from minidl.kernels import compiled, share
+from minidl.kernels import machine_code, share
 from minidl.parameter import Parameter
 from minidl.schedules import Schedule
 
@@ -47,6 +47,11 @@ class Optimizer(ABC):
     """
 
     elementwise: ClassVar[bool] = False  # True: the update of an entry looks at no other one
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "update" in vars(cls) and "elementwise" not in vars(cls):
+            cls.elementwise = False  # a rule of its own says so itself
 
     def __init__(self, lr: float | Schedule) -> None:
         if isinstance(lr, type) or not callable(lr):
@@ -303,16 +308,19 @@ class Adam(Optimizer):
         self.betas = real(owner, "betas[0]", betas[0], 0.0, 1.0), real(owner, "betas[1]", betas[1], 0.0, 1.0)
         self.eps = positive_real(owner, "eps", eps)
         self.amsgrad = flag(owner, "amsgrad", amsgrad)
-        self.weight_decay = 0.0  # AdamW has one
 
     def slots(self, value: Array) -> Slots:
         return {name: np.zeros_like(value) for name in (("m", "v", "v_max") if self.amsgrad else ("m", "v"))}
 
+    def _keep(self, lr: float) -> float:
+        """What an update leaves of the weights before its step."""
+        return 1.0
+
     def update(self, value: Array, grad: Array, slots: Slots, lr: float, t: int) -> None:
         (beta1, beta2), m, v = self.betas, slots["m"], slots["v"]
         root = (1 - beta2**t) ** 0.5
-        rate, eps, keep = lr * root / (1 - beta1**t), self.eps * root, 1 - lr * self.weight_decay
-        fast = compiled("adam") if value.ndim == 1 and not self.amsgrad and value.dtype == grad.dtype else None
+        rate, eps, keep = lr * root / (1 - beta1**t), self.eps * root, self._keep(lr)
+        fast = machine_code("adam", value.dtype, grad.dtype) if value.ndim == 1 and not self.amsgrad else None
         if fast:
             fast.adam(value, grad, m, v, beta1, beta2, rate, eps, keep)
             return
@@ -321,7 +329,7 @@ class Adam(Optimizer):
         _average_square(v, beta2, grad)
         if self.amsgrad:
             v = np.maximum(slots["v_max"], v, out=slots["v_max"])
-        if self.weight_decay:
+        if keep != 1:
             value *= keep
         _divided_step(value, m, v, rate, eps)
 
@@ -351,6 +359,9 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(lr, betas, eps, amsgrad)
         self.weight_decay = real("AdamW", "weight_decay", weight_decay, 0.0)
+
+    def _keep(self, lr: float) -> float:
+        return 1 - lr * self.weight_decay
 
 
 def _average_square(v: Array, rho: float, g: Array) -> None:

@@ -4,7 +4,7 @@ The layers call these; which implementation runs is decided once, and `backend()
 """
 
 from minidl.kernels.add_rows import add_rows
-from minidl.kernels.backend import backend, compiled
+from minidl.kernels.backend import backend, machine_code
 from minidl.kernels.lstm import lstm_backward, lstm_forward
 from minidl.kernels.lstm_reference import lstm_backward_reference, lstm_forward_reference
 from minidl.kernels.lstm_step import lstm_stepper
@@ -16,13 +16,13 @@ __all__ = [
     "add_product",
     "add_rows",
     "backend",
-    "compiled",
     "in_words",
     "lstm_backward",
     "lstm_backward_reference",
     "lstm_forward",
     "lstm_forward_reference",
     "lstm_stepper",
+    "machine_code",
     "one_blas_thread",
     "product",
     "share",

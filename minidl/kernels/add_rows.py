@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from minidl.errors import IdError, ShapeError
 from minidl.inputs import Array
-from minidl.kernels.backend import compiled
+from minidl.kernels.backend import machine_code
 
 
 def add_rows(table: Array, ids: Array, rows: Array) -> None:
     """table[ids[k]] += rows[k]; an id that occurs twice adds twice.
 
     Args:
-        table: [V, D]; ids: integers [N], each below V; rows: [N, D].
+        table: [V, D]; ids: integers [N]; rows: [N, D].
+
+    Raises:
+        ShapeError: where there is not one row for each id. IdError: for an id that the table does not have.
 
     Example:
         >>> from minidl.kernels import add_rows
@@ -21,9 +25,15 @@ def add_rows(table: Array, ids: Array, rows: Array) -> None:
         >>> table.ravel()
         array([1., 0., 2.])
     """
+    if rows.shape != (len(ids), table.shape[1]):
+        raise ShapeError(
+            f"The rows are expected to be {(len(ids), table.shape[1])}, one for each id, got {rows.shape}."
+        )
     if not ids.size:
         return
-    fast = compiled("add_rows") if table.dtype == rows.dtype and table.dtype.kind == "f" else None
+    if ids.min() < 0 or ids.max() >= len(table):
+        raise IdError(f"The ids are expected to be from 0 to {len(table) - 1}, got {ids.min()} to {ids.max()}.")
+    fast = machine_code("add_rows", table.dtype, rows.dtype)
     if fast and table.flags.c_contiguous:
         fast.add_rows(table, ids.astype(np.intp, copy=False), np.ascontiguousarray(rows))
         return

@@ -31,21 +31,28 @@ def backend() -> str:
     return wanted
 
 
-@cache
-def compiled(name: str) -> Any:
-    """A module of compiled kernels, loaded at its first use; None where NumPy was chosen.
+def machine_code(name: str, *dtypes: Any) -> Any:
+    """A module of compiled kernels for arrays of these dtypes; None where NumPy was chosen, or has to do it.
+
+    They are compiled for float32 and float64, and for arrays that are alike.
 
     Raises:
-        ArgumentError: where numba finds no folder to keep its work in.
+        ArgumentError: where numba cannot be loaded, or finds no folder to keep its work in.
     """
-    if backend() == "numpy":
+    if backend() == "numpy" or len(set(dtypes)) > 1 or any(dtype.char not in "fd" for dtype in dtypes):
         return None
+    return loaded(name)
+
+
+@cache
+def loaded(name: str) -> Any:
+    """The module, which is slow to load."""
     try:
         return importlib.import_module(f"minidl.kernels.compiled.{name}")
+    except ImportError as error:
+        reason = f"numba that fits its surroundings ({error})"
     except RuntimeError as error:
         if "no locator" not in str(error):
             raise
-        raise ArgumentError(
-            "The compiled kernels expect a folder that they may write to: let NUMBA_CACHE_DIR name one, or set "
-            "MINIDL_KERNELS=numpy."
-        ) from error
+        reason = "folder that they may write to: let NUMBA_CACHE_DIR name one"
+    raise ArgumentError(f"The compiled kernels expect a {reason}; MINIDL_KERNELS=numpy does without them.")

@@ -13,7 +13,7 @@ import numpy as np
 from minidl.errors import ShapeError
 from minidl.inputs import Array
 from minidl.kernels import lstm_steps
-from minidl.kernels.backend import compiled
+from minidl.kernels.backend import machine_code
 from minidl.kernels.buffers import empty
 from minidl.kernels.products import product
 
@@ -86,7 +86,7 @@ def lstm_backward(
     """The gradients of `lstm_forward`; arguments and results as in `lstm_backward_reference`.
 
     Notes:
-        Needs T * B * (D + 5H) numbers of its own, or 6H in NumPy. What is handed in stays as it is.
+        Needs T * B * (2D + 6H) numbers of its own. What is handed in stays as it is.
     """
     x, h_all, c_all, gates, tanh_c, real, r, (Wx, Wh, p), go_backwards = cache
     T, B, D = x.shape
@@ -128,6 +128,6 @@ def time_major(x: Array, order: slice) -> Array:
 
 def steps_for(dtype: Any, T: int, p: Array | None, *arrays: Array | None) -> Any:
     """Who runs the steps: compiled code where it is chosen and pays; full peepholes and complex numbers are NumPy's."""
-    diagonal = p is None or p.ndim == 2
-    alike = dtype.kind == "f" and all(a is None or a.dtype == dtype for a in (p, *arrays))
-    return (compiled("lstm") if T > 1 and diagonal and alike else None) or lstm_steps
+    if T == 1 or (p is not None and p.ndim == 3):
+        return lstm_steps
+    return machine_code("lstm", dtype, *(a.dtype for a in (p, *arrays) if a is not None)) or lstm_steps

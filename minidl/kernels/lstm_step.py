@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from minidl.inputs import Array
-from minidl.kernels.backend import compiled
+from minidl.kernels.backend import machine_code
 
 
 def lstm_stepper(
@@ -22,7 +22,7 @@ def lstm_stepper(
     Arguments and letters as in `lstm_forward_reference`. The weights are copied. The h that it returns is overwritten
     by the next call.
     """
-    fast = compiled("lstm_step") if Wx.dtype.kind == "f" and (p is None or p.ndim == 2) else None
+    fast = machine_code("lstm_step", Wx.dtype) if p is None or p.ndim == 2 else None
     if fast and Wx.nbytes + Wh.nbytes <= fast.PAYS:
         return fast.lstm_stepper(h0, c0, Wx, Wh, b, p)
     B, H = h0.shape

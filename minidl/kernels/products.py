@@ -66,4 +66,4 @@ def split(rows: Any, columns: Any, a: Array, b: Array) -> None:
     M, K, N = len(a), a.shape[1], b.shape[1]
     work, count = (rows, M) if M > N else (columns, N)
     with one_blas_thread():
-        share(work, count, -(-SHARED * count // max(1, M * K * N)))
+        share(work, count, max(1, -(-SHARED * count // max(1, M * K * N))))

@@ -3,15 +3,16 @@
 What and why: max, difference, exponential, sum and division each go through all scores; with 10,000 classes that is
 some 16 MB, five times. Here a block of rows is finished before the next one begins, and the team shares the blocks.
 
-Gain: half the time at 400 rows of 10,000 (`python tests/benchmarks/kernels.py`).
+What is compiled (`compiled/softmax.py`) does a row at a time.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from minidl.errors import IdError, ShapeError
 from minidl.inputs import Array
-from minidl.kernels.backend import compiled
+from minidl.kernels.backend import machine_code
 from minidl.kernels.buffers import empty
 from minidl.kernels.threads import share
 
@@ -34,9 +35,13 @@ def softmax_cross_entropy(y: Array, t: Array, weight: Array) -> tuple[Array, Arr
         (array([0.69314718]), array([[ 0.5, -0.5]]))
     """
     N, V = y.shape
+    if t.shape != (N,) or weight.shape != (N,):
+        raise ShapeError(f"Ids and weights are expected one for each of {N} rows, got {t.shape} and {weight.shape}.")
+    if N and (t.min() < 0 or t.max() >= V):
+        raise IdError(f"The ids are expected to be from 0 to {V - 1}, got {t.min()} to {t.max()}.")
     each, dy = np.empty(N, y.dtype), empty((N, V), y.dtype)
     step = max(1, BLOCK // V)
-    fast = compiled("softmax") if y.dtype == weight.dtype else None
+    fast = machine_code("softmax", y.dtype, weight.dtype)
     if fast:
         y, t, weight = np.ascontiguousarray(y), t.astype(np.intp, copy=False), np.ascontiguousarray(weight)
 

@@ -1,8 +1,8 @@
 """The team: how many threads a kernel may use, and how its work is shared out among them.
 
 A kernel that shares its work gives each thread some rows, and lets the BLAS use one thread meanwhile: two pools of
-threads in one process wait for each other at the cost of both. What a thread computes does not depend on who else
-computes, so the results are the same bits however busy the machine is.
+threads in one process wait for each other at the cost of both. Work is split by its size alone, so that what is shared
+gives the same bits however busy the machine is.
 """
 
 from __future__ import annotations
@@ -25,15 +25,34 @@ if TYPE_CHECKING:
 SHARED = 2**22  # multiplications of a product from which on a second thread pays
 
 
-@cache
+class Team:
+    """What the callers in this process share: who has the team, who wants the BLAS at one thread."""
+
+    def __init__(self) -> None:
+        self.busy = threading.Lock()
+        self.limit = threading.RLock()
+        self.limited = 0  # callers
+        self.before: list[int] = []  # threads of the libraries, when the first of them came
+
+
+TEAM = Team()
+
+
 def blas() -> list[tuple[Any, int]]:
     """The BLAS libraries in this process, and how many threads each has on its own; none without threadpoolctl."""
+    with TEAM.limit:  # not while somebody has them at one
+        return libraries()
+
+
+@cache
+def libraries() -> list[tuple[Any, int]]:
+    """As `blas`, looked up once."""
     if find_spec("threadpoolctl") is None:
         return []
     from threadpoolctl import ThreadpoolController
 
-    libraries = ThreadpoolController().select(user_api="blas").lib_controllers
-    return [(library, library.num_threads) for library in libraries]
+    found = ThreadpoolController().select(user_api="blas").lib_controllers
+    return [(library, library.num_threads) for library in found]
 
 
 @cache
@@ -59,9 +78,12 @@ def team() -> int:
 
 
 def in_words() -> str:
-    """Which kernels run, on how many threads: "numba, 2 threads"; in NumPy the BLAS has some of its own."""
-    threads = str(team()) if team() > 1 else os.environ.get("OPENBLAS_NUM_THREADS") or str(os.cpu_count())
-    return f"{backend()}, {threads} thread{'s' * (threads != '1')}"
+    """Which kernels run, on how many threads: "numba, 2 threads"; in NumPy they are those of the BLAS."""
+    threads = team()
+    if backend() == "numpy" and threads == 1:
+        known = [count for _, count in blas()]
+        threads = min(known) if known else int(os.environ.get("OPENBLAS_NUM_THREADS") or os.cpu_count() or 1)
+    return f"{backend()}, {threads} thread{'s' * (threads != 1)}"
 
 
 @cache
@@ -72,22 +94,13 @@ def pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(team() - 1, thread_name_prefix="minidl")
 
 
-class Team:
-    """What the callers in this process share: who has the team, who wants the BLAS at one thread."""
-
-    def __init__(self) -> None:
-        self.busy = threading.Lock()
-        self.limit = threading.Lock()
-        self.limited = 0  # callers
-
-
-TEAM = Team()
-
-
 def after_fork() -> None:
     """A fork takes no threads along, and locks as they are."""
     pool.cache_clear()
+    limited = TEAM.before if TEAM.limited else []
     TEAM.__init__()  # type: ignore[misc]  # in place: others hold it
+    for (library, _), threads in zip(blas(), limited, strict=False):
+        library.set_num_threads(threads)
 
 
 if hasattr(os, "register_at_fork"):
@@ -97,29 +110,42 @@ if hasattr(os, "register_at_fork"):
 def share(work: Callable[[int, int], Any], count: int, least: int = 1) -> None:
     """Call work(first, last) for ranges that make up `count` rows, side by side where each has at least `least`.
 
-    Where the team is at work for another caller already, this one does all of its ranges itself.
+    Where the team is at work for another caller already, or the program is about to end, this one does all ranges.
     """
     parts = max(1, min(team(), count // least))
     if parts == 1:
         work(0, count)
         return
     ranges = [(count * k // parts, count * (k + 1) // parts) for k in range(parts)]
-    if not TEAM.busy.acquire(blocking=False):
-        for first, last in ranges:
-            work(first, last)
-        return
+    alone = not TEAM.busy.acquire(blocking=False)
+    others: list[Any] = []
     try:
         context: Any = copy_context  # np.errstate goes along
-        others = [pool().submit(context().run, work, *part) for part in ranges[1:]]
-        try:
-            work(*ranges[0])
-        finally:
-            errors = [other.exception() for other in others]  # waits: what they write to is still needed
-        for error in errors:
-            if error is not None:
-                raise error
+        for part in ranges[1:]:
+            try:
+                others += [] if alone else [pool().submit(context().run, work, *part)]
+            except RuntimeError:  # Python takes no new tasks any more: its main thread has ended
+                break
+        for part in [ranges[0], *ranges[1 + len(others) :]]:
+            work(*part)
     finally:
-        TEAM.busy.release()
+        errors = [waited(other) for other in others]  # what they write to is still needed
+        if not alone:
+            TEAM.busy.release()
+    for error in errors:
+        if error is not None:
+            raise error
+
+
+def waited(other: Any) -> BaseException | None:
+    """The error of another thread's part, when it is done; Ctrl-C has to wait for that."""
+    interrupted = None
+    while not other.done():
+        try:
+            other.exception()
+        except KeyboardInterrupt as error:
+            interrupted = error
+    return interrupted or other.exception()
 
 
 @contextmanager
@@ -137,9 +163,11 @@ def one_blas_thread() -> Iterator[None]:
 
 def limit(more: int) -> None:
     """Count a caller more or less, and set the libraries where it is the first or the last one."""
-    libraries = blas() if team() > 1 or backend() == "numba" else []
+    found = blas() if team() > 1 or backend() == "numba" else []
     with TEAM.limit:
         before, TEAM.limited = TEAM.limited, TEAM.limited + more
+        if before == 0:
+            TEAM.before = [library.num_threads for library, _ in found]
         if before == 0 or TEAM.limited == 0:
-            for library, threads in libraries:
+            for (library, _), threads in zip(found, TEAM.before, strict=False):
                 library.set_num_threads(1 if before == 0 else threads)

@@ -26,14 +26,15 @@ from tasks import LEARNING_RATE, TEMPERATURE, repeated
 from turns import PAUSE, quartiles
 
 import minidl
-from minidl.kernels import add_product, backend, compiled, lstm_stepper, lstm_steps, one_blas_thread, product, team
+from minidl.kernels.backend import loaded
+from minidl.kernels import add_product, backend, lstm_stepper, lstm_steps, one_blas_thread, product, team
 
 TURNS = 11
 TURN = 0.02  # seconds that the calls of a turn take together
 UNITS = {"ms": 1e3, "µs": 1e6, "ns a number": 1e9}
 HERE = backend()
 Pair = tuple[Callable[[int], Any], Callable[[int], Any]]  # both do their work so many times, and return the result
-njit = cache(lambda run: compiled("lstm").kernel(run))
+njit = cache(lambda run: loaded("lstm").kernel(run))
 
 
 class Row(NamedTuple):
@@ -68,7 +69,7 @@ def sums(add_packed: Any, a: Any, B: Any, c: Any, edge: Any, count: int) -> Any:
 
 def tiles(M: int, K: int, N: int) -> Pair:
     """A few rows by a matrix that is packed once, against one that np.matmul packs at every call."""
-    a, W, y, module = normal(M, K), normal(K, N), np.empty((M, N), np.float32), compiled("tiles")
+    a, W, y, module = normal(M, K), normal(K, N), np.empty((M, N), np.float32), loaded("tiles")
     B = module.packed(W)
     kernel = partial(njit(sums), module.add_packed, a, B, module.padded(M, B), module.scratch(B))
     return repeated(partial(np.matmul, a, W, y)), lambda count: kernel(count)[:, :N]
@@ -77,7 +78,7 @@ def tiles(M: int, K: int, N: int) -> Pair:
 def tanh(N: int) -> Pair:
     """tanh in place, of normal numbers that become smaller."""
     x, z = normal(N), normal(N)
-    return repeated(partial(np.tanh, x, x)), into(z, compiled("lstm").tanh_row, z)
+    return repeated(partial(np.tanh, x, x)), into(z, loaded("lstm").tanh_row, z)
 
 
 def passes(steps: Any, B: int, T: int, D: int, H: int, peepholes: bool = False) -> tuple[Callable[[int], Any], ...]:
@@ -94,12 +95,12 @@ def passes(steps: Any, B: int, T: int, D: int, H: int, peepholes: bool = False) 
 
 def window(way: str, B: int, T: int, D: int, H: int) -> Pair:
     """The steps of lstm_forward or lstm_backward, and the products with all inputs."""
-    return tuple(passes(steps, B, T, D, H)[way == "backward"] for steps in (lstm_steps, compiled("lstm")))
+    return tuple(passes(steps, B, T, D, H)[way == "backward"] for steps in (lstm_steps, loaded("lstm")))
 
 
 def peepholes(numba: bool, B: int, T: int, D: int, H: int) -> Pair:
     """Both passes without peepholes, and with diagonal ones."""
-    steps = compiled("lstm") if numba else lstm_steps
+    steps = loaded("lstm") if numba else lstm_steps
     return passes(steps, B, T, D, H)[2], passes(steps, B, T, D, H, peepholes=True)[2]
 
 
@@ -110,12 +111,12 @@ def step(D: int, H: int) -> Pair:
     use("numpy")
     plain = lstm_stepper(*given)
     use(HERE)
-    return repeated(partial(plain, x)), repeated(partial(compiled("lstm_step").lstm_stepper(*given), x))
+    return repeated(partial(plain, x)), repeated(partial(loaded("lstm_step").lstm_stepper(*given), x))
 
 
 def draw(V: int) -> Pair:
     """A symbol by its scores."""
-    scores, fast, (a, b) = normal(V), compiled("draw").draw, [np.random.default_rng(0) for _ in range(2)]
+    scores, fast, (a, b) = normal(V), loaded("draw").draw, [np.random.default_rng(0) for _ in range(2)]
     plain = repeated(partial(minidl.generation.choose, scores, TEMPERATURE, None, None, a))
     return plain, repeated(lambda: fast(scores, TEMPERATURE, b.random()))
 
@@ -126,7 +127,7 @@ def adam(N: int) -> Pair:
     p, optimizer = minidl.Parameter(x.copy()), minidl.Adam(LEARNING_RATE)
     p.grad[...], optimizer.steps = g, 10**6
     options = *optimizer.betas, LEARNING_RATE, optimizer.eps, 1.0
-    return into(p.value, optimizer.step, {"x": p}), into(x, compiled("adam").adam, x, g, m, v, *options)
+    return into(p.value, optimizer.step, {"x": p}), into(x, loaded("adam").adam, x, g, m, v, *options)
 
 
 def cross_entropy(N: int, V: int) -> Pair:
@@ -173,7 +174,7 @@ ROWS = {
 def use(kernels: str) -> None:
     """From now on minidl runs as in a process with MINIDL_KERNELS set to this."""
     os.environ["MINIDL_KERNELS"] = kernels
-    for choice in (backend, compiled, team):
+    for choice in (backend, team):
         choice.cache_clear()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minidl.kernels import compiled as package
+from minidl.kernels import machine_code
 from minidl.kernels.compiled import lstm
 from minidl.kernels.compiled.tiles import packed, packed_product
 
@@ -60,4 +60,4 @@ def test_tanh_is_right_to_the_last_digits():
 
 
 def test_it_is_the_package_that_the_backend_loads(kernels):
-    assert (package("lstm") is lstm) == (kernels == "numba")
+    assert (machine_code("lstm", np.dtype("f")) is lstm) == (kernels == "numba")

@@ -19,6 +19,8 @@ from minidl.saving import load
 from minidl.sequential import Sequential
 from minidl.text import CharVocab, WordVocab
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 V = 7
 
 

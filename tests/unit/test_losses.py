@@ -28,6 +28,8 @@ from minidl.checking import gradcheck
 from minidl.data import Batch
 from tests.conformance.cases import public
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 B, T, V = 3, 4, 5
 LN2, LN3 = np.log(2), np.log(3)
 

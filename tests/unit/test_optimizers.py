@@ -14,6 +14,8 @@ from minidl.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Optimizer, RM
 from minidl.schedules import CosineLR, StepLR
 from tests.conformance.cases import public
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 MAKERS: dict[str, Any] = {
     "SGD": lambda lr: SGD(lr),
     "SGD momentum": lambda lr: SGD(lr, momentum=0.9),

@@ -17,7 +17,7 @@ class Announcement(event.Listener):
 
     def on_start(self, event: Any) -> None:
         """A function is about to be compiled; one that is found on disk is not."""
-        if not Announcement.said and event.data["dispatcher"].py_func.__module__.startswith(__name__):
+        if sys.stderr and not Announcement.said and event.data["dispatcher"].py_func.__module__.startswith(__name__):
             Announcement.said = True
             print(
                 "minidl compiles its fast kernels, once on this machine: about 20 seconds", file=sys.stderr, flush=True

@@ -3,7 +3,7 @@
 What and why: in NumPy the update is a dozen calls, and each goes through its arrays from end to end. Here an entry's
 four numbers are fetched together, and all is done before the next.
 
-Gain: a fifth of the NumPy update's time at 2 million entries (`python tests/benchmarks/kernels.py`).
+Gain: a quarter of the NumPy update's time at 2 million entries (`python tests/benchmarks/kernels.py`).
 """
 
 from __future__ import annotations

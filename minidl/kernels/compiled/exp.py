@@ -1,7 +1,7 @@
 """The exponential of a number that is not positive, in a form that the compiler turns into vector instructions.
 
 What and why: exp(x) = 2^n exp(r) with x = n ln 2 + r; n becomes the exponent's bits, and exp(r), |r| <= ln(2) / 2, is a
-polynomial of degree 6, fitted to the relative error. Below -87 the result of float32 would be subnormal: 0.
+polynomial of degree 6, fitted to the relative error. Below -87 the result of a float32 is next to nothing: 0.
 
 Gain: 0.4 ns a number against 1 ns of NumPy's, and no array in between. Error: below 2e-7 relative.
 """

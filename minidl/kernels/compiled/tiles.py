@@ -2,10 +2,10 @@
 
 What and why: a recurrent net multiplies a few rows by the same matrix, step after step. A BLAS rearranges that matrix
 in memory at every call, which takes as long as the product itself where the rows are few. Here it is packed once a
-pass, into panels as wide as two cache lines' worth of registers, and the innermost loop is written in LLVM's own terms:
+pass, into panels as wide as a cache line, and the innermost loop is written in LLVM's own terms:
 a tile of c, up to 6 rows by one panel, stays in registers while k runs.
 
-Gain: 25 rows by [128, 512] on one AVX2 core run at 91 GFLOP/s, where OpenBLAS reaches 59; the core's peak is 96
+Gain: 25 rows by [128, 512] on one AVX2 core run at 82 GFLOP/s, where OpenBLAS reaches 58; the core's peak is 96
 (`python tests/benchmarks/kernels.py`).
 """
 
@@ -26,7 +26,7 @@ from minidl.kernels.threads import SHARED, share
 
 BYTES = 32  # of a vector; where the machine has narrower registers, LLVM uses several
 VECTORS = 2  # in a row of a panel
-ROWS = 6  # of the highest tile: 12 sums, two vectors of B and one of a fill the 16 registers of AVX2
+ROWS = 6  # of the highest tile: 12 sums, two vectors of B and one of a, in the 16 registers of AVX2
 BLOCK = 48  # rows that are multiplied with one panel after the other
 SMALL = 2**18  # entries of a matrix up to which tiles beat a BLAS that has many rows
 DEPTH = 512  # how much of k a tile runs through at once: a piece of a panel stays in the first cache
@@ -148,7 +148,9 @@ def packed(W: Array) -> Array:
 
 def padded(rows: int, B: Array) -> Array:
     """Room for rows of a product with B, filled up to whole panels."""
-    return empty((rows, B.shape[0] * B.shape[2]), B.dtype)
+    room = empty((rows, B.shape[0] * B.shape[2]), B.dtype)
+    room[:] = 0
+    return room
 
 
 def scratch(B: Array) -> Array:
@@ -254,4 +256,4 @@ def packed_product(a: Array, W: Array, c: Array) -> None:
         product(a, W, out=c)
         return
     B = packed(W)
-    share(lambda first, last: fill_product(first, last, a, B, c, scratch(B)), len(a), -(-SHARED // W.size))
+    share(lambda first, last: fill_product(first, last, a, B, c, scratch(B)), len(a), -(-SHARED // max(1, W.size)))
