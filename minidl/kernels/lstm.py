@@ -128,6 +128,6 @@ def time_major(x: Array, order: slice) -> Array:
 
 def steps_for(dtype: Any, T: int, p: Array | None, *arrays: Array | None) -> Any:
     """Who runs the steps: compiled code where it is chosen and pays; full peepholes and complex numbers are NumPy's."""
-    if T == 1 or (p is not None and p.ndim == 3):
+    if T < 2 or (p is not None and p.ndim == 3):
         return lstm_steps
     return machine_code("lstm", dtype, *(a.dtype for a in (p, *arrays) if a is not None)) or lstm_steps

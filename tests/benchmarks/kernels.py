@@ -26,8 +26,8 @@ from tasks import LEARNING_RATE, TEMPERATURE, repeated
 from turns import PAUSE, quartiles
 
 import minidl
-from minidl.kernels.backend import loaded
 from minidl.kernels import add_product, backend, lstm_stepper, lstm_steps, one_blas_thread, product, team
+from minidl.kernels.backend import loaded
 
 TURNS = 11
 TURN = 0.02  # seconds that the calls of a turn take together

@@ -176,7 +176,7 @@ def given(like: Array, p: Array | None, real: Array | None, r: Array | None) -> 
 
 def least_rows(T: int, W: Array) -> int:
     """How many rows a thread should have to be worth waking."""
-    return -(-SHARED // (T * W.size))
+    return -(-SHARED // max(1, T * W.size))
 
 
 def forward(
@@ -185,7 +185,7 @@ def forward(
 ) -> None:  # fmt: skip
     """As `lstm_steps.forward`."""
     T, B, D = xt.shape
-    packed_product(xt.reshape(T * B, D), Wx, gates.reshape(T * B, -1))
+    packed_product(xt.reshape(T * B, D), Wx, gates.reshape(T * B, 4 * len(Wh)))
     W, (p, real, r) = packed(Wh), given(Wh, p, real, r)
     z_h, hr = padded(B, W), np.empty_like(r)
 
@@ -218,5 +218,5 @@ def backward(
     dh[...] = dh_padded[:, :H]
     db, dp = (np.sum([parts[first][k] for first in sorted(parts)], axis=0) for k in range(2))
     dx = empty((T, B, len(Wx)), dh.dtype)
-    packed_product(dz.reshape(T * B, 4 * H), Wx.T, dx.reshape(T * B, -1))
+    packed_product(dz.reshape(T * B, 4 * H), Wx.T, dx.reshape(T * B, len(Wx)))
     return dz, dx, db, None if p is None else dp
