@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import numbers
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -92,7 +93,7 @@ class TextStream:
             yield Batch(self.x[window], self.t[window], start=at == 0)
 
 
-class Batches:
+class Batches(ABC):
     """The base of batches of rows in any order, which (seed, epoch) decides. A subclass writes `take(rows)`."""
 
     def __init__(self, count: int, batch_size: int, shuffle: bool, seed: int) -> None:
@@ -102,9 +103,9 @@ class Batches:
         self.count, self.shuffle, self.seed = count, flag(owner, "shuffle", shuffle), natural(owner, "seed", seed)
         self.batch_size = positive_int(owner, "batch_size", batch_size)
 
+    @abstractmethod
     def take(self, rows: Any) -> Batch:
         """The batch of some rows: a slice, or an array of their numbers."""
-        raise NotImplementedError(f"{type(self).__name__} must define take(rows).")
 
     def epoch(self, k: int) -> Iterator[Batch]:
         """The batches of epoch k = 0, 1, ...; the last may be smaller."""

@@ -17,6 +17,8 @@ from minidl.inputs import Array
 from minidl.kernels import one_blas_thread, share
 from minidl.parameter import Parameter
 
+ENTRIES = 2**20  # of a gradient whose squares are worth a thread
+
 
 def global_norm(params: Mapping[str, Parameter]) -> float:
     """The length of all gradients together, as one vector: sqrt(sum g^2).
@@ -153,7 +155,7 @@ def _square(g: Array) -> float:
         parts[first] = np.dot(flat[first:last], flat[first:last])
 
     with np.errstate(all="ignore"), one_blas_thread():
-        share(entries, len(flat), 2**20)
+        share(entries, len(flat), len(flat) // ENTRIES)
         return float(sum(parts[first] for first in sorted(parts)))
 
 

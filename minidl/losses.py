@@ -6,6 +6,7 @@ weights, by which the means of several batches are averaged. A position is all o
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ SLACK = 1e-3  # how far from [0, 1] a probability may be by rounding, or by a nu
 HINT_SEQUENCES = "ids have one axis less; for one output a step, the last recurrent layer needs return_sequences=True"
 
 
-class Loss:
+class Loss(ABC):
     """The base of the losses. A subclass writes `positions(y, t) -> (loss of each position, its gradient)`.
 
     Weights, masks and `ignore_index` are treated here, once for all of them.
@@ -45,9 +46,9 @@ class Loss:
 
     title: str  # what error messages call it: a fused loss keeps the name of the one it stands for
 
+    @abstractmethod
     def positions(self, y: Array, t: Array) -> tuple[Array, Array]:
         """The loss of each position [...], and its gradient by y [..., V]; t is checked already."""
-        raise NotImplementedError(f"{self.title} must define positions(y, t).")
 
     def weighted(self, y: Array, t: Array, share: Array) -> tuple[Array, Array]:
         """The loss of each position [...], and its gradient by y times its share [...] in the mean."""

@@ -96,7 +96,7 @@ class Optimizer(ABC):
                 block_value, block_grad, *rest = (a[k : min(k + BLOCK, last)] for a in flat)
                 self.update(block_value, block_grad, dict(zip(slots, rest, strict=True)), lr, t)
 
-        share(entries, value.size, BLOCK)
+        share(entries, value.size, value.size // BLOCK)
 
     def _slots_of(self, name: str, p: Parameter) -> Slots:
         owner, value, grad = type(self).__name__, p.value, p.grad

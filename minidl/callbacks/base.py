@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from minidl.trainer import Trainer
 
 
@@ -37,7 +39,7 @@ class Callback:
         """At the end, also after an error."""
 
 
-class Remembering(Callback):
+class Remembering(Callback, ABC):
     """The base of callbacks that remember something of one trainer: another call of its `fit` goes on with it.
 
     A subclass writes `forget()`, which begins anew, as it is before the first training and with another trainer.
@@ -49,9 +51,9 @@ class Remembering(Callback):
 
     trainer: Trainer | None = None
 
+    @abstractmethod
     def forget(self) -> None:
         """Begin anew."""
-        raise NotImplementedError(f"{type(self).__name__} must define forget().")
 
     def on_fit_start(self, trainer: Trainer) -> None:
         if trainer is not self.trainer:

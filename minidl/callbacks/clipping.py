@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Mapping
 
@@ -16,7 +17,7 @@ from minidl.parameter import Parameter
 from minidl.trainer import Trainer
 
 
-class Clipping(Callback):
+class Clipping(Callback, ABC):
     """The base of the clipping callbacks: a subclass writes `clip(params, norm)`.
 
     Over an epoch it counts, and at the end writes into the row: `norm` (the mean global norm before clipping),
@@ -38,9 +39,9 @@ class Clipping(Callback):
         self.sum_before = self.sum_after = 0.0
         self.largest: Counter[str] = Counter()
 
+    @abstractmethod
     def clip(self, params: Mapping[str, Parameter], norm: float) -> bool:
         """Clip in place; say whether anything was changed. `norm` is the global norm."""
-        raise NotImplementedError(f"{type(self).__name__} must define clip(params, norm).")
 
     def on_epoch_start(self, trainer: Trainer) -> None:
         self.restart()

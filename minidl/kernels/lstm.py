@@ -57,16 +57,9 @@ def lstm_forward(
     """
     B, T, D = x.shape
     H = len(Wh)
-    expect(
-        ["x", "Wx", "Wh", "b", "h0", "c0"],
-        (x, Wx, Wh, b, h0, c0),
-        (B, T, len(Wx)),
-        (D, 4 * H),
-        (H, 4 * H),
-        (4 * H,),
-        *[(B, H)] * 2,
-    )
-    expect(["p", "mask", "r"], (p, mask, r), (3, *[H] * (0 if p is None else p.ndim - 1)), (B, T), (B, H))
+    expect(x=(x, (B, T, len(Wx))), h0=(h0, (B, H)), c0=(c0, (B, H)))
+    expect(Wx=(Wx, (D, 4 * H)), Wh=(Wh, (H, 4 * H)), b=(b, (4 * H,)))
+    expect(p=(p, (3, *[H] * (0 if p is None else p.ndim - 1))), mask=(mask, (B, T)), r=(r, (B, H)))
     dtype = np.result_type(x, h0, Wx)
     order = slice(None, None, -1) if go_backwards else slice(None)
     xt = time_major(x, order)
@@ -91,7 +84,7 @@ def lstm_backward(
     x, h_all, c_all, gates, tanh_c, real, r, (Wx, Wh, p), go_backwards = cache
     T, B, D = x.shape
     H = len(Wh)
-    expect(["dy", "dh", "dc"], (dy, dh, dc), (B, T, H), (B, H), (B, H))
+    expect(dy=(dy, (B, T, H)), dh=(dh, (B, H)), dc=(dc, (B, H)))
     dtype = np.result_type(gates, dh)
     order = slice(None, None, -1) if go_backwards else slice(None)
     if dy is not None:
@@ -109,9 +102,9 @@ def lstm_backward(
     return dx[order].transpose(1, 0, 2), dh, dc, grads
 
 
-def expect(names: list[str], arrays: tuple[Array | None, ...], *shapes: tuple[int, ...]) -> None:
+def expect(**arrays: tuple[Array | None, tuple[int, ...]]) -> None:
     """Refuse arrays of another shape: compiled code would read what lies beside them."""
-    for name, a, shape in zip(names, arrays, shapes, strict=True):
+    for name, (a, shape) in arrays.items():
         if a is not None and a.shape != shape:
             raise ShapeError(f"The LSTM expects {name} of shape {list(shape)}, got {list(a.shape)}.")
 

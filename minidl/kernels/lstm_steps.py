@@ -15,7 +15,7 @@ from minidl.kernels.buffers import empty
 from minidl.kernels.products import product
 from minidl.kernels.threads import one_blas_thread, share
 
-LEAST = 2**12  # cells of a step from which on a second thread pays
+CELLS = 2**12  # of a step that are worth a thread
 
 
 def forward(
@@ -45,7 +45,7 @@ def forward(
         )  # fmt: skip
 
     with one_blas_thread():
-        share(rows, B, -(-LEAST // H))
+        share(rows, B, B * H // CELLS)
 
 
 def forward_rows(
@@ -107,7 +107,7 @@ def backward(
         )  # fmt: skip
 
     with one_blas_thread():
-        share(rows, B, -(-LEAST // H))
+        share(rows, B, B * H // CELLS)
     dp = None
     if p is not None:
         pairs = (c_all[:T], dz[:, :, :H]), (c_all[:T], dz[:, :, H : 2 * H]), (c_all[1:], dz[:, :, 2 * H : 3 * H])

@@ -8,7 +8,7 @@ import numpy as np
 
 from minidl.inputs import Array
 from minidl.kernels.buffers import empty
-from minidl.kernels.threads import SHARED, one_blas_thread, share
+from minidl.kernels.threads import PRODUCT, one_blas_thread, share
 
 PIECE = 2**18  # entries of a product that is added while it is still in the cache
 
@@ -66,4 +66,4 @@ def split(rows: Any, columns: Any, a: Array, b: Array) -> None:
     M, K, N = len(a), a.shape[1], b.shape[1]
     work, count = (rows, M) if M > N else (columns, N)
     with one_blas_thread():
-        share(work, count, max(1, -(-SHARED * count // max(1, M * K * N))))
+        share(work, count, M * K * N // PRODUCT)

@@ -17,7 +17,7 @@ from minidl.kernels.buffers import empty
 from minidl.kernels.threads import share
 
 BLOCK = 2**15  # scores at a time
-SHARED = 2**16  # scores from which on a second thread pays
+SCORES = 2**16  # that are worth a thread
 
 
 def softmax_cross_entropy(y: Array, t: Array, weight: Array) -> tuple[Array, Array]:
@@ -40,26 +40,27 @@ def softmax_cross_entropy(y: Array, t: Array, weight: Array) -> tuple[Array, Arr
     if N and (t.min() < 0 or t.max() >= V):
         raise IdError(f"The ids are expected to be from 0 to {V - 1}, got {t.min()} to {t.max()}.")
     each, dy = np.empty(N, y.dtype), empty((N, V), y.dtype)
-    step = max(1, BLOCK // V)
     fast = machine_code("softmax", y.dtype, weight.dtype)
     if fast:
         y, t, weight = np.ascontiguousarray(y), t.astype(np.intp, copy=False), np.ascontiguousarray(weight)
-
-    def rows(first: int, last: int) -> None:
-        if fast:
-            fast.softmax_cross_entropy_rows(first, last, y, t, weight, each, dy)
-            return
-        for k in range(first, last, step):
-            part = slice(k, min(k + step, last))
-            z, w = dy[part], weight[part, None]
-            at = np.arange(len(z)), t[part]
-            np.subtract(y[part], y[part].max(axis=1, keepdims=True), out=z)
-            z_t = z[at]
-            np.exp(z, out=z)
-            total = z.sum(axis=1, keepdims=True)
-            each[part] = np.log(total[:, 0]) - z_t
-            z *= w / total
-            z[at] -= w[:, 0]
-
-    share(rows, N, -(-SHARED // V))
+    rows = fast.softmax_cross_entropy_rows if fast else softmax_cross_entropy_rows
+    share(lambda first, last: rows(first, last, y, t, weight, each, dy), N, N * V // SCORES)
     return each, dy
+
+
+def softmax_cross_entropy_rows(
+    first: int, last: int, y: Array, t: Array, weight: Array, each: Array, dy: Array
+) -> None:
+    """Fill each and dy for rows first ... last - 1."""
+    step = max(1, BLOCK // y.shape[1])
+    for k in range(first, last, step):
+        part = slice(k, min(k + step, last))
+        z, w = dy[part], weight[part, None]
+        at = np.arange(len(z)), t[part]
+        np.subtract(y[part], y[part].max(axis=1, keepdims=True), out=z)
+        z_t = z[at]
+        np.exp(z, out=z)
+        total = z.sum(axis=1, keepdims=True)
+        each[part] = np.log(total[:, 0]) - z_t
+        z *= w / total
+        z[at] -= w[:, 0]

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from minidl.kernels.backend import backend
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
-SHARED = 2**22  # multiplications of a product from which on a second thread pays
+PRODUCT = 2**22  # multiplications that are worth a thread
 
 
 class Team:
@@ -97,8 +97,8 @@ def pool() -> ThreadPoolExecutor:
 def after_fork() -> None:
     """A fork takes no threads along, and locks as they are."""
     pool.cache_clear()
-    limited = TEAM.before if TEAM.limited else []
-    TEAM.__init__()  # type: ignore[misc]  # in place: others hold it
+    global TEAM
+    limited, TEAM = TEAM.before if TEAM.limited else [], Team()
     for (library, _), threads in zip(blas(), limited, strict=False):
         library.set_num_threads(threads)
 
@@ -107,12 +107,12 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=after_fork)
 
 
-def share(work: Callable[[int, int], Any], count: int, least: int = 1) -> None:
-    """Call work(first, last) for ranges that make up `count` rows, side by side where each has at least `least`.
+def share(work: Callable[[int, int], Any], count: int, worth: int) -> None:
+    """Call work(first, last) for ranges that make up `count` rows, on as many threads as the work is worth.
 
     Where the team is at work for another caller already, or the program is about to end, this one does all ranges.
     """
-    parts = max(1, min(team(), count // least))
+    parts = max(1, min(team(), count, worth))
     if parts == 1:
         work(0, count)
         return
@@ -120,10 +120,10 @@ def share(work: Callable[[int, int], Any], count: int, least: int = 1) -> None:
     alone = not TEAM.busy.acquire(blocking=False)
     others: list[Any] = []
     try:
-        context: Any = copy_context  # np.errstate goes along
-        for part in ranges[1:]:
+        for part in [] if alone else ranges[1:]:
+            task = partial(copy_context().run, work, *part)  # np.errstate goes along
             try:
-                others += [] if alone else [pool().submit(context().run, work, *part)]
+                others.append(pool().submit(task))
             except RuntimeError:  # Python takes no new tasks any more: its main thread has ended
                 break
         for part in [ranges[0], *ranges[1 + len(others) :]]:

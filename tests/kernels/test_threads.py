@@ -17,14 +17,14 @@ pytestmark = pytest.mark.usefixtures("two_threads")
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 10, 101])
-@pytest.mark.parametrize("least", [1, 4, 1000])
-def test_every_row_is_done_once(count, least):
+@pytest.mark.parametrize("worth", [0, 1, 2, 5, 1000])
+def test_every_row_is_done_once(count, worth):
     done = np.zeros(count, int)
 
     def work(first, last):
         done[first:last] += 1
 
-    share(work, count, least)
+    share(work, count, worth)
     assert (done == 1).all()
 
 
@@ -36,7 +36,7 @@ def test_two_threads_are_at_work():
         meet.wait()
         seen.append(threading.get_ident())
 
-    share(work, 2)
+    share(work, 2, 2)
     assert team() == 2 and len(set(seen)) == 2
 
 
@@ -48,13 +48,13 @@ def test_an_error_arrives_and_the_team_goes_on(where):
 
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
-            share(work, 2)
+            share(work, 2, 2)
     test_two_threads_are_at_work()
 
 
 def test_work_within_work_is_done_in_place():
     done = np.zeros((4, 4), int)
-    share(lambda a, b: [share(lambda c, d, row=row: done[row, c:d].__iadd__(1), 4) for row in range(a, b)], 4)
+    share(lambda a, b: [share(lambda c, d, row=row: done[row, c:d].__iadd__(1), 4, 2) for row in range(a, b)], 4, 2)
     assert (done == 1).all()
 
 
@@ -101,9 +101,9 @@ def test_a_number_of_threads_that_is_none(value):
 def test_a_forked_process_has_a_team_of_its_own():
     code = (
         "import os; from minidl.kernels import share\n"
-        "share(lambda a, b: None, 2)\n"
+        "share(lambda a, b: None, 2, 2)\n"
         "child = os.fork()\n"
-        "share(lambda a, b: None, 2)\n"
+        "share(lambda a, b: None, 2, 2)\n"
         "os._exit(0) if not child else exit(os.waitpid(child, 0)[1])\n"
     )
     environment = os.environ | {"MINIDL_THREADS": "2"}

@@ -54,18 +54,18 @@ def about_forward(reading: Reading | None, roles: Roles, known: list[Finding]) -
         return [*findings, found("F200", "forward", evidence)]
     if reading.x.positions:
         evidence = "with 0, 1, 2, ... in place of the ids the textbook gives the same numbers"
-        finding = found("F200", "x", evidence, "x is not used, positions enter instead")
         findings.append(
-            finding._replace(
+            found(
+                "F200", "x", evidence, "x is not used, positions enter instead",
                 severity="error", cause="a loop over range(len(x)) whose counter stands where x[t] belongs",
                 remedy="make the one-hot vector from x[t], not from t",
             )
         )  # fmt: skip
     if reading.strange_state:
         evidence = "the loss is that of the textbook, the state that is returned is not h and c of its last step"
-        finding = found("F200", "state", evidence, "another state is returned")
         findings.append(
-            finding._replace(
+            found(
+                "F200", "state", evidence, "another state is returned",
                 severity="error", cause="h and c get other values in the backward loop, or dh and dc are returned",
                 remedy="return h and c of the last step: the next window begins from them",
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 Severity = Literal["error", "warning"]
 
@@ -141,11 +141,11 @@ CODES = {
 }
 
 
-def found(code: str, where: str, evidence: str, what: str | None = None) -> Finding:
-    """A finding with the words of its code; `what` says more exactly which mistake it is."""
+def found(code: str, where: str, evidence: str, what: str | None = None, **own: Any) -> Finding:
+    """A finding with the words of its code, or its own; `what` says more exactly which mistake it is."""
     words = CODES[code]
     title = words.title if what is None else f"{words.title}: {what}"
-    return Finding(code, words.severity, title, where, evidence, words.cause, words.remedy)
+    return Finding(code, words.severity, title, where, evidence, words.cause, words.remedy)._replace(**own)
 
 
 def in_order(findings: list[Finding]) -> list[Finding]:

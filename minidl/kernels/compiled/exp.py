@@ -37,25 +37,20 @@ def float_of_bits(typing: Any, bits: Any) -> Any:
 
 def exp(x: Any) -> Any:
     """exp(x) for x <= 0, in compiled code: by the polynomial for float32, by the machine's own for float64."""
-    raise NotImplementedError("exp is for compiled code; elsewhere there is numpy.exp.")
+    return math.exp(x)
 
 
 @overload(exp, inline="always")
-def compiled_exp(x):  # type: ignore[no-untyped-def]  # numba compares its parameters with the implementations'
+def exp_of(x: Any) -> Any:
     """The implementation for a type."""
-    if x == types.float32:
+    return polynomial if x == types.float32 else exp
 
-        def polynomial(x):  # type: ignore[no-untyped-def]
-            z = LEAST if x < LEAST else x
-            n = np.floor(z * LOG2E + HALF)
-            r = (z - n * LN2_HIGH) - n * LN2_LOW
-            p = ONE + r * (ONE + r * (C2 + r * (C3 + r * (C4 + r * (C5 + r * C6)))))
-            y = p * float_of_bits((np.int32(n) + BIAS) << SHIFT)
-            return ZERO if x < LEAST else y
 
-        return polynomial
-
-    def machine(x):  # type: ignore[no-untyped-def]
-        return math.exp(x)
-
-    return machine
+def polynomial(x: Any) -> Any:
+    """2^n times the polynomial."""
+    z = LEAST if x < LEAST else x
+    n = np.floor(z * LOG2E + HALF)
+    r = (z - n * LN2_HIGH) - n * LN2_LOW
+    p = ONE + r * (ONE + r * (C2 + r * (C3 + r * (C4 + r * (C5 + r * C6)))))
+    y = p * float_of_bits((np.int32(n) + BIAS) << SHIFT)
+    return ZERO if x < LEAST else y

@@ -20,9 +20,9 @@ from minidl.inputs import Array
 from minidl.kernels.buffers import empty
 from minidl.kernels.compiled.tanh import tanh
 from minidl.kernels.compiled.tiles import add_packed, packed, packed_product, padded, scratch
-from minidl.kernels.threads import SHARED, share
+from minidl.kernels.threads import PRODUCT, share
 
-BUILT_ON = "d679542f"  # tiles.py and tanh.py: numba sees when this file changes, and has to see when those do
+BUILT_ON = "af944503"  # tiles.py and tanh.py: numba sees when this file changes, and has to see when those do
 kernel = njit(nogil=True, error_model="numpy", fastmath={"contract"})
 kernel_on_disk = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 
@@ -86,9 +86,8 @@ def forward_rows(
 ) -> None:  # fmt: skip
     """From gates = x Wx, fill gates, h_all, c_all and tanh_c for rows first ... last - 1.
 
-    Wh: packed. p: [3, H] or [0, H]. real: [T, B] bools or [0, B]. r: [B, H] or [0, H]. Scratch: z_h [B, 4H], filled up
-    to whole panels, hr of the
-    size of r, edge for `add_packed`.
+    Wh: packed. p: [3, H] or [0, H]. real: [T, B] bools or [0, B]. r: [B, H] or [0, H]. Scratch: z_h [B, 4H], its
+    rows filled up to whole panels, hr of the size of r, edge for `add_packed`.
     """
     T, _, H = tanh_c.shape
     for t in range(T):
@@ -174,11 +173,6 @@ def given(like: Array, p: Array | None, real: Array | None, r: Array | None) -> 
     )
 
 
-def least_rows(T: int, W: Array) -> int:
-    """How many rows a thread should have to be worth waking."""
-    return -(-SHARED // max(1, T * W.size))
-
-
 def forward(
     xt: Array, gates: Array, h_all: Array, c_all: Array, tanh_c: Array,
     Wx: Array, Wh: Array, b: Array, p: Array | None, real: Array | None, r: Array | None,
@@ -192,7 +186,7 @@ def forward(
     def rows(first: int, last: int) -> None:
         forward_rows(first, last, gates, h_all, c_all, tanh_c, z_h, W, b, p, real, r, hr, scratch(W))
 
-    share(rows, B, least_rows(T, Wh))
+    share(rows, B, T * B * Wh.size // PRODUCT)
 
 
 def backward(
@@ -214,7 +208,7 @@ def backward(
             first, last, dy, dh_padded, dc, gates, c_all, tanh_c, dz, WhT, peepholes, real, r, dhr, db, dp, scratch(WhT)
         )
 
-    share(rows, B, least_rows(T, Wh))
+    share(rows, B, T * B * Wh.size // PRODUCT)
     dh[...] = dh_padded[:, :H]
     db, dp = (np.sum([parts[first][k] for first in sorted(parts)], axis=0) for k in range(2))
     dx = empty((T, B, len(Wx)), dh.dtype)

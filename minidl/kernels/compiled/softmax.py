@@ -12,7 +12,7 @@ from numba import njit
 from minidl.inputs import Array
 from minidl.kernels.compiled.exp import exp
 
-BUILT_ON = "03545656"  # exp.py, see lstm.py
+BUILT_ON = "2cc8c072"  # exp.py, see lstm.py
 
 
 @njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
@@ -37,7 +37,7 @@ def peak_of(y: Array) -> float:
 def softmax_cross_entropy_rows(
     first: int, last: int, y: Array, t: Array, weight: Array, each: Array, dy: Array
 ) -> None:
-    """As `minidl.kernels.softmax_cross_entropy`, for rows first ... last - 1; fills each and dy."""
+    """As in `minidl/kernels/softmax.py`."""
     for row in range(first, last):
         y_row, z, peak = y[row], dy[row], peak_of(y[row])
         for j in range(len(z)):

@@ -23,27 +23,22 @@ Q1, Q2, Q3, Q4 = (np.float32(q) for q in (4.67136997e-1, 2.58740835e-2, 3.284386
 
 def tanh(x: Any) -> Any:
     """tanh of a number, in compiled code: by the rational function for float32, by the machine's for float64."""
-    raise NotImplementedError("tanh is for compiled code; elsewhere there is numpy.tanh.")
+    return math.tanh(x)
 
 
 @overload(tanh, inline="always")
-def compiled_tanh(x):  # type: ignore[no-untyped-def]  # numba compares its parameters with the implementations'
+def tanh_of(x: Any) -> Any:
     """The implementation for a type."""
-    if x == types.float32:
+    return rational if x == types.float32 else tanh
 
-        def rational(x):  # type: ignore[no-untyped-def]
-            u = x * x
-            p = ONE + u * (P1 + u * (P2 + u * (P3 + u * P4)))
-            q = ONE + u * (Q1 + u * (Q2 + u * (Q3 + u * Q4)))
-            y = x * p / q  # a NaN stays a NaN; what overflows lies beyond the end
-            y = ONE if x > END else y
-            y = -ONE if x < -END else y
-            y = ONE if y > ONE else y
-            return -ONE if y < -ONE else y
 
-        return rational
-
-    def machine(x):  # type: ignore[no-untyped-def]
-        return math.tanh(x)
-
-    return machine
+def rational(x: Any) -> Any:
+    """x P(x^2) / Q(x^2), within [-1, 1]."""
+    u = x * x
+    p = ONE + u * (P1 + u * (P2 + u * (P3 + u * P4)))
+    q = ONE + u * (Q1 + u * (Q2 + u * (Q3 + u * Q4)))
+    y = x * p / q  # a NaN stays a NaN; what overflows lies beyond the end
+    y = ONE if x > END else y
+    y = -ONE if x < -END else y
+    y = ONE if y > ONE else y
+    return -ONE if y < -ONE else y

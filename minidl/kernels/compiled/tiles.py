@@ -22,7 +22,7 @@ from numba.extending import intrinsic
 from minidl.inputs import Array
 from minidl.kernels.buffers import empty
 from minidl.kernels.products import product
-from minidl.kernels.threads import SHARED, share
+from minidl.kernels.threads import PRODUCT, share
 
 BYTES = 32  # of a vector; where the machine has narrower registers, LLVM uses several
 VECTORS = 2  # in a row of a panel
@@ -139,10 +139,7 @@ def packed(W: Array) -> Array:
     K, N = W.shape
     width = panel_width(W.dtype)
     B = empty((-(-N // width), K, width), W.dtype)
-    if W.flags.c_contiguous:
-        pack_rows(W, B)
-    else:
-        pack_columns(np.ascontiguousarray(W.T), B)
+    pack(W if W.flags.forc else np.ascontiguousarray(W), B)
     return B
 
 
@@ -159,8 +156,8 @@ def scratch(B: Array) -> Array:
 
 
 @njit(nogil=True, cache=True)
-def pack_rows(W: Array, B: Array) -> None:
-    """Panels of W."""
+def pack(W: Array, B: Array) -> None:
+    """Fill the panels of W."""
     K, N = W.shape
     panels, _, width = B.shape
     for n in range(panels):
@@ -168,20 +165,6 @@ def pack_rows(W: Array, B: Array) -> None:
         for k in range(K):
             for j in range(columns):
                 B[n, k, j] = W[k, n * width + j]
-            for j in range(columns, width):
-                B[n, k, j] = 0
-
-
-@njit(nogil=True, cache=True)
-def pack_columns(WT: Array, B: Array) -> None:
-    """Panels of a matrix given by its transpose."""
-    N, K = WT.shape
-    panels, _, width = B.shape
-    for n in range(panels):
-        columns = min(width, N - n * width)
-        for k in range(K):
-            for j in range(columns):
-                B[n, k, j] = WT[n * width + j, k]
             for j in range(columns, width):
                 B[n, k, j] = 0
 
@@ -256,4 +239,5 @@ def packed_product(a: Array, W: Array, c: Array) -> None:
         product(a, W, out=c)
         return
     B = packed(W)
-    share(lambda first, last: fill_product(first, last, a, B, c, scratch(B)), len(a), -(-SHARED // max(1, W.size)))
+    worth = len(a) * W.size // PRODUCT
+    share(lambda first, last: fill_product(first, last, a, B, c, scratch(B)), len(a), worth)
