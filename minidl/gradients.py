@@ -152,11 +152,11 @@ def _square(g: Array) -> float:
     parts = {}
 
     def entries(first: int, last: int) -> None:
-        parts[first] = np.dot(flat[first:last], flat[first:last])
+        parts[first] = float(np.dot(flat[first:last], flat[first:last]))
 
-    with np.errstate(all="ignore"), one_blas_thread():
+    with one_blas_thread():
         share(entries, len(flat), len(flat) // ENTRIES)
-        return float(sum(parts[first] for first in sorted(parts)))
+    return sum(parts[first] for first in sorted(parts))
 
 
 def _norm(name: str, g: Array) -> float:

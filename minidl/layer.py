@@ -8,7 +8,8 @@ from __future__ import annotations
 import copy
 import difflib
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -250,14 +251,14 @@ class Layer:
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, read from the attributes of the same names (initializers apart)."""
-        names = [n for n in inspect.signature(type(self).__init__).parameters if n not in ("self", "init")]
+        names = [n for n in arguments_of(type(self).__init__) if n not in ("self", "init")]
         for name in names:
             if name not in vars(self):
                 raise ArgumentError(f"{type(self).__name__} must keep its argument {name!r} as self.{name}.")
         return {name: getattr(self, name) for name in names}
 
     def __repr__(self) -> str:
-        defaults = {n: p.default for n, p in inspect.signature(type(self).__init__).parameters.items()}
+        defaults = {n: p.default for n, p in arguments_of(type(self).__init__).items()}
         kept = {n: vars(self)[n] for n in defaults if n in vars(self) and n != "init"}
         shown = (f"{n}={v!r}" for n, v in kept.items() if repr(v) != repr(defaults[n]))
         return f"{type(self).__name__}({', '.join(shown)})"
@@ -274,9 +275,15 @@ class Layer:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
+@cache
+def arguments_of(constructor: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """What an `__init__` takes, `self` included."""
+    return inspect.signature(constructor).parameters
+
+
 def check_keywords(cls: type[Layer], given: dict[str, Any]) -> None:
     """Refuse constructor arguments that the class does not have, with the one that was probably meant."""
-    known = inspect.signature(cls.__init__).parameters
+    known = arguments_of(cls.__init__)
     for name in given:
         if name not in known and not any(p.kind is p.VAR_KEYWORD for p in known.values()):
             close = difflib.get_close_matches(name, known, 1)

@@ -24,15 +24,25 @@ LEAST = 2**16  # bytes; smaller arrays come from the allocator's own pools
 SPARE = 2**26  # bytes that may wait here in any case
 
 
+class Memory:
+    """Bytes that arrays are made from; `size` of them at `address`."""
+
+    __slots__ = ("address", "array", "size")
+
+    def __init__(self, size: int) -> None:
+        self.array = np.empty(size, np.uint8)
+        self.address, self.size = self.array.ctypes.data, size
+
+
 class Lease:
     """Memory on loan: the arrays made from it keep it alive, and with the last of them it goes back."""
 
     __slots__ = ("__array_interface__", "memory")
 
-    def __init__(self, memory: Array, shape: tuple[int, ...], dtype: Any) -> None:
+    def __init__(self, memory: Memory, shape: tuple[int, ...], dtype: Any) -> None:
         self.memory = memory
         self.__array_interface__ = {
-            "data": (memory.ctypes.data, False), "shape": shape, "typestr": dtype.str, "version": 3
+            "data": (memory.address, False), "shape": shape, "typestr": dtype.str, "version": 3
         }  # fmt: skip
 
     def __del__(self, back: Any = deque.append) -> None:
@@ -40,29 +50,40 @@ class Lease:
 
 
 class Pool:
-    """What waits to be used again, the longest waiting first; at most about as many bytes as were on loan lately."""
+    """What waits to be used again, by its size; at most about as many bytes as were on loan lately."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.returned: deque[Array] = deque()  # a loan may end anywhere, even while the lock is held: this needs none
-        self.waiting: list[Array] = []
-        self.lent = self.most = 0  # bytes
+        self.returned: deque[Memory] = deque()  # a loan may end anywhere, even while the lock is held: this needs none
+        self.waiting: dict[int, list[Memory]] = {}  # the size that was not used for the longest time comes first
+        self.spare = self.lent = self.most = 0  # bytes: waiting, on loan, and on loan at most, of late
 
-    def take(self, size: int) -> Array:
-        """Memory of at least `size` bytes, and not much more."""
+    def take(self, size: int) -> Memory:
+        """Memory of at least `size` bytes, and at most an eighth more, so that arrays of about one size share it."""
+        unit = 1 << max(0, size.bit_length() - 4)
+        size = -(-size // unit) * unit
         with self.lock:
             while self.returned:
                 memory = self.returned.popleft()
                 self.lent -= memory.size
-                self.waiting.append(memory)
-            fits = [k for k, memory in enumerate(self.waiting) if size <= memory.size <= 1.25 * size]
-            best = min(fits, key=lambda k: self.waiting[k].size, default=None)
-            memory = np.empty(size, np.uint8) if best is None else self.waiting.pop(best)
-            self.lent += memory.size
+                self.spare += memory.size
+                self.waiting.setdefault(memory.size, []).append(memory)
+            same = self.waiting.pop(size, None)
+            if same is None:
+                memory = Memory(size)
+            else:
+                memory = same.pop()
+                self.spare -= size
+                if same:
+                    self.waiting[size] = same
+            self.lent += size
             self.most = max(self.lent, int(0.999 * self.most))  # what was large once is let go after a while
-            spare = sum(each.size for each in self.waiting)
-            while spare > max(SPARE, self.most - self.lent):
-                spare -= self.waiting.pop(0).size
+            while self.spare > max(SPARE, self.most - self.lent):
+                oldest = next(iter(self.waiting))
+                self.spare -= oldest
+                self.waiting[oldest].pop()
+                if not self.waiting[oldest]:
+                    del self.waiting[oldest]
         return memory
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import copy_context
 from functools import cache, partial
 from importlib.util import find_spec
@@ -99,6 +98,9 @@ def after_fork() -> None:
     pool.cache_clear()
     global TEAM
     limited, TEAM = TEAM.before if TEAM.limited else [], Team()
+    if LIMIT.depth:  # the thread that forks is inside: it comes out in both processes
+        TEAM.limited, TEAM.before = 1, limited
+        return
     for (library, _), threads in zip(blas(), limited, strict=False):
         library.set_num_threads(threads)
 
@@ -148,17 +150,35 @@ def waited(other: Any) -> BaseException | None:
     return interrupted or other.exception()
 
 
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
+class Limit(threading.local):
+    """Counts how often a thread is inside: only the first time says something to the libraries."""
+
+    depth = 0
+
+    def __enter__(self) -> None:
+        self.depth += 1
+        if self.depth == 1:
+            limit(1)
+
+    def __exit__(self, *_: object) -> None:
+        self.depth -= 1
+        if self.depth == 0:
+            limit(-1)
+
+
+LIMIT = Limit()
+
+
+def one_blas_thread() -> Limit:
     """The BLAS computes in the thread that calls it, where kernels have threads of their own; needs threadpoolctl.
 
     To enter it again inside costs next to nothing, to set the libraries some microseconds: enter it around a step.
+
+    Example:
+        >>> with minidl.kernels.one_blas_thread():
+        ...     y = np.ones((2, 3)) @ np.ones((3, 4))
     """
-    limit(1)
-    try:
-        yield
-    finally:
-        limit(-1)
+    return LIMIT
 
 
 def limit(more: int) -> None:

@@ -22,7 +22,7 @@ from minidl.kernels.compiled.tanh import tanh
 from minidl.kernels.compiled.tiles import add_packed, packed, packed_product, padded, scratch
 from minidl.kernels.threads import PRODUCT, share
 
-BUILT_ON = "af944503"  # tiles.py and tanh.py: numba sees when this file changes, and has to see when those do
+BUILT_ON = "69a7ad7b"  # tiles.py and tanh.py: numba sees when this file changes, and has to see when those do
 kernel = njit(nogil=True, error_model="numpy", fastmath={"contract"})
 kernel_on_disk = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
 

@@ -138,8 +138,11 @@ def packed(W: Array) -> Array:
     """A matrix [K, N] as panels [N / width, K, width]; the last one filled up with 0."""
     K, N = W.shape
     width = panel_width(W.dtype)
-    B = empty((-(-N // width), K, width), W.dtype)
-    pack(W if W.flags.forc else np.ascontiguousarray(W), B)
+    whole, rest = divmod(N, width)
+    B = empty((whole + (rest > 0), K, width), W.dtype)
+    B[:whole] = W[:, : whole * width].reshape(K, whole, width).transpose(1, 0, 2)
+    if rest:
+        B[whole, :, :rest], B[whole, :, rest:] = W[:, whole * width :], 0
     return B
 
 
@@ -153,20 +156,6 @@ def padded(rows: int, B: Array) -> Array:
 def scratch(B: Array) -> Array:
     """What `add_packed` needs for a panel that the result does not fill."""
     return np.empty((ROWS, B.shape[2]), B.dtype)
-
-
-@njit(nogil=True, cache=True)
-def pack(W: Array, B: Array) -> None:
-    """Fill the panels of W."""
-    K, N = W.shape
-    panels, _, width = B.shape
-    for n in range(panels):
-        columns = min(width, N - n * width)
-        for k in range(K):
-            for j in range(columns):
-                B[n, k, j] = W[k, n * width + j]
-            for j in range(columns, width):
-                B[n, k, j] = 0
 
 
 @njit(nogil=True)
