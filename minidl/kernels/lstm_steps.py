@@ -16,6 +16,7 @@ from minidl.kernels.products import product
 from minidl.kernels.threads import one_blas_thread, share
 
 CELLS = 2**12  # of a step that are worth a thread
+BLOCK = 2**17  # gates of some steps that stay in the cache
 
 
 def forward(
@@ -125,47 +126,62 @@ def backward_rows(
 ) -> None:  # fmt: skip
     """Fill dz, and turn dh and dc into the gradients of h0 and c0, for some rows; real: [T, B, 1]."""
     T, B, H = tanh_c.shape
-    i, f, o, g = (gates[:, :, k * H : (k + 1) * H] for k in range(4))
-
-    # dz starts as the derivative of c (of h, for o) by each pre-activation; the loop multiplies dc (dh) into it
+    steps = max(1, BLOCK // max(1, B * 4 * H))
+    room = np.empty((min(steps, T), B, H), dz.dtype)
     dz_if, dz_o, dz_g = dz[:, :, : 2 * H], dz[:, :, 2 * H : 3 * H], dz[:, :, 3 * H :]
-    sigmoids = gates[:, :, : 3 * H]
+    for last in range(T, 0, -steps):
+        first = max(0, last - steps)
+        part = slice(first, last)
+        f, dc_dh = derivatives(
+            gates[part], c_all[part], tanh_c[part], dz[part], room[: last - first], None if real is None else real[part]
+        )
+        for t in reversed(range(first, last)):
+            if dy is not None:
+                dh += dy[t] if real is None else np.where(real[t], dy[t], 0)
+            dz_o[t] *= dh
+            dc_dh[t - first] *= dh
+            dc += dc_dh[t - first]
+            if p is not None:
+                dc += dz_o[t] * p[2] if p.ndim == 2 else dz_o[t] @ p[2].T
+            two = dz_if[t].reshape(B, 2, H)
+            two *= dc[:, None]
+            dz_g[t] *= dc
+            if real is None:
+                np.matmul(dz[t], WhT, out=dh)
+                if r is not None:
+                    dh *= r
+            else:
+                dhr = dz[t] @ WhT
+                np.copyto(dh, 0, where=real[t])
+                dh += dhr if r is None else dhr * r
+            dc *= f[t - first]
+            if p is not None:
+                dc += (two * p[:2]).sum(axis=1) if p.ndim == 2 else two[:, 0] @ p[0].T + two[:, 1] @ p[1].T
+
+
+def derivatives(
+    gates: Array, c_before: Array, tanh_c: Array, dz: Array, dc_dh: Array, real: Array | None
+) -> tuple[Array, Array]:
+    """What does not depend on later steps, for some steps; returns how c depends on the c before it, and h on c.
+
+    Fills dz with the derivative of c (of h, for o) by each pre-activation.
+    """
+    H = tanh_c.shape[2]
+    i, f, o, g = (gates[:, :, k * H : (k + 1) * H] for k in range(4))
+    sigmoids, dz_g = gates[:, :, : 3 * H], dz[:, :, 3 * H :]
     np.subtract(1, sigmoids, out=dz[:, :, : 3 * H])
     dz[:, :, : 3 * H] *= sigmoids
     dz[:, :, :H] *= g
-    dz[:, :, H : 2 * H] *= c_all
-    dz_o *= tanh_c
+    dz[:, :, H : 2 * H] *= c_before
+    dz[:, :, 2 * H : 3 * H] *= tanh_c
     np.multiply(g, g, out=dz_g)
     np.subtract(1, dz_g, out=dz_g)
     dz_g *= i
-    dc_dh = np.multiply(tanh_c, tanh_c, out=empty((T, B, H), dz.dtype))
+    np.multiply(tanh_c, tanh_c, out=dc_dh)
     np.subtract(1, dc_dh, out=dc_dh)
     dc_dh *= o
     if real is not None:  # a step that is padding: no gradient into its gates, c and h handed on whole
-        dy = None if dy is None else np.where(real, dy, 0)
         np.copyto(dz, 0, where=~real)
         np.copyto(dc_dh, 0, where=~real)
         f = np.where(real, f, 1)
-
-    for t in reversed(range(T)):
-        if dy is not None:
-            dh += dy[t]
-        dz_o[t] *= dh
-        dc_dh[t] *= dh
-        dc += dc_dh[t]
-        if p is not None:
-            dc += dz_o[t] * p[2] if p.ndim == 2 else dz_o[t] @ p[2].T
-        two = dz_if[t].reshape(B, 2, H)
-        two *= dc[:, None]
-        dz_g[t] *= dc
-        if real is None:
-            np.matmul(dz[t], WhT, out=dh)
-            if r is not None:
-                dh *= r
-        else:
-            dhr = dz[t] @ WhT
-            np.copyto(dh, 0, where=real[t])
-            dh += dhr if r is None else dhr * r
-        dc *= f[t]
-        if p is not None:
-            dc += (two * p[:2]).sum(axis=1) if p.ndim == 2 else two[:, 0] @ p[0].T + two[:, 1] @ p[1].T
+    return f, dc_dh
