@@ -12,7 +12,7 @@ import numpy as np  # noqa: E402 - the variables have to be set before NumPy is 
 import pytest  # noqa: E402
 
 import minidl  # noqa: E402
-from minidl.kernels.backend import backend  # noqa: E402
+from minidl.kernels.backend import backend, machine_code  # noqa: E402
 from minidl.kernels.threads import libraries, pool, team  # noqa: E402
 
 
@@ -51,10 +51,10 @@ def setting(name, value):
     before = os.environ.get(name)
     try:
         os.environ[name] = value
-        for read in (backend, libraries, team, pool):
+        for read in (backend, machine_code, libraries, team, pool):
             read.cache_clear()
         yield
     finally:
         os.environ.pop(name) if before is None else os.environ.update({name: before})
-        for read in (backend, libraries, team, pool):
+        for read in (backend, machine_code, libraries, team, pool):
             read.cache_clear()

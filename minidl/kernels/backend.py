@@ -31,6 +31,7 @@ def backend() -> str:
     return wanted
 
 
+@cache
 def machine_code(name: str, *dtypes: Any) -> Any:
     """A module of compiled kernels for arrays of these dtypes; None where NumPy was chosen, or has to do it.
 

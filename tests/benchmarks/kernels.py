@@ -26,7 +26,7 @@ from tasks import LEARNING_RATE, TEMPERATURE, repeated
 from turns import PAUSE, quartiles
 
 import minidl
-from minidl.kernels import add_product, backend, lstm_stepper, lstm_steps, one_blas_thread, product, team
+from minidl.kernels import add_product, backend, lstm_stepper, lstm_steps, machine_code, one_blas_thread, product, team
 from minidl.kernels.backend import loaded
 
 TURNS = 11
@@ -174,7 +174,7 @@ ROWS = {
 def use(kernels: str) -> None:
     """From now on minidl runs as in a process with MINIDL_KERNELS set to this."""
     os.environ["MINIDL_KERNELS"] = kernels
-    for choice in (backend, team):
+    for choice in (backend, machine_code, team):
         choice.cache_clear()
 
 
