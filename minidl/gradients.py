@@ -154,7 +154,7 @@ def _square(g: Array) -> float:
     def entries(first: int, last: int) -> None:
         parts[first] = float(np.dot(flat[first:last], flat[first:last]))
 
-    with one_blas_thread():
+    with np.errstate(all="ignore"), one_blas_thread():
         share(entries, len(flat), len(flat) // ENTRIES)
     return sum(parts[first] for first in sorted(parts))
 
