@@ -40,7 +40,7 @@ def machine_code(name: str, *dtypes: Any) -> Any:
     Raises:
         ArgumentError: where numba cannot be loaded, or finds no folder to keep its work in.
     """
-    if backend() == "numpy" or len(set(dtypes)) > 1 or any(dtype.char not in "fd" for dtype in dtypes):
+    if backend() == "numpy" or len(set(dtypes)) > 1 or any(d.char not in "fd" or not d.isnative for d in dtypes):
         return None
     return loaded(name)
 

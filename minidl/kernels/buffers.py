@@ -34,6 +34,9 @@ class Memory:
         self.address, self.size = self.array.ctypes.data, size
 
 
+RETURNED: deque[Memory] = deque()  # a loan may end anywhere, even while the pool's lock is held: this needs none
+
+
 class Lease:
     """Memory on loan: the arrays made from it keep it alive, and with the last of them it goes back."""
 
@@ -45,16 +48,18 @@ class Lease:
             "data": (memory.address, False), "shape": shape, "typestr": dtype.str, "version": 3
         }  # fmt: skip
 
-    def __del__(self, back: Any = deque.append) -> None:
-        back(POOL.returned, self.memory)
+    def __del__(self, back: Any = RETURNED.append) -> None:
+        back(self.memory)
 
 
 class Pool:
-    """What waits to be used again, by its size; at most about as many bytes as were on loan lately."""
+    """What waits to be used again, by its size; at most about as many bytes as were on loan lately.
+
+    Ctrl-C in the middle may cost a piece of memory its place here, never the order.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.returned: deque[Memory] = deque()  # a loan may end anywhere, even while the lock is held: this needs none
         self.waiting: dict[int, list[Memory]] = {}  # the size that was not used for the longest time comes first
         self.spare = self.lent = self.most = 0  # bytes: waiting, on loan, and on loan at most, of late
 
@@ -63,27 +68,26 @@ class Pool:
         unit = 1 << max(0, size.bit_length() - 4)
         size = -(-size // unit) * unit
         with self.lock:
-            while self.returned:
-                memory = self.returned.popleft()
+            while RETURNED:
+                memory = RETURNED.popleft()
                 self.lent -= memory.size
                 self.spare += memory.size
                 self.waiting.setdefault(memory.size, []).append(memory)
             same = self.waiting.pop(size, None)
-            if same is None:
-                memory = Memory(size)
-            else:
+            if same:
                 memory = same.pop()
                 self.spare -= size
-                if same:
-                    self.waiting[size] = same
+            else:
+                memory = Memory(size)
+            if same:
+                self.waiting[size] = same  # now it comes last
             self.lent += size
             self.most = max(self.lent, int(0.999 * self.most))  # what was large once is let go after a while
-            while self.spare > max(SPARE, self.most - self.lent):
+            while self.waiting and self.spare > max(SPARE, self.most - self.lent):
                 oldest = next(iter(self.waiting))
-                self.spare -= oldest
-                self.waiting[oldest].pop()
-                if not self.waiting[oldest]:
-                    del self.waiting[oldest]
+                self.spare -= oldest * len(self.waiting.pop(oldest))
+            if not self.waiting:
+                self.spare = 0
         return memory
 
 

@@ -2,8 +2,8 @@
 
 Each step is one GEMM. With sigmoid(z) = 0.5 tanh(z / 2) + 0.5, i, f and o share the tanh of g; the inner 0.5 is folded
 into a copy of the weights (exact in binary floating point). The backward pass computes what does not depend on later
-steps for all steps at once; only seven small operations and a GEMM remain in its loop. In a team, each thread has its
-rows of the batch.
+steps for as many steps at once as stay in the cache; only seven small operations and a GEMM remain in its loop. In a
+team, each thread has its rows of the batch.
 """
 
 from __future__ import annotations

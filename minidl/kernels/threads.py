@@ -30,7 +30,7 @@ class Team:
     def __init__(self) -> None:
         self.busy = threading.Lock()
         self.limit = threading.RLock()
-        self.limited = 0  # callers
+        self.inside: set[int] = set()  # the threads that want it
         self.before: list[int] = []  # threads of the libraries, when the first of them came
 
 
@@ -39,7 +39,7 @@ TEAM = Team()
 
 def blas() -> list[tuple[Any, int]]:
     """The BLAS libraries in this process, and how many threads each has on its own; none without threadpoolctl."""
-    with TEAM.limit:  # not while somebody has them at one
+    with TEAM.limit:  # not while somebody is about to set them
         return libraries()
 
 
@@ -97,12 +97,11 @@ def after_fork() -> None:
     """A fork takes no threads along, and locks as they are."""
     pool.cache_clear()
     global TEAM
-    limited, TEAM = TEAM.before if TEAM.limited else [], Team()
+    before, TEAM = TEAM.before if TEAM.inside else [], Team()
     if LIMIT.depth:  # the thread that forks is inside: it comes out in both processes
-        TEAM.limited, TEAM.before = 1, limited
-        return
-    for (library, _), threads in zip(blas(), limited, strict=False):
-        library.set_num_threads(threads)
+        TEAM.inside, TEAM.before = {threading.get_ident()}, before
+    elif before:
+        set_threads(before)
 
 
 if hasattr(os, "register_at_fork"):
@@ -120,34 +119,53 @@ def share(work: Callable[[int, int], Any], count: int, worth: int) -> None:
         return
     ranges = [(count * k // parts, count * (k + 1) // parts) for k in range(parts)]
     alone = not TEAM.busy.acquire(blocking=False)
-    others: list[Any] = []
+    others: list[Part] = []
     try:
-        for part in [] if alone else ranges[1:]:
-            task = partial(copy_context().run, work, *part)  # np.errstate goes along
+        for first, last in [] if alone else ranges[1:]:
+            part = Part(partial(work, first, last))
             try:
-                others.append(pool().submit(task))
+                pool().submit(part)
             except RuntimeError:  # Python takes no new tasks any more: its main thread has ended
                 break
-        for part in [ranges[0], *ranges[1 + len(others) :]]:
-            work(*part)
+            others.append(part)
+        for first, last in [ranges[0], *ranges[1 + len(others) :]]:
+            work(first, last)
     finally:
-        errors = [waited(other) for other in others]  # what they write to is still needed
+        for part in others:  # what they write to is still needed
+            part.wait()
         if not alone:
             TEAM.busy.release()
-    for error in errors:
-        if error is not None:
-            raise error
+    for part in others:
+        if part.error is not None:
+            raise part.error
 
 
-def waited(other: Any) -> BaseException | None:
-    """The error of another thread's part, when it is done; Ctrl-C has to wait for that."""
-    interrupted = None
-    while not other.done():
+class Part:
+    """What another thread of the team does, and how it ended."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self.work, self.context = work, copy_context()  # np.errstate goes along
+        self.error: BaseException | None = None
+        self.done = False
+        self.running = threading.Lock()  # of a Future, Ctrl-C may leave the locks in disorder
+        self.running.acquire()
+
+    def __call__(self) -> None:
         try:
-            other.exception()
-        except KeyboardInterrupt as error:
-            interrupted = error
-    return interrupted or other.exception()
+            self.context.run(self.work)
+        except BaseException as error:
+            self.error = error
+        finally:
+            self.done = True
+            self.running.release()
+
+    def wait(self) -> None:
+        """Until it is done; Ctrl-C has to wait for that, and is an error of this part then."""
+        while not self.done:
+            try:
+                self.running.acquire()
+            except KeyboardInterrupt as interrupt:
+                self.error = interrupt
 
 
 class Limit(threading.local):
@@ -156,14 +174,14 @@ class Limit(threading.local):
     depth = 0
 
     def __enter__(self) -> None:
+        if self.depth == 0:
+            enter()
         self.depth += 1
-        if self.depth == 1:
-            limit(1)
 
     def __exit__(self, *_: object) -> None:
         self.depth -= 1
         if self.depth == 0:
-            limit(-1)
+            leave()
 
 
 LIMIT = Limit()
@@ -181,13 +199,28 @@ def one_blas_thread() -> Limit:
     return LIMIT
 
 
-def limit(more: int) -> None:
-    """Count a caller more or less, and set the libraries where it is the first or the last one."""
-    found = blas() if team() > 1 or backend() == "numba" else []
+def enter() -> None:
+    """Set the libraries to one thread. Where Ctrl-C broke off an earlier call of this thread, that is mended here."""
+    if team() == 1 and backend() == "numpy":
+        return
+    me, found = threading.get_ident(), blas()
     with TEAM.limit:
-        before, TEAM.limited = TEAM.limited, TEAM.limited + more
-        if before == 0:
+        if not TEAM.inside:
             TEAM.before = [library.num_threads for library, _ in found]
-        if before == 0 or TEAM.limited == 0:
-            for (library, _), threads in zip(found, TEAM.before, strict=False):
-                library.set_num_threads(1 if before == 0 else threads)
+        TEAM.inside.add(me)
+        if len(TEAM.inside) == 1:
+            set_threads([1] * len(found))
+
+
+def leave() -> None:
+    """Give the libraries their threads back, where no other thread is inside."""
+    with TEAM.limit:
+        if TEAM.inside == {threading.get_ident()}:
+            set_threads(TEAM.before)
+        TEAM.inside.discard(threading.get_ident())
+
+
+def set_threads(counts: list[int]) -> None:
+    """So many threads for each library."""
+    for (library, _), threads in zip(blas(), counts, strict=False):
+        library.set_num_threads(threads)

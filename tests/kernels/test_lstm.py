@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minidl.errors import ShapeError
-from minidl.kernels import lstm_backward, lstm_backward_reference, lstm_forward, lstm_forward_reference
+from minidl.kernels import lstm_backward, lstm_backward_reference, lstm_forward, lstm_forward_reference, lstm_steps
 
 pytestmark = pytest.mark.usefixtures("kernels")
 size = st.integers(1, 20)
@@ -45,6 +45,19 @@ def test_fast_equals_reference(B, T, D, H, peephole, masked, dropped, backwards,
     for fast, plain in pairs:
         assert fast.dtype == plain.dtype == dtype
         np.testing.assert_allclose(fast, plain, rtol=tolerance, atol=tolerance * max(1.0, abs(plain).max()))
+
+
+@pytest.mark.parametrize("block", [1, 100, 200])
+@pytest.mark.parametrize("peephole", ["none", "diagonal", "full"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_blocks_of_steps_change_no_bit(block, peephole, masked, monkeypatch):
+    arrays, options, rng = case(3, 7, 4, 6, peephole, masked, True, np.float64, 0)
+    y, h, c, cache = lstm_forward(*arrays, **options)
+    given = rng.standard_normal(y.shape), rng.standard_normal(h.shape), rng.standard_normal(c.shape)
+    *whole, grads = lstm_backward(*given, cache)
+    monkeypatch.setattr(lstm_steps, "BLOCK", block)
+    *parts, grads_ = lstm_backward(*given, cache)
+    assert all((a == b).all() for a, b in zip([*whole, *grads.values()], [*parts, *grads_.values()], strict=True))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

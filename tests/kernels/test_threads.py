@@ -1,15 +1,17 @@
 """The team: ranges that cover everything once, errors that arrive, callers that do not wait for each other."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
 
 from minidl.errors import ArgumentError
-from minidl.kernels import add_product, one_blas_thread, product, share, team
+from minidl.kernels import add_product, one_blas_thread, product, share, team, threads
 from minidl.kernels.threads import blas
 from tests.conftest import setting
 
@@ -91,6 +93,51 @@ def test_the_blas_gets_its_threads_back():
     assert [library.num_threads for library, _ in blas()] == before
 
 
+def test_a_failed_entry_is_no_entry():
+    with setting("MINIDL_THREADS", "two"), pytest.raises(ArgumentError):
+        one_blas_thread().__enter__()
+    test_the_blas_gets_its_threads_back()
+
+
+def test_an_entry_that_ctrl_c_broke_off_is_mended_by_the_next(monkeypatch):
+    monkeypatch.setattr(threads, "set_threads", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        one_blas_thread().__enter__()
+    monkeypatch.undo()
+    test_the_blas_gets_its_threads_back()
+    assert threads.LIMIT.depth == 0 and not threads.TEAM.inside
+
+
+def test_an_exit_that_ctrl_c_broke_off_is_mended_by_the_next(monkeypatch):
+    before = [library.num_threads for library, _ in blas()]
+    with pytest.raises(KeyboardInterrupt), one_blas_thread():
+        monkeypatch.setattr(threads, "set_threads", interrupted)
+    monkeypatch.undo()
+    with one_blas_thread():
+        assert all(library.num_threads == 1 for library, _ in blas())
+    assert [library.num_threads for library, _ in blas()] == before
+
+
+def interrupted(counts):
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_another_thread_works_waits_for_it():
+    ended = []
+
+    def work(first, last):
+        if first:
+            time.sleep(0.3)
+            ended.append(first)
+        else:
+            signal.raise_signal(signal.SIGINT) if not ended else None
+
+    with pytest.raises(KeyboardInterrupt):
+        share(work, 2, 2)
+    assert ended == [1]
+    test_two_threads_are_at_work()
+
+
 @pytest.mark.parametrize("value", ["0", "two", "-1", "1.5"])
 def test_a_number_of_threads_that_is_none(value):
     with setting("MINIDL_THREADS", value), pytest.raises(ArgumentError, match="MINIDL_THREADS is expected"):
@@ -102,8 +149,14 @@ def test_a_forked_process_has_a_team_of_its_own():
     code = (
         "import os; from minidl.kernels import share\n"
         "share(lambda a, b: None, 2, 2)\n"
-        "child = os.fork()\n"
-        "share(lambda a, b: None, 2, 2)\n"
+        "from minidl.kernels import one_blas_thread\n"
+        "from minidl.kernels.threads import blas\n"
+        "own = [library.num_threads for library, _ in blas()]\n"
+        "with one_blas_thread():\n"
+        "    child = os.fork()\n"
+        "    share(lambda a, b: None, 2, 2)\n"
+        "    assert all(library.num_threads == 1 for library, _ in blas())\n"
+        "assert [library.num_threads for library, _ in blas()] == own\n"
         "os._exit(0) if not child else exit(os.waitpid(child, 0)[1])\n"
     )
     environment = os.environ | {"MINIDL_THREADS": "2"}
