@@ -63,7 +63,7 @@ def lstm_forward(
     dtype = np.result_type(x, h0, Wx)
     order = slice(None, None, -1) if go_backwards else slice(None)
     xt = time_major(x, order)
-    real = None if mask is None or mask.all() else np.ascontiguousarray(mask.T[order])
+    real = None if mask is None or mask.all() else np.ascontiguousarray(mask.T[order], bool)
     h_all, c_all = empty((T + 1, B, H), dtype), empty((T + 1, B, H), dtype)
     h_all[0], c_all[0] = h0, c0
     gates, tanh_c = empty((T, B, 4 * H), dtype), empty((T, B, H), dtype)

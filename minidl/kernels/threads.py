@@ -223,4 +223,8 @@ def leave() -> None:
 def set_threads(counts: list[int]) -> None:
     """So many threads for each library."""
     for (library, _), threads in zip(blas(), counts, strict=False):
+        # from threadpoolctl 3.8 on, OpenBLAS obeys the first thread that set it, until that thread is forgotten
+        forget = getattr(library, "clear_controlling_thread", lambda force: None)
+        forget(force=True)
         library.set_num_threads(threads)
+        forget(force=True)

@@ -32,19 +32,30 @@ def case(B, T, D, H, peephole, masked, dropped, dtype, seed, scale=1.0):
 )  # fmt: skip
 def test_fast_equals_reference(B, T, D, H, peephole, masked, dropped, backwards, with_dy, dtype, seed):
     arrays, options, rng = case(B, T, D, H, peephole, masked, dropped, dtype, seed)
-    *_, Wx, Wh, _, p = arrays
     y, h, c, cache = lstm_forward(*arrays, **options, go_backwards=backwards)
-    y_, h_, c_, steps = lstm_forward_reference(*arrays, **options, go_backwards=backwards)
     dy = rng.standard_normal(y.shape).astype(dtype) if with_dy else None
     dh, dc = (rng.standard_normal(h.shape).astype(dtype) for _ in range(2))
     *dxs, grads = lstm_backward(dy, dh, dc, cache)
-    *dxs_, grads_ = lstm_backward_reference(dy, dh, dc, steps, Wx, Wh, p, r=options["r"])
-    tolerance = 1e-12 if dtype == np.float64 else 2e-5
-    pairs = [(y, y_), (h, h_), (c, c_), *zip(dxs, dxs_, strict=True), *((grads[n], grads_[n]) for n in grads_)]
-    assert grads.keys() == grads_.keys()
-    for fast, plain in pairs:
-        assert fast.dtype == plain.dtype == dtype
-        np.testing.assert_allclose(fast, plain, rtol=tolerance, atol=tolerance * max(1.0, abs(plain).max()))
+    plain = reference(arrays, options, backwards, dy, dh, dc, dtype)
+    exact = reference(arrays, options, backwards, dy, dh, dc, np.float64)
+    tolerance = 1e-12 if dtype == np.float64 else 1e-5
+    for name, fast in {"y": y, "h": h, "c": c, **dict(zip(("dx", "dh0", "dc0"), dxs, strict=True)), **grads}.items():
+        assert fast.dtype == plain[name].dtype == dtype
+        # where the equations themselves magnify rounding, as full peepholes can, twice what the plain twin is off
+        scale = max(1.0, abs(exact[name]).max())
+        allowed = max(tolerance * scale, 2 * abs(plain[name] - exact[name]).max())
+        np.testing.assert_allclose(fast, exact[name], rtol=tolerance, atol=allowed, err_msg=name)
+    assert {*grads} == {*plain} - {"y", "h", "c", "dx", "dh0", "dc0"}
+
+
+def reference(arrays, options, backwards, dy, dh, dc, dtype):
+    """All results of both passes of the plain twin by name, computed in a dtype."""
+    arrays, (dy, dh, dc) = ([None if a is None else a.astype(dtype) for a in some] for some in (arrays, (dy, dh, dc)))
+    *_, Wx, Wh, _, p = arrays
+    r = None if options["r"] is None else options["r"].astype(dtype)
+    y, h, c, steps = lstm_forward_reference(*arrays, mask=options["mask"], r=r, go_backwards=backwards)
+    dx, dh0, dc0, grads = lstm_backward_reference(dy, dh, dc, steps, Wx, Wh, p, r=r)
+    return {"y": y, "h": h, "c": c, "dx": dx, "dh0": dh0, "dc0": dc0, **grads}
 
 
 @pytest.mark.parametrize("block", [1, 100, 200])
@@ -80,6 +91,13 @@ def test_without_a_cache_the_same():
     *light, none = lstm_forward(*arrays, **options, keep_cache=False)
     assert cache is not None and none is None
     assert all((a == b).all() for a, b in zip(kept, light, strict=True))
+
+
+def test_a_mask_of_numbers_is_a_mask():
+    arrays, options, _ = case(3, 5, 4, 6, "diagonal", True, False, np.float64, 1)
+    y, *_ = lstm_forward(*arrays, mask=options["mask"])
+    y_, *_ = lstm_forward(*arrays, mask=options["mask"].astype(int))
+    assert (y == y_).all()
 
 
 def test_complex_numbers_pass_through():

@@ -93,6 +93,33 @@ def test_the_blas_gets_its_threads_back():
     assert [library.num_threads for library, _ in blas()] == before
 
 
+def test_the_blas_obeys_whichever_thread_enters_and_leaves_last():
+    code = (
+        "import threading\n"
+        "from minidl.kernels import one_blas_thread\n"
+        "from minidl.kernels.threads import blas\n"
+        "own = [library.num_threads for library, _ in blas()]\n"
+        "entered, left = threading.Event(), threading.Event()\n"
+        "seen = []\n"
+        "def other():\n"
+        "    with one_blas_thread():\n"
+        "        seen.append([library.num_threads for library, _ in blas()])\n"
+        "        entered.set(); left.wait(20)\n"
+        "        seen.append([library.num_threads for library, _ in blas()])\n"
+        "thread = threading.Thread(target=other)\n"
+        "with one_blas_thread():\n"
+        "    pass\n"
+        "thread.start(); entered.wait(20)\n"
+        "with one_blas_thread():\n"
+        "    pass\n"
+        "left.set(); thread.join()\n"
+        "assert seen == [[1] * len(own)] * 2, seen\n"
+        "assert own == [library.num_threads for library, _ in blas()]\n"
+    )
+    environment = os.environ | {"MINIDL_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, timeout=60).returncode == 0
+
+
 def test_a_failed_entry_is_no_entry():
     with setting("MINIDL_THREADS", "two"), pytest.raises(ArgumentError):
         one_blas_thread().__enter__()
