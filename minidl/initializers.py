@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -136,6 +136,19 @@ def choose(owner: str, init: Mapping[str, Initializer] | None, **defaults: Initi
                 f"write minidl.glorot_uniform, minidl.orthogonal, minidl.normal(0.1), ..."
             )
     return defaults | dict(init or {})
+
+
+class Drawn(NamedTuple):
+    """The value of a parameter before it is drawn; where the layer has the parameter already, it never is."""
+
+    shape: tuple[int, ...]
+    dtype: Any
+    draw: Callable[[], Array]
+
+
+def drawn(init: Initializer, shape: tuple[int, ...], rng: np.random.Generator, dtype: Any) -> Drawn:
+    """A value that an initializer is to draw."""
+    return Drawn(shape, dtype, lambda: draw(init, shape, rng, dtype))
 
 
 def draw(init: Initializer, shape: tuple[int, ...], rng: np.random.Generator, dtype: Any) -> Array:

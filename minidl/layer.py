@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from minidl.errors import ArgumentError, NotBuiltError, ShapeError
+from minidl.initializers import Drawn
 from minidl.inputs import Array, Shape, as_mask, cast_input, clear_padding
 from minidl.kernels import one_blas_thread
 from minidl.parameter import DTYPES, Parameter
@@ -184,13 +185,15 @@ class Layer:
             self.in_shape, self.out_shape = shape, out_shape
         return out_shape
 
-    def add_param(self, name: str, value: Array | Parameter, trainable: bool = True) -> Parameter:
+    def add_param(self, name: str, value: Array | Drawn | Parameter, trainable: bool = True) -> Parameter:
         """Register a parameter in `setup`; where the layer has it already, check the shape and keep that one."""
         known = self._own_params.get(name)
         if known is None:
-            known = value if isinstance(value, Parameter) else Parameter(value, trainable)
-            self._own_params = self._own_params | {name: known}
-        new = value.value if isinstance(value, Parameter) else np.asarray(value)
+            if not isinstance(value, Parameter):
+                value = Parameter(value.draw() if isinstance(value, Drawn) else value, trainable)
+            self._own_params = self._own_params | {name: value}
+            return value
+        new = value.value if isinstance(value, Parameter) else value if isinstance(value, Drawn) else np.asarray(value)
         if (known.value.shape, known.value.dtype) != (new.shape, new.dtype):
             raise ShapeError(
                 f"{type(self).__name__} was built for inputs {self.in_shape}, with {name} {known.value.shape} "

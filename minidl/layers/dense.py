@@ -9,7 +9,7 @@ import numpy as np
 
 from minidl.arguments import flag, positive_int
 from minidl.errors import ArgumentError, NotBuiltError, ShapeError
-from minidl.initializers import Initializer, choose, draw, glorot_uniform, zeros
+from minidl.initializers import Initializer, choose, drawn, glorot_uniform, zeros
 from minidl.inputs import Array, Shape
 from minidl.kernels import add_product, product
 from minidl.layer import Layer
@@ -68,7 +68,7 @@ class Dense(Layer):
             raise ShapeError(f"Dense expects a known size of the last axis, got in_shape {in_shape}.")
         D, H = in_shape[-1], self.units
         if self.tie is None:
-            self.W = self.add_param("W", draw(self.init["W"], (D, H), rng, dtype))
+            self.W = self.add_param("W", drawn(self.init["W"], (D, H), rng, dtype))
         elif self.tie.in_shape is None:
             raise NotBuiltError("Dense is tied to an Embedding that is not built: put that one before it in the net.")
         elif self.tie.units != D:
@@ -76,7 +76,7 @@ class Dense(Layer):
         else:
             self.W = self.add_param("E", self.tie.E)
         if self.bias:
-            self.b = self.add_param("b", draw(self.init["b"], (H,), rng, dtype))
+            self.b = self.add_param("b", drawn(self.init["b"], (H,), rng, dtype))
         return (*in_shape[:-1], H)
 
     def forward(self, x: Array, *, rng: np.random.Generator | None = None) -> tuple[Array, Array]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from minidl.arguments import positive_int
 from minidl.errors import IdError, ShapeError
-from minidl.initializers import Initializer, choose, draw, normal
+from minidl.initializers import Initializer, choose, drawn, normal
 from minidl.inputs import Array, Shape
 from minidl.kernels import add_rows
 from minidl.layer import Layer
@@ -47,7 +47,7 @@ class Embedding(Layer):
         self.init = choose("Embedding", init, E=normal(1.0))
 
     def setup(self, in_shape: Shape, rng: np.random.Generator, dtype: Any) -> Shape:
-        self.E = self.add_param("E", draw(self.init["E"], (self.vocab, self.units), rng, dtype))
+        self.E = self.add_param("E", drawn(self.init["E"], (self.vocab, self.units), rng, dtype))
         return (*in_shape, self.units)
 
     def example(self, in_shape: Shape, rng: np.random.Generator, batch: int = 3, time: int = 5) -> Array:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from minidl.arguments import flag, positive_int, real
 from minidl.errors import ArgumentError
-from minidl.initializers import Initializer, choose, draw, glorot_uniform, normal, orthogonal, zeros
+from minidl.initializers import Drawn, Initializer, choose, draw, glorot_uniform, normal, orthogonal, zeros
 from minidl.inputs import Array, Shape
 from minidl.kernels import lstm_backward, lstm_forward
 from minidl.layers.dropout import dropout_mask
@@ -99,17 +100,24 @@ class LSTM(Stateful):
         T, D = self.check_in_shape(in_shape)
         H = self.units
 
-        def gates(name: str, *shape: int, count: int = 4) -> list[Array]:
-            return [draw(self.init[name], shape, rng, dtype) for _ in range(count)]
+        def gate(name: str, *shape: int) -> Array:
+            return draw(self.init[name], shape, rng, dtype)
 
-        b = gates("b", H)
-        b[1] += self.forget_bias
-        self.Wx = self.add_param("Wx", np.concatenate(gates("Wx", D, H), axis=1))
-        self.Wh = self.add_param("Wh", np.concatenate(gates("Wh", H, H), axis=1))
-        self.b = self.add_param("b", np.concatenate(b))
+        def gates(name: str, *shape: int) -> Array:
+            return np.concatenate([gate(name, *shape) for _ in range(4)], axis=-1)
+
+        def biases() -> Array:
+            b = gates("b", H)
+            b[H : 2 * H] += self.forget_bias
+            return b
+
+        self.Wx = self.add_param("Wx", Drawn((D, 4 * H), dtype, lambda: gates("Wx", D, H)))
+        self.Wh = self.add_param("Wh", Drawn((H, 4 * H), dtype, lambda: gates("Wh", H, H)))
+        self.b = self.add_param("b", Drawn((4 * H,), dtype, biases))
         if self.peephole:
             shape = (H, H) if self.peephole == "full" else (H,)
-            self.p = self.add_param("p", np.stack(gates("p", *shape, count=3)))
+            rows = partial(gate, "p", *shape)
+            self.p = self.add_param("p", Drawn((3, *shape), dtype, lambda: np.stack([rows() for _ in range(3)])))
         return (T, H) if self.return_sequences else (H,)
 
     def initial_state(self, batch: int) -> LSTMState:

@@ -1,0 +1,232 @@
+"""The container of minidl's files: an .npz in which every byte has one place, so that a reader can trust none of them.
+
+A file is a zip archive of .npy members, as NumPy writes and reads them, in one form only: the members stored, one
+right after the other from the first byte on, the directory behind them, nothing else. So a reader computes from names
+and shapes what each byte of the headers has to be, and compares; the numbers themselves are held by a checksum.
+
+        local header (30 bytes), name, .npy header, numbers          of each member
+        entry (46 bytes), name                                       of each member: the directory
+        end (22 bytes)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import math
+import os
+import re
+import stat
+import struct
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+
+from minidl.errors import ArgumentError, ModelFormatError
+from minidl.inputs import Array
+
+LOCAL = struct.Struct("<4s5H3L2H")
+ENTRY = struct.Struct("<4s6H3L5H2L")
+END = struct.Struct("<4s4H2LH")
+VERSION, UTF8, STORED, MIDNIGHT, DAY_ONE = 20, 0x800, 0, 0, 0x21  # a zip begins its time on 1 January 1980
+MOST_BYTES, MOST_MEMBERS, LONGEST_NAME = 2**32 - 2**24, 10_000, 1000  # 4 GiB, with room for the directory
+NPY = re.compile(
+    rb"\x93NUMPY\x01\x00(..)\{'descr': '([<|][a-z]\d)', 'fortran_order': False, 'shape': \(([\d, ]{0,200})\), \} *\n",
+    re.DOTALL,
+)
+NPY_BYTES = 512  # room for the header of any array
+DTYPES = {"<f4", "<f8", "<i4", "<i8", "<u4", "<u8", "|u1", "|b1"}
+
+
+class Member(NamedTuple):
+    """An array in a file."""
+
+    shape: tuple[int, ...]
+    dtype: Any
+    at: int  # where its .npy header begins
+    header: bytes
+    crc: int
+
+    @property
+    def nbytes(self) -> int:
+        """Of its numbers."""
+        return math.prod(self.shape) * int(self.dtype.itemsize)
+
+
+def npy_header(shape: tuple[int, ...], dtype: Any) -> bytes:
+    """What stands before the numbers of an array."""
+    sizes = f"({shape[0]},)" if len(shape) == 1 else f"({', '.join(map(str, shape))})"
+    text = f"{{'descr': '{dtype.str}', 'fortran_order': False, 'shape': {sizes}, }}"
+    length = -(-(10 + len(text) + 1) // 64) * 64 - 10
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", length) + text.ljust(length - 1).encode() + b"\n"
+
+
+def zip_headers(name: bytes, size: int, crc: int, at: int) -> tuple[bytes, bytes]:
+    """The local header of a member and its entry in the directory, with its name."""
+    both = VERSION, UTF8, STORED, MIDNIGHT, DAY_ONE, crc, size, size, len(name), 0
+    local = LOCAL.pack(b"PK\x03\x04", *both)
+    return local + name, ENTRY.pack(b"PK\x01\x02", VERSION, *both, 0, 0, 0, 0, at) + name
+
+
+def write_archive(file: IO[bytes], arrays: Mapping[str, Array]) -> None:
+    """Write arrays one after the other; the bytes depend on nothing but their names and numbers.
+
+    Raises:
+        ArgumentError: for what the format does not hold: more than 4 GiB, other numbers than floats and integers.
+    """
+    directory, at = [], 0
+    for name, values in arrays.items():
+        a = np.ascontiguousarray(values).reshape(np.shape(values))
+        a = a.astype(a.dtype.newbyteorder("<"), copy=False)
+        if a.dtype.str not in DTYPES:
+            raise ArgumentError(f"A file of minidl holds floats, integers and bools, got {name!r} of {a.dtype}.")
+        member, header = f"{name}.npy".encode(), npy_header(a.shape, a.dtype)
+        numbers = a.reshape(-1).view(np.uint8).data
+        size = len(header) + a.nbytes
+        if at + size > MOST_BYTES or len(arrays) > MOST_MEMBERS or len(member) > LONGEST_NAME:
+            raise ArgumentError(
+                f"A file of minidl holds up to 4 GiB in up to {MOST_MEMBERS:,} arrays, whose names have up to "
+                f"{LONGEST_NAME - 4} bytes; {name!r:.60} does not fit any more."
+            )
+        local, entry = zip_headers(member, size, zlib.crc32(numbers, zlib.crc32(header)), at)
+        for part in local, header, numbers:
+            file.write(part)
+        directory.append(entry)
+        at += len(local) + size
+    listed = b"".join(directory)
+    file.write(listed + END.pack(b"PK\x05\x06", 0, 0, len(arrays), len(arrays), len(listed), at, 0))
+
+
+def read_directory(file: IO[bytes], path: Any) -> dict[str, Member]:
+    """What a file holds, without reading the numbers.
+
+    Raises:
+        ModelFormatError: where a byte of a header is not what `write_archive` would have written.
+    """
+    size = os.fstat(file.fileno()).st_size
+    if size < END.size:
+        raise no_model(path, "it is too short.")
+    end = read_at(file, size - END.size, END.size)
+    mark, _, _, count, _, listed, start, _ = END.unpack(end)
+    if mark != b"PK\x05\x06":
+        raise no_model(path, "it does not end as a zip archive does.", "or cut off")
+    fits = count <= MOST_MEMBERS and listed <= count * (ENTRY.size + LONGEST_NAME) and start + listed + END.size == size
+    if not fits or end != END.pack(mark, 0, 0, count, count, listed, start, 0):
+        raise no_model(path, "its directory has another size than the file says.")
+    directory, at, here = read_at(file, start, listed), 0, 0
+    members: dict[str, Member] = {}
+    for _ in range(count):
+        if here + ENTRY.size > listed:
+            raise no_model(path, "its directory is cut off.")
+        fields = ENTRY.unpack_from(directory, here)
+        crc, length, name_length = fields[7], fields[8], fields[10]
+        name = directory[here + ENTRY.size : here + ENTRY.size + name_length]
+        local, entry = zip_headers(name, length, crc, at)
+        if directory[here : here + len(entry)] != entry or read_at(file, at, len(local)) != local:
+            reason = "its members must be stored, one after the other, as minidl writes them."
+            raise no_model(path, reason, "or written by another program, or damaged")
+        member = understand(read_at(file, at + len(local), min(NPY_BYTES, length)), length, crc, at + len(local))
+        text = name.decode("utf-8", "replace").removesuffix(".npy")
+        if member is None or f"{text}.npy".encode() != name or text in members:
+            raise no_model(path, f"its member {text!r:.60} is no array, or stands there twice.")
+        members[text] = member
+        at, here = at + len(local) + length, here + len(entry)
+    if (at, here) != (start, listed):
+        raise no_model(path, "there is something between its members and its directory.")
+    return members
+
+
+def understand(beginning: bytes, length: int, crc: int, at: int) -> Member | None:
+    """A member by its .npy header; None where that is not as `npy_header` writes it, or the length does not fit."""
+    found = NPY.match(beginning)
+    if not found or found[2].decode() not in DTYPES:
+        return None
+    shape = tuple(int(n) for n in found[3].replace(b",", b" ").split())
+    member = Member(shape, np.dtype(found[2].decode()), at, npy_header(shape, np.dtype(found[2].decode())), crc)
+    whole = beginning.startswith(member.header) and len(member.header) + member.nbytes == length
+    return member if whole else None
+
+
+def read_into(file: IO[bytes], member: Member, out: Array) -> bool:
+    """Read the numbers of a member into an array of its shape and dtype; says whether the checksum is right."""
+    whole = out.flags.c_contiguous and out.dtype == member.dtype
+    buffer = out if whole else np.empty(member.shape, member.dtype)
+    numbers = buffer.reshape(-1).view(np.uint8).data
+    file.seek(member.at + len(member.header))
+    came = file.readinto(numbers)  # type: ignore[attr-defined]  # of a file that is opened for reading
+    if not whole:
+        out[...] = buffer
+    return came == member.nbytes and zlib.crc32(numbers, zlib.crc32(member.header)) == member.crc
+
+
+def read_array(file: IO[bytes], member: Member) -> Array | None:
+    """A member as an array; None where the checksum is wrong."""
+    a = np.empty(member.shape, member.dtype.newbyteorder("="))
+    return a if read_into(file, member, a) else None
+
+
+def read_at(file: IO[bytes], at: int, count: int) -> bytes:
+    """Some bytes of a file; fewer where it ends."""
+    file.seek(at)
+    return file.read(count)
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """A file to read, if it is one: a pipe would make the reader wait, a device has no end."""
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "a file is expected, this is a folder", str(path))
+    if not stat.S_ISREG(mode):
+        raise no_model(path, "it is a device or a pipe.")
+    with open(path, "rb") as file:
+        yield file
+
+
+def write_file(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write a file, atomic and durable: a crash at any instant leaves the old one or the new one."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "the folder does not exist", str(path.parent))
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "a file is expected, this is a folder", str(path))
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write_archive(file, arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~current_umask())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names of a folder durable, where the system can."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def current_umask() -> int:
+    """The permissions that new files do not get; a temporary file is private otherwise."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
+
+
+def no_model(path: str | os.PathLike[str], reason: str, doubt: str = "or damaged") -> ModelFormatError:
+    """The error for a file that is no model, with its reason, on one line."""
+    what = "is no model of minidl" + (f", {doubt}" if doubt else "")
+    return ModelFormatError(f"{path} {what}: {' '.join(reason.split())[:300]}")
