@@ -7,6 +7,7 @@ from minidl.baselines import ngram_bits
 from minidl.callbacks import (
     AdaptiveClip,
     Callback,
+    Checkpoint,
     ClipNorm,
     ClipValue,
     CSVLog,
@@ -70,6 +71,7 @@ from minidl.schedules import ConstantLR, CosineLR, ExponentialLR, OneCycleLR, St
 from minidl.sequential import Sequential
 from minidl.text import CharVocab, WordVocab, read_text
 from minidl.trainer import Trainer
+from minidl.version import __version__ as __version__
 
 if typing.TYPE_CHECKING:
     from minidl import checking
@@ -91,6 +93,7 @@ __all__ = [
     "CSVLog",
     "Callback",
     "CharVocab",
+    "Checkpoint",
     "ClipNorm",
     "ClipValue",
     "Console",
@@ -169,7 +172,6 @@ __all__ = [
     "uniform",
     "zeros",
 ]
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> typing.Any:

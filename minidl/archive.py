@@ -11,18 +11,15 @@ and shapes what each byte of the headers has to be, and compares; the numbers th
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import math
 import os
 import re
 import stat
 import struct
-import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -73,40 +70,39 @@ def zip_headers(name: bytes, size: int, crc: int, at: int) -> tuple[bytes, bytes
     return local + name, ENTRY.pack(b"PK\x01\x02", VERSION, *both, 0, 0, 0, 0, at) + name
 
 
-def write_archive(file: IO[bytes], arrays: Mapping[str, Array]) -> None:
-    """Write arrays one after the other; the bytes depend on nothing but their names and numbers.
+def archive(arrays: Mapping[str, Array]) -> Iterator[Any]:
+    """The bytes of a file that holds the arrays, part by part; they depend on nothing but names and numbers.
 
     Raises:
         ArgumentError: for what the format does not hold: more than 4 GiB, other numbers than floats and integers.
     """
     directory, at = [], 0
     for name, values in arrays.items():
-        a = np.ascontiguousarray(values).reshape(np.shape(values))
+        a = np.array(values, order="C")  # a copy: the file is whole even if somebody trains the net meanwhile
         a = a.astype(a.dtype.newbyteorder("<"), copy=False)
         if a.dtype.str not in DTYPES:
             raise ArgumentError(f"A file of minidl holds floats, integers and bools, got {name!r} of {a.dtype}.")
         member, header = f"{name}.npy".encode(), npy_header(a.shape, a.dtype)
-        numbers = a.reshape(-1).view(np.uint8).data
         size = len(header) + a.nbytes
         if at + size > MOST_BYTES or len(arrays) > MOST_MEMBERS or len(member) > LONGEST_NAME:
             raise ArgumentError(
                 f"A file of minidl holds up to 4 GiB in up to {MOST_MEMBERS:,} arrays, whose names have up to "
                 f"{LONGEST_NAME - 4} bytes; {name!r:.60} does not fit any more."
             )
+        numbers = a.reshape(-1).view(np.uint8).data
         local, entry = zip_headers(member, size, zlib.crc32(numbers, zlib.crc32(header)), at)
-        for part in local, header, numbers:
-            file.write(part)
+        yield from (local, header, numbers)
         directory.append(entry)
         at += len(local) + size
     listed = b"".join(directory)
-    file.write(listed + END.pack(b"PK\x05\x06", 0, 0, len(arrays), len(arrays), len(listed), at, 0))
+    yield listed + END.pack(b"PK\x05\x06", 0, 0, len(arrays), len(arrays), len(listed), at, 0)
 
 
 def read_directory(file: IO[bytes], path: Any) -> dict[str, Member]:
     """What a file holds, without reading the numbers.
 
     Raises:
-        ModelFormatError: where a byte of a header is not what `write_archive` would have written.
+        ModelFormatError: where a byte of a header is not what `archive` would have written.
     """
     size = os.fstat(file.fileno()).st_size
     if size < END.size:
@@ -186,44 +182,6 @@ def opened(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         raise no_model(path, "it is a device or a pipe.")
     with open(path, "rb") as file:
         yield file
-
-
-def write_file(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write a file, atomic and durable: a crash at any instant leaves the old one or the new one."""
-    if not path.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "the folder does not exist", str(path.parent))
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, "a file is expected, this is a folder", str(path))
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            write_archive(file, arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~current_umask())
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names of a folder durable, where the system can."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def current_umask() -> int:
-    """The permissions that new files do not get; a temporary file is private otherwise."""
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
 
 
 def no_model(path: str | os.PathLike[str], reason: str, doubt: str = "or damaged") -> ModelFormatError:

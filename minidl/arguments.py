@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import numbers
 import sys
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -45,3 +49,25 @@ def flag(owner: str, name: str, value: Any, hint: str = "") -> bool:
     if not isinstance(value, bool | np.bool_):
         raise ArgumentError(f"{owner} expects {name} to be True or False, got {value!r}{hint and ': '}{hint}.")
     return bool(value)
+
+
+@cache
+def arguments_of(constructor: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """What an `__init__` takes, `self` included."""
+    return inspect.signature(constructor).parameters
+
+
+def check_keywords(cls: Any, given: dict[str, Any]) -> None:
+    """Refuse constructor arguments that the class does not have, with the one that was probably meant."""
+    known = arguments_of(cls.__init__)
+    for name in given:
+        if name not in known and not any(p.kind is p.VAR_KEYWORD for p in known.values()):
+            close = difflib.get_close_matches(name, known, 1)
+            hint = (
+                f"did you mean {close[0]}?"
+                if close
+                else "put an activation layer behind it, such as Tanh()."
+                if "activation" in name
+                else f"it has {', '.join(n for n in known if n != 'self') or 'no arguments'}."
+            )
+            raise ArgumentError(f"{cls.__name__} has no argument {name!r}: {hint}")

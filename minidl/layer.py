@@ -6,14 +6,13 @@ Read this file and one layer (`layers/dense.py`, then `layers/lstm.py`), and you
 from __future__ import annotations
 
 import copy
-import difflib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from minidl.arguments import arguments_of, check_keywords
 from minidl.errors import ArgumentError, NotBuiltError, ShapeError
 from minidl.initializers import Drawn
 from minidl.inputs import Array, Shape, as_mask, cast_input, clear_padding
@@ -245,10 +244,30 @@ class Layer:
     __call__ = predict
 
     def save(self, path: Any) -> None:
-        """Write architecture and parameters to one .npz file; `minidl.load(path)` brings them back."""
+        """Write architecture and parameters to one .npz file, whole or not at all; `minidl.load(path)` brings it back.
+
+        Raises:
+            ArgumentError: for what a file cannot hold. OSError: with what to do; a file that was there is as it was.
+        """
         from minidl.saving import save
 
         save(self, path)
+
+    def load_weights(self, path: Any, strict: bool = True) -> Any:
+        """Take the parameters of a file over by their dotted names, all or none; frozen flags stay as they are.
+
+        Args:
+            strict: False takes what fits, and leaves the rest.
+
+        Returns:
+            (missing, unexpected, misshapen), the names that do not fit.
+
+        Raises:
+            ModelFormatError: with all names that do not fit. OSError: when the file cannot be read.
+        """
+        from minidl.saving import load_weights
+
+        return load_weights(self, path, strict)
 
     # -- descriptions -----------------------------------------------------------------------------
 
@@ -276,25 +295,3 @@ class Layer:
                     f"without the batch axis, like (None, 32)), or train it: the first batch builds it."
                 )
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-
-@cache
-def arguments_of(constructor: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
-    """What an `__init__` takes, `self` included."""
-    return inspect.signature(constructor).parameters
-
-
-def check_keywords(cls: type[Layer], given: dict[str, Any]) -> None:
-    """Refuse constructor arguments that the class does not have, with the one that was probably meant."""
-    known = arguments_of(cls.__init__)
-    for name in given:
-        if name not in known and not any(p.kind is p.VAR_KEYWORD for p in known.values()):
-            close = difflib.get_close_matches(name, known, 1)
-            hint = (
-                f"did you mean {close[0]}?"
-                if close
-                else "put an activation layer behind it, such as Tanh()."
-                if "activation" in name
-                else f"it has {', '.join(n for n in known if n != 'self') or 'no arguments'}."
-            )
-            raise ArgumentError(f"{cls.__name__} has no argument {name!r}: {hint}")

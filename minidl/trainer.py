@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import math
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from itertools import islice, takewhile
 from typing import Any
 
 import numpy as np
 
+from minidl import fingerprints
 from minidl.arguments import positive_int
 from minidl.data import Batch, natural
 from minidl.errors import ArgumentError, ShapeError
 from minidl.feeding import arrange, batches_of, epoch_of, first_of, groups_of
+from minidl.figures import Means, Metric, check_names, name_of
 from minidl.history import History
-from minidl.inputs import as_mask, cast_input
+from minidl.inputs import cast_input
+from minidl.interrupts import INTERRUPTED, TERMINATED, interrupt_stops
 from minidl.layer import Layer
 from minidl.losses import Loss
 from minidl.objective import loss_and_grads, loss_value
 from minidl.optimizers import Adam, Optimizer
-from minidl.sequential import Sequential
 
-# the figures of a row that no metric may be called by: the trainer's own, and those of the callbacks
-RESERVED = {"epoch", "loss", "step", "rate", "seconds", "targets_per_second"}
-RESERVED |= {"norm", "norm_after", "clipped", "dominant", "sample"}
-INTERRUPTED = "interrupted by Ctrl-C"
 HOOKS = "on_fit_start", "on_epoch_start", "on_grads_ready", "on_step_end", "on_epoch_end", "on_fit_end"
-Metric = Callable[..., tuple[float, float]]  # (y, t, weight, mask) -> (value, how much it counts)
 
 
 class Trainer:
@@ -52,6 +48,7 @@ class Trainer:
         value, batch: the loss of the last batch, and the batch; values: the losses of the last update's batches.
         state: carried from batch to batch, where `Batch.start` says so.
         stop_reason: why the training was ended.
+        resumed: from where this call of `fit` went on, None where it began anew.
 
     Example:
         >>> x = np.random.default_rng(0).standard_normal((256, 3))
@@ -60,6 +57,9 @@ class Trainer:
         >>> history["valid_loss"][-1] < 1e-3
         True
     """
+
+    # where a training stands; with the net, the optimizer and the callbacks, all that its rest follows from
+    PLACE = "epoch", "step", "batches_seen", "groups_done", "epoch_open", "first_epoch", "first_step", "value"
 
     def __init__(
         self,
@@ -96,7 +96,12 @@ class Trainer:
         self.callbacks, self.metrics, self.history = list(callbacks), list(metrics), History()
         self.seed, self.quiet = natural("Trainer", "seed", seed), quiet
         self.accumulate = positive_int("Trainer", "accumulate", accumulate)
-        self.epoch = self.step = self.batches_seen = 0
+        self.epoch = self.step = self.batches_seen = self.calls = 0
+        self.first_epoch = self.first_step = 0  # when this call of fit began
+        self.groups_done, self.epoch_open = 0, False  # updates of the epoch, and whether it is under way
+        self.suspended = self.failed = False  # a checkpoint holds the epoch as it is; an error ended the training
+        self.epoch_began = time.perf_counter()
+        self.last_batch: int | None = None  # its checksum, where a checkpoint is gone on from
         self.last_epoch: float = 0
         self.last_step: int | None = None
         self.row: dict[str, Any] = {}
@@ -106,6 +111,7 @@ class Trainer:
         self.state: Any = None
         self.stop_reason: str | None = None
         self.interrupted: str | None = None
+        self.resumed: str | None = None
 
     # -- the loop ---------------------------------------------------------------------------------
 
@@ -120,6 +126,7 @@ class Trainer:
         batch_size: int = 32,
         validation_split: float = 0.0,
         shuffle: bool = True,
+        resume: bool = False,
     ) -> History:
         """Train for some epochs more.
 
@@ -131,54 +138,116 @@ class Trainer:
             validation: as `data`, or a pair of arrays (x, t); evaluated after each epoch.
             batch_size, shuffle: for plain arrays.
             validation_split: the share of plain arrays, from their end, that is held out as validation.
+            resume: go on from the newest checkpoint in the folder of the `Checkpoint` among the callbacks, if there is
+                one: the call then ends as it would have without the interruption, `epochs` and `steps` included.
 
         Returns:
             The history, with a row per epoch.
 
         Raises:
-            ArgumentError: for data that is empty, or empty the second time.
+            ArgumentError: for data that is empty, or empty the second time; for a checkpoint of another training.
 
         Notes:
-            Ctrl-C ends the training after the update that is under way: `fit` returns as it does otherwise.
+            Ctrl-C ends the training after the update that is under way: `fit` returns as it does otherwise. With a
+            `Checkpoint`, SIGTERM does so too, and ends the program then.
         """
         data, validation = arrange(data, t, validation, batch_size, validation_split, shuffle, self.seed)
         self.batches_per_epoch = len(data) if hasattr(data, "__len__") else None
         most = math.inf if steps is not None else 1
-        self.last_epoch = self.epoch + (most if epochs is None else positive_int("fit", "epochs", epochs))
-        self.last_step = None if steps is None else self.step + positive_int("fit", "steps", steps)
-        self.stop_reason = None
+        most = most if epochs is None else positive_int("fit", "epochs", epochs)
+        more = None if steps is None else positive_int("fit", "steps", steps)
+        self.stop_reason = self.resumed = None
+        self.suspended = self.failed = self.epoch_open = False
+        self.calls += 1
         if self.net.in_shape is None:
             first, data = first_of(data)
             build_for(self.net, first.x, self.seed)
-        self.params = self.net.params
+        self.data, self.validation, self.params = data, validation, self.net.params
+        self.first_epoch, self.first_step = self.epoch, self.step
         self.active = [*self.callbacks, *([] if self.quiet else self._console())]
+        keepers = [callback for callback in self.active if hasattr(callback, "resume")]
+        self.active = [callback for callback in self.active if callback not in keepers] + keepers  # these see all of it
+        recall = self._resume(keepers) if resume else None
+        self.last_epoch, self.last_step = self.first_epoch + most, None if more is None else self.first_step + more
         self.begun: list[Any] = []
         try:
-            with interrupt_stops(self):
+            with interrupt_stops(self, bool(keepers)):
                 self._call("on_fit_start")
-                while self.epoch < self.last_epoch and not self.done:
-                    self.epoch += 1
-                    self.row, self.means, began = {"epoch": self.epoch}, Means(), time.perf_counter()
+                if recall and not self.epoch_open:
+                    recall()
+                while self.epoch_open or (self.epoch < self.last_epoch and not self.done):
+                    goes_on = self.epoch_open
+                    if not goes_on:
+                        self.epoch, self.groups_done, self.epoch_open = self.epoch + 1, 0, True
+                        self.row, self.means, self.epoch_began = {"epoch": self.epoch}, Means(), time.perf_counter()
                     self._call("on_epoch_start")
-                    if self.done:
+                    if goes_on and recall:
+                        recall()
+                    elif self.done:
+                        self.epoch_open = False
                         break
-                    for group in groups_of(epoch_of(data, self.epoch - 1), self.accumulate):
+                    for group in self._groups(data):
                         self._update(group)
                         if self.done:
                             break
-                    seconds = time.perf_counter() - began
+                    if self.suspended:
+                        break
+                    seconds = time.perf_counter() - self.epoch_began
                     self.row |= self.means.values() | {"step": self.step, "rate": self.optimizer.rate}
                     self.row |= {"seconds": seconds, "targets_per_second": self.means.count / seconds}
-                    if validation is not None:
-                        figures = self._figures(epoch_of(validation, 0, "validation"))
-                        self.row |= {f"valid_{name}": value for name, value in figures.items()}
+                    if validation is not None and not self._validate(validation, keepers):
+                        break
                     self.history.rows.append(self.row)
+                    self.epoch_open = False
                     self._call("on_epoch_end")
         except BaseException as error:
+            self.failed = True
             self._end(error)
             raise
         self._end()
+        if str(self.interrupted).startswith(TERMINATED) and not hasattr(signal.getsignal(signal.SIGTERM), "stops"):
+            signal.raise_signal(signal.SIGTERM)  # it was to end the program
         return self.history
+
+    def _validate(self, validation: Any, keepers: list[Any]) -> bool:
+        """Put the figures of the validation into the row; False where it was broken off, and a checkpoint written."""
+        batches, figures = epoch_of(validation, 0, "validation"), dict[str, float]()
+        try:
+            figures = self._figures(takewhile(lambda _: not (keepers and self.interrupted), batches))
+        except KeyboardInterrupt:
+            if not keepers:
+                raise
+            self.interrupted = self.interrupted or INTERRUPTED
+        if keepers and self.interrupted:
+            keepers[0].suspend(self)
+            return not self.suspended
+        self.row |= {f"valid_{name}": value for name, value in figures.items()}
+        return True
+
+    def _resume(self, keepers: list[Any]) -> Callable[[], None] | None:
+        """Go on from a checkpoint; what the callbacks remember comes back with the function that is returned."""
+        if len(keepers) != 1:
+            raise ArgumentError(
+                f"fit(resume=True) expects one Checkpoint among the callbacks, got {len(keepers) or 'none'}: write "
+                f"callbacks=[..., Checkpoint('run')]."
+            )
+        recall: Callable[[], None] | None = keepers[0].resume(self)
+        return recall
+
+    def _groups(self, data: Any) -> Iterator[list[Batch]]:
+        """The batches of the epoch's updates; of an epoch that is gone on with, those that are left."""
+        groups = groups_of(epoch_of(data, self.epoch - 1), self.accumulate)
+        if self.groups_done:
+            behind = list(islice(groups, self.groups_done - 1, self.groups_done))
+            last = behind[0][-1] if behind else None
+            if last is None or fingerprints.of_batch(last) != self.last_batch:
+                raise ArgumentError(
+                    f"The data is expected to be that of the checkpoint, but what update {self.groups_done} of epoch "
+                    f"{self.epoch} was made from is another now: its order may depend on the epoch alone."
+                )
+            self.batch = last
+        if not self.done:
+            yield from groups
 
     def _update(self, group: list[Batch]) -> None:
         """One update, from a batch or from several whose gradients are averaged by their weights."""
@@ -193,7 +262,7 @@ class Trainer:
             self.state, self.value = result.state, float(result.value)
             self.values.append(self.value)
             total += result.weight
-            self.means.add(self, batch, result.value, result.weight, result.y)
+            self.means.add(self.net, self.loss, self.metrics, batch, result.value, result.weight, result.y)
         if len(group) > 1 and total:
             for p in self.params.values():
                 p.grad /= total
@@ -201,6 +270,7 @@ class Trainer:
         if self.stop_reason is None:
             self.optimizer.step(self.params)
             self.step += 1
+            self.groups_done += 1
             self._call("on_step_end")
 
     @property
@@ -229,7 +299,7 @@ class Trainer:
         means, state = Means(), None
         for batch in batches:
             value, weight, y, state = loss_value(self.net, self.loss, batch, self._before(batch, state))
-            means.add(self, batch, value, weight, y)
+            means.add(self.net, self.loss, self.metrics, batch, value, weight, y)
         return means.values()
 
     def _before(self, batch: Batch, state: Any) -> Any:
@@ -275,67 +345,6 @@ class Trainer:
         return [] if any(isinstance(c, Console) for c in self.callbacks) else [Console()]
 
 
-class Means:
-    """Means of the loss and the metrics over batches, by the weight of each."""
-
-    def __init__(self) -> None:
-        self.sums: dict[str, float] = {}
-        self.weights: dict[str, float] = {}
-        self.count = 0  # of targets
-
-    def add(self, trainer: Trainer, batch: Batch, value: Any, weight: float, y: Any) -> None:
-        """Take in a batch and what came of it; y are the outputs that the loss saw."""
-        found = {"loss": (value, weight)}
-        if trainer.metrics:
-            y, seen = outputs(trainer.net, trainer.loss, y), counted(trainer.net, trainer.loss, batch, y)
-            found |= {name_of(metric): metric(y, *seen) for metric in trainer.metrics}
-        for name, (mean, share) in found.items():
-            self.sums[name] = self.sums.get(name, 0.0) + float(mean) * float(share)
-            self.weights[name] = self.weights.get(name, 0.0) + float(share)
-        self.count += int(np.size(batch.t))
-
-    def values(self) -> dict[str, float]:
-        """The means; nan where nothing counted."""
-        return {
-            name: total / self.weights[name] if self.weights[name] else math.nan for name, total in self.sums.items()
-        }
-
-
-def name_of(metric: Metric) -> str:
-    """What the figures of a metric are called."""
-    return getattr(metric, "__name__", type(metric).__name__)
-
-
-def check_names(names: list[str]) -> None:
-    """Refuse metrics whose figures would overwrite others in the row of an epoch."""
-    for name in names:
-        if name in RESERVED or name.startswith("valid_") or names.count(name) > 1:
-            why = "the name of two metrics" if names.count(name) > 1 else "a figure that the row has already"
-            raise ArgumentError(
-                f"Trainer expects metrics to have names of their own, got {name!r}, {why}: write a function with "
-                f"another name (def), or set its __name__."
-            )
-
-
-def outputs(net: Layer, loss: Loss, y: Any) -> Any:
-    """The outputs of the net itself, from those that the loss saw: it may be fused with the net's last layer."""
-    if loss.on(net)[0] is net:
-        return y
-    while isinstance(net, Sequential):
-        net = net[-1]
-    return net(y)
-
-
-def counted(net: Layer, loss: Loss, batch: Batch, y: Any) -> tuple[Any, Any, Any]:
-    """Targets, weights and mask as a metric takes them: what the loss ignores does not count."""
-    t, mask = np.asarray(batch.t), as_mask(batch.mask)
-    mask = None if mask is None else net.hand_on(mask)
-    if loss.ignore_index is not None and t.shape == y.shape[:-1]:
-        chosen = t != loss.ignore_index
-        mask = chosen if mask is None else chosen & mask
-    return t, batch.weight, mask
-
-
 def build_for(net: Layer, x: Any, seed: int) -> None:
     """Build a net for inputs like x, for any number of steps where its layers allow that."""
     x = cast_input(x, np.float32)
@@ -347,33 +356,3 @@ def build_for(net: Layer, x: Any, seed: int) -> None:
         if not steps_first:
             raise
         net.build(shape, seed)  # a layer such as Flatten has to know the number of steps
-
-
-@contextmanager
-def interrupt_stops(trainer: Trainer) -> Iterator[None]:
-    """Ctrl-C ends the training after the update under way; pressed again, it interrupts at once.
-
-    A handler whose attribute `stops` is this trainer sees to that itself, and gets to know when the training runs.
-    """
-    before: Any = signal.getsignal(signal.SIGINT)
-    if getattr(before, "stops", None) is trainer:
-        before.training = True
-        try:
-            yield
-        finally:
-            before.training = False
-        return
-    trainer.interrupted = None
-    if threading.current_thread() is not threading.main_thread() or before in (None, signal.SIG_IGN):
-        yield  # here no signal arrives, or it is not Python's, or it is to be ignored (nohup)
-        return
-
-    def stop(*_: Any) -> None:
-        signal.signal(signal.SIGINT, before)
-        trainer.interrupted = INTERRUPTED
-
-    signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -16,16 +16,19 @@ FILES = sorted([*ROOT.glob("minidl/**/*.py"), *ROOT.glob("models/**/*.py")])
 
 # a module may import from the levels above its own, and from its own package
 LEVELS = [
-    ["errors", "history"],
+    ["errors", "history", "version", "durable"],
     ["arguments", "inputs"],
-    ["initializers", "kernels", "parameter", "summary"],
+    ["initializers", "kernels", "parameter", "summary", "archive"],
     ["layer"],
     ["layers"],
     ["sequential"],
     ["losses", "stepping", "data", "text", "baselines", "metrics", "schedules", "gradients"],
     ["objective", "optimizers", "feeding"],
-    ["checking", "saving", "generation"],
+    ["checking", "description", "generation"],
+    ["saving"],
+    ["fingerprints", "figures", "interrupts", "trees"],
     ["trainer"],
+    ["checkpoints"],
     ["callbacks"],
     ["cli"],
     ["__main__"],

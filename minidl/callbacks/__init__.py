@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from minidl.callbacks.base import Callback
+from minidl.callbacks.checkpoint import Checkpoint
 from minidl.callbacks.clipping import AdaptiveClip, ClipNorm, ClipValue
 from minidl.callbacks.logs import CSVLog, JSONLog
 from minidl.callbacks.sample import SampleText
@@ -16,6 +17,7 @@ __all__ = [
     "AdaptiveClip",
     "CSVLog",
     "Callback",
+    "Checkpoint",
     "ClipNorm",
     "ClipValue",
     "Console",

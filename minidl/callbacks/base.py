@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any, ClassVar
 
 from minidl.trainer import Trainer
+from minidl.trees import as_before
 
 
 class Callback:
@@ -18,7 +20,11 @@ class Callback:
         >>> class Shout(minidl.Callback):
         ...     def on_epoch_end(self, trainer):
         ...         print(f"epoch {trainer.epoch} done")
+
+    What it has to know again when a training goes on from a checkpoint are the attributes that `remembers` names.
     """
+
+    remembers: ClassVar[tuple[str, ...]] = ()
 
     def on_fit_start(self, trainer: Trainer) -> None:
         """Before the first batch; the net is built."""
@@ -37,6 +43,15 @@ class Callback:
 
     def on_fit_end(self, trainer: Trainer) -> None:
         """At the end, also after an error."""
+
+    def remember(self) -> dict[str, Any]:
+        """What a checkpoint keeps: numbers, words, lists, dicts by words, arrays."""
+        return {name: getattr(self, name) for name in self.remembers}
+
+    def recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
+        """Go on from what `remember` gave; the moments of an epoch that is under way have come by then."""
+        for name, value in kept.items():
+            setattr(self, name, as_before(value, getattr(self, name)))
 
 
 class Remembering(Callback, ABC):

@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,6 +29,8 @@ class Clipping(Callback, ABC):
         >>> issubclass(minidl.ClipNorm, minidl.callbacks.clipping.Clipping)
         True
     """
+
+    remembers: ClassVar[tuple[str, ...]] = "before", "after", "updates", "fired", "sum_before", "sum_after", "largest"
 
     def __init__(self) -> None:
         self.before = self.after = 0.0
@@ -130,6 +133,8 @@ class AdaptiveClip(Clipping, Remembering):
         >>> minidl.AdaptiveClip(90).threshold
         inf
     """
+
+    remembers: ClassVar[tuple[str, ...]] = (*Clipping.remembers, "norms", "threshold")
 
     def __init__(self, percentile: float = 90.0, history: int = 1000) -> None:
         super().__init__()

@@ -17,9 +17,10 @@ from rich.table import Column as TableColumn
 from rich.text import Text
 
 from minidl.callbacks.base import Callback
+from minidl.figures import name_of
 from minidl.losses import ClassLoss
 from minidl.metrics import perplexity
-from minidl.trainer import Trainer, name_of
+from minidl.trainer import Trainer
 
 
 class Column(NamedTuple):
@@ -127,6 +128,8 @@ class Console(Callback):
         self.unit = "bits" if self.bits else "nats"
         self.began = self.last_line = self.epoch_began = time.perf_counter()
         self.first_step = self.epoch_step = trainer.step
+        if trainer.resumed:
+            self.say(f"  goes on from {trainer.resumed}", "bold")
         if self.live():
             self.progress = Bar(
                 TextColumn(" "),
@@ -150,7 +153,7 @@ class Console(Callback):
         return terminal and console.encoding.startswith("utf")
 
     def on_epoch_start(self, trainer: Trainer) -> None:
-        self.epoch_step, self.epoch_began = trainer.step, time.perf_counter()
+        self.epoch_step, self.epoch_began = trainer.step - trainer.groups_done, trainer.epoch_began
 
     def on_step_end(self, trainer: Trainer) -> None:
         now = time.perf_counter()

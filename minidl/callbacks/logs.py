@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import os
+from abc import abstractmethod
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,7 +16,41 @@ from minidl.callbacks.base import Remembering
 from minidl.trainer import Trainer
 
 
-class CSVLog(Remembering):
+class Log(Remembering):
+    """The base of the logs: of a training that goes on, what stands in the file behind the checkpoint is cut off.
+
+    A subclass writes `write(row)`, which appends a row. Where the file lacks some of what was written, it is written
+    anew from the history.
+    """
+
+    path: Path | None  # None for an open file, which is left as it is
+
+    @abstractmethod
+    def write(self, row: dict[str, Any]) -> None:
+        """Append a row."""
+
+    def forget(self) -> None:
+        if self.path is not None:
+            self.path.write_text("", encoding="utf-8")  # a file that cannot be written is found before the training
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        self.write(trainer.row)
+
+    def remember(self) -> dict[str, Any]:
+        return super().remember() | {"size": None if self.path is None else self.path.stat().st_size}
+
+    def recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
+        size = kept.pop("size")
+        if self.path is not None and size is not None and self.path.exists() and self.path.stat().st_size >= size:
+            os.truncate(self.path, size)
+        elif self.path is not None:
+            self.forget()
+            for row in trainer.history.rows:
+                self.write(row)
+        super().recall(trainer, kept)
+
+
+class CSVLog(Log):
     """Write the rows of the epochs to a CSV file; its columns are those of the first epoch.
 
     Put it last in the list: it writes what the callbacks before it have put into the row.
@@ -27,25 +62,28 @@ class CSVLog(Remembering):
         >>> log = minidl.CSVLog("log.csv")
     """
 
+    remembers = ("columns",)
+    path: Path
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.columns: list[str] = []
 
     def forget(self) -> None:
-        self.path.write_text("", encoding="utf-8")  # a file that cannot be written is found before the training
+        super().forget()
         self.columns = []
 
-    def on_epoch_end(self, trainer: Trainer) -> None:
+    def write(self, row: dict[str, Any]) -> None:
         first = not self.columns
-        self.columns = self.columns or list(trainer.row)
+        self.columns = self.columns or list(row)
         with self.path.open("a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, self.columns, extrasaction="ignore")
             if first:
                 writer.writeheader()
-            writer.writerow(trainer.row)
+            writer.writerow(row)
 
 
-class JSONLog(Remembering):
+class JSONLog(Log):
     """Write the rows of the epochs, a JSON object a line.
 
     Arrays become lists; NaN and infinities, which JSON does not have, become null.
@@ -62,14 +100,11 @@ class JSONLog(Remembering):
 
     def __init__(self, target: str | os.PathLike[str] | IO[str]) -> None:
         self.target = target
+        self.path = Path(target) if isinstance(target, str | os.PathLike) else None
 
-    def forget(self) -> None:
-        if isinstance(self.target, str | os.PathLike):
-            Path(self.target).write_text("", encoding="utf-8")
-
-    def on_epoch_end(self, trainer: Trainer) -> None:
-        row = {name: plain(value) for name, value in trainer.row.items()}
-        line = json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
+    def write(self, row: dict[str, Any]) -> None:
+        text = {name: plain(value) for name, value in row.items()}
+        line = json.dumps(text, ensure_ascii=False, allow_nan=False) + "\n"
         if isinstance(self.target, str | os.PathLike):
             with Path(self.target).open("a", encoding="utf-8") as file:
                 file.write(line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import numpy as np
 
@@ -25,6 +26,8 @@ class Watching(Remembering):
         min_delta: how much better counts as better.
         higher_is_better: for accuracies.
     """
+
+    remembers: ClassVar[tuple[str, ...]] = "watched", "best", "best_epoch", "epochs_since"
 
     def __init__(self, figure: str | None, min_delta: float, higher_is_better: bool) -> None:
         self.figure, self.sign = figure, -1.0 if higher_is_better else 1.0
@@ -72,6 +75,8 @@ class EarlyStopping(Watching):
         >>> minidl.EarlyStopping(patience=3).patience
         3
     """
+
+    remembers: ClassVar[tuple[str, ...]] = (*Watching.remembers, "kept_epoch", "weights")
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
-"""Ctrl-C around a training and what comes behind it: what was learned is saved and shown, however often it is pressed.
+"""Ctrl-C and SIGTERM around a training and what comes behind it: what was learned is saved, however often they come.
 
-The first press ends the training after the update under way, the second skips its validation, no other does anything.
+The first ends the training after the update under way, with a checkpoint; the second at once, no other does anything.
 """
 
 from __future__ import annotations
@@ -8,16 +8,20 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from types import TracebackType
 from typing import Any
 
-from minidl.trainer import INTERRUPTED, Trainer
+from minidl.interrupts import INTERRUPTED, TERMINATED
+from minidl.trainer import Trainer
 
-WORDS = "finishing: the model will be saved (Ctrl-C again skips the validation)"
+WORDS = "finishing: a checkpoint and the model will be saved (Ctrl-C again ends at once)"
+TWICE = 0.3  # seconds within which a second signal is the first one, handed on by another program
+REASONS = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
 
 
 class Finish:
-    """The handler of SIGINT while its context lasts.
+    """The handler of SIGINT and SIGTERM while its context lasts.
 
     Args:
         stops: the trainer; `Trainer.fit` leaves the handler in place, and sets `training` while its loop runs.
@@ -26,26 +30,31 @@ class Finish:
 
     def __init__(self, stops: Trainer, aloud: bool) -> None:
         self.stops, self.aloud = stops, aloud
-        self.presses, self.training = 0, False
+        self.presses, self.first, self.training = 0, 0.0, False
         self.teller: threading.Thread | None = None
+        self.before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Finish:
-        self.before = signal.getsignal(signal.SIGINT)
-        main = threading.current_thread() is threading.main_thread()
-        self.active = main and self.before not in (None, signal.SIG_IGN)  # else no signal arrives, or nohup ignores it
-        if self.active:
-            signal.signal(signal.SIGINT, self)
+        if threading.current_thread() is threading.main_thread():  # in another one no signal arrives
+            self.before = {number: signal.getsignal(number) for number in REASONS}
+        for number, handler in self.before.items():
+            if handler not in (None, signal.SIG_IGN):  # nohup ignores some
+                signal.signal(number, self)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self.teller is not None:
             self.teller.join()
-        if self.active:
-            signal.signal(signal.SIGINT, self.before)
+        for number, handler in self.before.items():
+            if handler not in (None, signal.SIG_IGN):
+                signal.signal(number, handler)
 
-    def __call__(self, *_: Any) -> None:
-        self.presses += 1
-        self.stops.interrupted = INTERRUPTED
+    def __call__(self, number: int, _: Any) -> None:
+        now = time.monotonic()
+        if self.presses == 1 and now - self.first < TWICE:
+            return
+        self.presses, self.first = self.presses + 1, self.first if self.presses else now
+        self.stops.interrupted = self.stops.interrupted or REASONS[signal.Signals(number)]
         if self.training and self.presses == 1 and self.aloud:
             # in a thread, for this one may be in the middle of a line; through sys.stderr, where the live bar listens
             teller = threading.Thread(target=print, args=(WORDS,), kwargs={"file": sys.stderr, "flush": True})

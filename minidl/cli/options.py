@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 
 class Parser(argparse.ArgumentParser):
@@ -24,6 +24,13 @@ class Help(argparse.ArgumentDefaultsHelpFormatter):
     def _get_help_string(self, action: argparse.Action) -> str | None:
         told = action.default is None or "default" in (action.help or "")
         return action.help if told else super()._get_help_string(action)
+
+
+def defaults_of(add_arguments: Callable[[argparse.ArgumentParser], None]) -> dict[str, Any]:
+    """The options of a subcommand, with their defaults."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return vars(parser.parse_args([]))
 
 
 def printable(text: str) -> str:

@@ -1,6 +1,7 @@
 """minidl train: Train a character model on text, and save it.
 
-Without a PATH it trains on the language reference that every CPython ships.
+Without a PATH it trains on the language reference that every CPython ships. While it runs, a folder beside the model,
+model.run, keeps a checkpoint a minute; after Ctrl-C, SIGTERM or a crash, --resume goes on from there.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import statistics
 import sys
 import tempfile
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +26,18 @@ from minidl import kernels
 from minidl.baselines import ngram_bits
 from minidl.callbacks import Callback, ClipNorm, ClipValue, Console, EarlyStopping, JSONLog, NanGuard, SampleText
 from minidl.callbacks.clipping import Clipping
+from minidl.cli import runs
 from minidl.cli.finishing import Finish
-from minidl.cli.options import count, minutes, part, part_or_none, positive, printable, seed
+from minidl.cli.options import count, defaults_of, minutes, part, part_or_none, positive, printable, seed
 from minidl.data import TextStream, split
 from minidl.errors import ArgumentError, NonFiniteError
+from minidl.interrupts import INTERRUPTED, TERMINATED
 from minidl.losses import CrossEntropy
 from minidl.optimizers import Adam
 from minidl.schedules import CosineLR
 from minidl.sequential import Sequential
 from minidl.text import CharVocab, count_of, read_text
-from minidl.trainer import INTERRUPTED, Trainer
+from minidl.trainer import Trainer
 
 COUNTED = 5_000_000  # characters that the n-grams are counted on: more would take longer than many a training
 
@@ -43,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("paths", nargs="*", metavar="PATH", default=[], help="UTF-8 text files (default: Python's language reference)")
     add("--out", metavar="FILE", default="model.npz", help="where the model is saved")
+    add("--resume", metavar="RUN", help="go on with a run that was broken off, by its folder and its options")
     length = parser.add_mutually_exclusive_group()
     length.add_argument(
         "--minutes", metavar="M", type=minutes, default=1.5, help="train for about so long: a few steps are measured"
@@ -70,13 +75,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the subcommand; returns 0, 130 after Ctrl-C, 1 after a NaN.
+    """Run the subcommand; returns 0, 130 after Ctrl-C, 143 after SIGTERM, 1 after a NaN.
 
     What was trained by then is saved in any case, as it was in the epoch of the best validation; unless the last loss
     or the weights are no numbers, then a file that was there stays.
     """
+    if args.resume is not None:
+        args = runs.options_of(args, defaults_of(add_arguments))
     out = os.path.realpath(args.out) if os.path.islink(args.out) else args.out  # saving would replace the link itself
     check_writable(Path(out), args.paths)
+    folder = runs.folder_of(out) if args.resume is None else Path(args.resume)
+    if args.resume is None:
+        runs.begin(folder)
     text = read_text(args.paths) if args.paths else language_reference()
     train_ids, valid_ids, vocab = prepare(text, args)
     words = text[len(train_ids) :][:40]
@@ -89,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     net.build((None,), seed=args.seed)
     net.vocab = vocab
     clip = ClipNorm(args.clip) if args.clip_value is None else ClipValue(args.clip_value)
-    steps, epochs = plan(args, net, clip, train, valid)
+    steps, epochs = plan(args, net, clip, train, valid) if args.resume is None else args.planned
     schedule = CosineLR(args.lr, steps, warmup=min(100, steps // 10), final=args.lr / 100)
     baselines = ngram_bits(train_ids[-COUNTED:], valid_ids[:COUNTED], len(vocab))
     net.facts = {
@@ -101,7 +111,8 @@ def run(args: argparse.Namespace) -> int:
         "clip value": args.clip_value, "valid": args.valid, "seed": args.seed,
     }  # fmt: skip
     best = EarlyStopping(patience=epochs + 1)  # it never stops, it brings the best epoch's weights back
-    callbacks: list[Callback] = [NanGuard(), clip, SampleText(vocab, prompt, 200, seed=args.seed), best]
+    checkpoint = runs.checkpoint_of(folder)
+    callbacks: list[Callback] = [NanGuard(), clip, SampleText(vocab, prompt, 200, seed=args.seed), best, checkpoint]
     shown = not args.json and not args.quiet
     if args.json:
         print(json.dumps({"facts": net.facts, "baselines": baselines}, ensure_ascii=False), flush=True)
@@ -111,15 +122,18 @@ def run(args: argparse.Namespace) -> int:
         callbacks.append(Console(bits=True, symbols="chars", baselines=baselines))
     trainer = Trainer(net, CrossEntropy(), Adam(schedule), callbacks, seed=args.seed, quiet=not shown)
     failed: BaseException | None = None
-    with Finish(trainer, aloud=not args.quiet):
+    runs.note(args, folder, steps, epochs)
+    with Finish(trainer, aloud=not args.quiet), warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = say_warning  # type: ignore[assignment]  # of which the message is enough
         try:
             with np.errstate(all="ignore"):  # NanGuard tells better what went wrong
-                trainer.fit(train, epochs=epochs, steps=steps, validation=valid)
+                trainer.fit(train, epochs=epochs, steps=steps, validation=valid, resume=args.resume is not None)
         except KeyboardInterrupt:  # Ctrl-C a second time
-            trainer.interrupted = INTERRUPTED
+            trainer.interrupted = trainer.interrupted or INTERRUPTED
         except BaseException as error:  # a pipe without a reader, say: what was learned is kept
             failed = error
-        row = trainer.history.rows[best.kept_epoch - 1] if best.kept_epoch else trainer.row
+        row = trainer.history.rows[best.kept_epoch - 1] if best.kept_epoch else trainer.means.values() | trainer.row
         saved = out if keep(trainer, net, out, row) else None
         if failed is not None and not (isinstance(failed, NonFiniteError) and trainer.stop_reason):
             raise failed  # else the sample failed, after the end
@@ -129,9 +143,16 @@ def run(args: argparse.Namespace) -> int:
         elif shown:
             say_result(saved and args.out, row, trainer, baselines, prompt)
         reason = trainer.stop_reason or trainer.interrupted
+        if reason is None:
+            runs.close(folder)
         if reason is not None and not shown:
             print(f"minidl train: {reason}", file=sys.stderr)
-    return 0 if reason is None else 130 if "Ctrl-C" in reason else 1
+    return 0 if reason is None else 130 if INTERRUPTED in reason else 143 if TERMINATED in reason else 1
+
+
+def say_warning(message: Any, *_: Any) -> None:
+    """A warning as one line."""
+    print(f"minidl train: {printable(str(message))}", file=sys.stderr, flush=True)
 
 
 def prepare(text: str, args: argparse.Namespace) -> tuple[Any, Any, CharVocab]:
@@ -171,7 +192,7 @@ def keep(trainer: Trainer, net: Sequential, path: str, row: dict[str, Any]) -> b
         "train bits": bits("loss"),
         "valid bits": bits("valid_loss"),
         "seconds": round(sum(row["seconds"] for row in trainer.history.rows), 1),
-        "stopped": trainer.stop_reason or trainer.interrupted,
+        "stopped": (trainer.stop_reason or trainer.interrupted or "").partition(";")[0] or None,
     }
     net.save(path)
     return True
@@ -284,7 +305,7 @@ def say_result(
         later = [other["valid_loss"] / math.log(2) for other in trainer.history.rows[row["epoch"] :]]
         worse = later and later[-1] > bits + 0.005
         hint = f"; the last had {later[-1]:.3f}: fewer --epochs, or more text, would help" if worse else ""
-        if row["step"] < trainer.step:
+        if row.get("step", trainer.step) < trainer.step:
             console.print(f"epoch {row['epoch']} is kept{hint}")
     if path is None:
         console.print("nothing was saved: the net as it is would be of no use")

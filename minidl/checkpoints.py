@@ -1,0 +1,166 @@
+"""A training on disk: a model file that holds, besides the net, all that the rest of the training follows from.
+
+`write` takes it from a trainer, `read` reads it back and proves every checksum, `restore` puts it into a trainer that
+has the same net, data and optimizer. Since the order of the data and all randomness follow from the seed and from how
+many batches were seen, a training that goes on from there has the bits of one that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minidl import durable, fingerprints
+from minidl.archive import archive
+from minidl.errors import ArgumentError, ModelFormatError
+from minidl.inputs import Array
+from minidl.saving import TRAINING, arrays_of, reading
+from minidl.trainer import Trainer
+from minidl.trees import as_before, from_plain, to_plain
+
+STATE = "state"  # the member with the JSON of everything but the arrays
+
+
+class Saved(NamedTuple):
+    """A checkpoint that was read."""
+
+    path: Path
+    facts: dict[str, Any]  # of its header: run, step, epoch
+    weights: dict[str, Array]
+    state: dict[str, Any]
+
+
+def write(trainer: Trainer, path: Path, run: str) -> None:
+    """Write a training as it is between two updates, whole or not at all.
+
+    Raises:
+        OSError: with what to do. ArgumentError: for a state that a file cannot hold.
+    """
+    state = {
+        "what": fingerprints.of_training(trainer),
+        "machine": fingerprints.of_machine(),
+        "place": {name: getattr(trainer, name) for name in Trainer.PLACE},
+        "ended": None if trainer.stop_reason == trainer.interrupted else trainer.stop_reason,
+        "elapsed": time.perf_counter() - trainer.epoch_began,
+        "history": trainer.history.rows,
+        "row": trainer.row,
+        "means": vars(trainer.means),
+        "carried": trainer.state,
+        "last batch": fingerprints.of_batch(trainer.batch),
+        "optimizer": {name: getattr(trainer.optimizer, name) for name in ("steps", "lr_scale", "state")},
+        "callbacks": {name: callback.remember() for name, callback in remembering(trainer)},
+    }
+    arrays: dict[str, Array] = {}
+    text = json.dumps(to_plain(state, STATE, arrays), ensure_ascii=False, allow_nan=False)
+    arrays[STATE] = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
+    facts = {"run": run, "step": trainer.step, "epoch": trainer.epoch}
+    durable.replace(path, archive(arrays_of(trainer.net, facts, arrays)))
+
+
+def read(path: Path) -> Saved:
+    """Read a checkpoint; every byte of it is proven before anything is made of it.
+
+    Raises:
+        OSError: when it cannot be read. ModelFormatError: when it is none, or damaged.
+    """
+    with reading(path) as file:
+        facts = file.header["training"]
+        if facts is None:
+            raise ModelFormatError("it holds a net, and no training that could go on.")
+        values = {name: file.array(name) for name in file.members}
+        text = values[TRAINING + STATE].tobytes().decode("utf-8", "surrogatepass")
+        state = from_plain(json.loads(text), lambda name: values[TRAINING + name])
+        weights = {name: value for name, value in values.items() if not name.startswith(TRAINING)}
+        return Saved(path, facts, weights, state)
+
+
+def remembering(trainer: Trainer) -> Iterator[tuple[str, Any]]:
+    """The callbacks that remember something, by class and number."""
+    seen: Counter[str] = Counter()
+    for callback in trainer.callbacks:
+        if hasattr(callback, "remember"):
+            kind = type(callback).__name__
+            seen[kind] += 1
+            yield f"{kind} {seen[kind]}", callback
+
+
+def check(trainer: Trainer, saved: Saved) -> list[str]:
+    """Refuse a training that is another one; return what may change the last bits, in words.
+
+    Raises:
+        ArgumentError: with what is different.
+    """
+    others = fingerprints.differences(saved.state["what"], fingerprints.of_training(trainer))
+    if others:
+        raise ArgumentError(
+            f"{saved.path} is of another training: {'; '.join(clip(words) for words in others[:5])}. "
+            f"Make it the same, or train anew in another folder."
+        )
+    return fingerprints.differences(saved.state["machine"], fingerprints.of_machine())
+
+
+def restore(trainer: Trainer, saved: Saved) -> None:
+    """Put a checkpoint into a trainer whose net is built; what its callbacks remember comes with `recall`."""
+    state = saved.state
+    for name, p in trainer.net.params.items():
+        p.value[...] = saved.weights[name]
+    for name in Trainer.PLACE:
+        setattr(trainer, name, state["place"][name])
+    trainer.stop_reason, trainer.last_batch = state["ended"], state["last batch"]
+    trainer.epoch_began = time.perf_counter() - state["elapsed"]
+    trainer.history.rows[:] = state["history"]
+    trainer.row = state["row"]
+    if not trainer.epoch_open and trainer.history.rows:
+        trainer.row = trainer.history.rows[-1]
+    vars(trainer.means).update(state["means"])
+    trainer.state = carried(trainer, state["carried"])
+    optimizer = trainer.optimizer
+    optimizer.steps, optimizer.lr_scale = state["optimizer"]["steps"], state["optimizer"]["lr_scale"]
+    optimizer.state = {
+        name: in_layout(optimizer.slots(trainer.net.params[name].value), slots)
+        for name, slots in state["optimizer"]["state"].items()
+    }
+
+
+def recall(trainer: Trainer, saved: Saved) -> None:
+    """Give the callbacks back what they remembered; one that was not there begins anew."""
+    kept = saved.state["callbacks"]
+    for name, callback in remembering(trainer):
+        if name in kept:
+            callback.recall(trainer, kept[name])
+
+
+def carried(trainer: Trainer, state: Any) -> Any:
+    """The state of a recurrent net, with its named tuples."""
+    rows = next((len(a) for a in leaves(state) if a.ndim), None)
+    return state if rows is None else as_before(state, trainer.net.initial_state(rows))
+
+
+def leaves(value: Any) -> Iterator[Array]:
+    """The arrays in a tree."""
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, dict | tuple | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from leaves(part)
+
+
+def in_layout(fresh: dict[str, Array], stored: Mapping[str, Array]) -> dict[str, Array]:
+    """Slots of an optimizer, in the memory order in which it makes them."""
+    for name, value in stored.items():
+        if name in fresh and fresh[name].shape == value.shape:
+            fresh[name][...] = value
+        else:
+            fresh[name] = value
+    return fresh
+
+
+def clip(words: str) -> str:
+    """Words that fit into a message."""
+    return words if len(words) <= 300 else f"{words[:299]}…"

@@ -1,0 +1,108 @@
+"""Files that are there whole or not at all: `replace` writes one so that a crash at any instant leaves old or new.
+
+The new bytes go to a temporary file in the same folder, are flushed to the disk, and only then take the name over; at
+last the folder is flushed, where the system can, so that the name survives as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+PREFIX = ".minidl-"  # of temporary files
+PIECE = 2**24  # bytes that are written at once
+HINTS = {
+    errno.ENOSPC: "free some space, or name another place",
+    errno.EDQUOT: "free some space, or name another place",
+    errno.EFBIG: "the file system takes no file of that size: name another place",
+    errno.ENOENT: "make the folder first, or name another place",
+    errno.ENOTDIR: "its parent is no folder: name another place",
+    errno.EISDIR: "a file is expected, this is a folder",
+    errno.EROFS: "name another place",
+    errno.EACCES: "allow writing to the folder, or name another place",
+    errno.EPERM: "allow writing to the folder, or name another place",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
+def replace(path: Path, parts: Iterable[Any]) -> None:
+    """Write the parts, one after the other, as the file `path`; a file that was there stays until they are complete.
+
+    Args:
+        path: where to.
+        parts: bytes, or memoryviews of bytes.
+
+    Raises:
+        OSError: with what to do; nothing has changed then.
+
+    Example:
+        >>> import tempfile, pathlib
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "notes.txt"
+        >>> minidl.durable.replace(path, [b"one ", b"two"])
+        >>> path.read_bytes()
+        b'one two'
+    """
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not path.parent.is_dir():
+            raise FileNotFoundError(errno.ENOENT, "The folder does not exist")
+        _replace(path, parts)
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror or error}: {hint(error)}", str(path)) from error
+
+
+def _replace(path: Path, parts: Iterable[Any]) -> None:
+    temporary = path.parent / f"{PREFIX}{secrets.token_hex(8)}"
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        try:
+            for part in parts:
+                write(handle, part)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    sync_folder(path.parent)
+
+
+def try_out(folder: Path) -> None:
+    """Make a folder if need be, and a file in it that is taken away again: to find out before the work, not after."""
+    temporary = folder / f"{PREFIX}{secrets.token_hex(8)}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        os.unlink(temporary)
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror}: {hint(error)}", str(folder)) from error
+
+
+def hint(error: OSError) -> str:
+    """What to do."""
+    return HINTS.get(error.errno or 0, "name another place")
+
+
+def write(handle: int, part: Any) -> None:
+    """All of a part, however little the system takes at a time."""
+    view, at = memoryview(part), 0
+    while at < len(view):
+        at += os.write(handle, view[at : at + PIECE])
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable, where the system can."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,122 @@
+"""What the bits of a training depend on, as words that can be compared: the net, the data, the optimizer, the machine.
+
+A training that goes on from a checkpoint has to be the same in all of it; where it is not, `differences` names it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import platform
+import zlib
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from typing import Any
+
+import numpy as np
+
+from minidl import kernels
+from minidl.data import Batch
+from minidl.description import describe
+from minidl.inputs import Array
+from minidl.kernels.threads import blas
+from minidl.version import __version__
+
+
+def checksum(value: Any, start: int = 0) -> int:
+    """A checksum of arrays in tuples and lists."""
+    if value is None:
+        return zlib.crc32(b"none", start)
+    if isinstance(value, tuple | list) and any(isinstance(part, tuple | list | np.ndarray) for part in value):
+        for part in value:
+            start = checksum(part, start)
+        return start
+    a: Array = np.ascontiguousarray(value)
+    if a.dtype.kind not in "fiubc":
+        return zlib.crc32(repr(value).encode("utf-8", "replace"), start)
+    return zlib.crc32(a.reshape(-1).view(np.uint8).data, zlib.crc32(f"{a.shape} {a.dtype.str}".encode(), start))
+
+
+def settings(thing: Any) -> str:
+    """An object by its class and what its constructor was given: Adam(lr=0.001, ...)."""
+
+    def word(value: Any) -> str:
+        named = callable(value) and not is_dataclass(value)  # the repr of a function is another in each process
+        return getattr(value, "__qualname__", type(value).__name__) if named else repr(value)
+
+    names = [name for name in inspect.signature(type(thing)).parameters if hasattr(thing, name)]
+    return f"{type(thing).__name__}({', '.join(f'{name}={word(getattr(thing, name))}' for name in names)})"
+
+
+def of_data(data: Any) -> dict[str, Any]:
+    """Data to train on or to validate with, by its class, its sizes, and checksums of its arrays."""
+    if data is None:
+        return {}
+    facts: dict[str, Any] = {"class": type(data).__name__}
+    if hasattr(data, "__len__"):
+        facts["batches"] = len(data)
+    if type(data).__module__.startswith("minidl."):
+        for name, value in vars(data).items():
+            facts[name] = value if value is None or isinstance(value, bool | int | str) else form(value)
+    elif hasattr(data, "epoch") or iter(data) is not data:  # an iterator would lack what was looked at
+        facts["first batch"] = form(next(iter(data.epoch(0) if hasattr(data, "epoch") else data), None))
+    return facts
+
+
+def form(value: Any) -> str:
+    """Arrays by shape, dtype and checksum; batches and lists of arrays by their checksum."""
+    shape = f"{value.shape} of {value.dtype}, " if isinstance(value, np.ndarray) else ""
+    return f"{shape}checksum {checksum(value):08x}"
+
+
+def of_batch(batch: Batch) -> int:
+    """A batch by its checksum."""
+    return checksum(tuple(batch))
+
+
+def of_training(trainer: Any) -> dict[str, Any]:
+    """What has to be the same for a training to go on."""
+    net = describe(trainer.net)
+    facts: dict[str, Any] = {
+        f"layer {k + 1}": json.dumps({key: layer[key] for key in ("class", "args", "in_shape")}, ensure_ascii=False)
+        for k, layer in enumerate(net["layers"])
+    }
+    facts |= {"dtype": net["dtype"], "frozen": ", ".join(net["frozen"])}
+    facts |= {"loss": settings(trainer.loss), "optimizer": settings(trainer.optimizer)}
+    facts |= {"seed": trainer.seed, "accumulate": trainer.accumulate, "call of fit": trainer.calls}
+    for what in "data", "validation":
+        facts |= {f"{what}, {name}": value for name, value in of_data(getattr(trainer, what)).items()}
+    return facts
+
+
+def of_machine() -> dict[str, Any]:
+    """What the last bits depend on besides."""
+    threads = [count for _, count in blas()]
+    return {
+        "minidl": __version__,
+        "Python": platform.python_version(),
+        "NumPy": np.__version__,
+        "kernels": kernels.in_words(),
+        "BLAS threads": threads[0] if threads else int(os.environ.get("OPENBLAS_NUM_THREADS") or os.cpu_count() or 1),
+        "processor": processor(),
+    }
+
+
+def processor() -> str:
+    """The name of the processor."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration, ValueError):
+        return platform.processor() or platform.machine()
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What is another than it was, in words."""
+    names = [*then, *(name for name in now if name not in then)]
+    return [
+        f"{name} was {then.get(name, 'not there')}, is {now.get(name, 'not there')}"
+        for name in names
+        if then.get(name) != now.get(name)
+    ]

@@ -1,0 +1,80 @@
+"""Plain data with arrays in it, as JSON and arrays: what a checkpoint keeps of a training, and gives back as it was."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minidl.errors import ArgumentError
+from minidl.inputs import Array
+
+
+def to_plain(value: Any, name: str, arrays: dict[str, Array]) -> Any:
+    """The JSON form of a value, whose arrays go into `arrays`, by names that begin with `name`.
+
+    Numbers of NumPy become those of Python, named tuples plain ones, deques lists.
+
+    Raises:
+        ArgumentError: for what is no number, word, list, tuple, dict by words, or array of numbers.
+
+    Example:
+        >>> arrays = {}
+        >>> plain = minidl.trees.to_plain({"h": (np.ones(2), 0.5)}, "state", arrays)
+        >>> plain
+        {'dict': {'h': {'tuple': [{'array': 'state.h.0'}, 0.5]}}}
+        >>> minidl.trees.from_plain(plain, arrays.__getitem__)
+        {'h': (array([1., 1.]), 0.5)}
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else {"float": str(value)}
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+        arrays[name] = value
+        return {"array": name}
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {"dict": {key: to_plain(part, f"{name}.{key}", arrays) for key, part in value.items()}}
+    if isinstance(value, tuple | list | deque):
+        parts = [to_plain(part, f"{name}.{k}", arrays) for k, part in enumerate(value)]
+        return {"tuple": parts} if isinstance(value, tuple) else parts
+    raise ArgumentError(
+        f"A checkpoint holds numbers, words, lists, dicts by words, and arrays of numbers, got {name} = {value!r:.60}."
+    )
+
+
+def from_plain(value: Any, array: Callable[[str], Array]) -> Any:
+    """The value that `to_plain` wrote down; `array` gives an array by its name."""
+    if isinstance(value, list):
+        return [from_plain(part, array) for part in value]
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    match kind:
+        case "float":
+            return float(content)
+        case "array":
+            return array(content)
+        case "dict":
+            return {key: from_plain(part, array) for key, part in content.items()}
+        case "tuple":
+            return tuple(from_plain(part, array) for part in content)
+    raise ArgumentError(f"A checkpoint holds float, array, dict and tuple, got {kind!r:.60}.")
+
+
+def as_before(value: Any, before: Any) -> Any:
+    """A value that was read, in the form of the one in whose place it comes: a Counter, a deque, a named tuple."""
+    if isinstance(before, Counter):
+        return Counter(value)
+    if isinstance(before, deque):
+        return deque(value, before.maxlen)
+    if isinstance(before, dict) and isinstance(value, dict):
+        return {key: as_before(part, before.get(key)) for key, part in value.items()}
+    if isinstance(before, tuple) and hasattr(before, "_fields") and len(before) == len(value):
+        return type(before)(*(as_before(part, old) for part, old in zip(value, before, strict=True)))
+    return value

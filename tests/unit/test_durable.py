@@ -1,0 +1,316 @@
+"""Files that are there whole or not at all: every crash, every full disk, every folder that must not be written."""
+
+import errno
+import os
+import stat
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minidl
+from minidl import checkpoints, durable
+from minidl.durable import replace
+
+OPENS, WRITES, SYNCS, MOVES, UNLINKS = os.open, os.write, os.fsync, os.replace, os.unlink
+
+
+# -- crashes --------------------------------------------------------------------------------------
+
+
+class Recorder:
+    """The calls of a save that change the disk, in their order, while they are carried out."""
+
+    def __init__(self, monkeypatch):
+        self.log, self.names = [], {}
+        for name in "open", "write", "fsync", "replace", "unlink":
+            monkeypatch.setattr(os, name, getattr(self, name))
+
+    def open(self, path, flags, *mode, **options):
+        handle = OPENS(path, flags, *mode, **options)
+        self.names[handle] = str(path)
+        if flags & os.O_CREAT:
+            self.log.append(("create", str(path)))
+        return handle
+
+    def write(self, handle, data):
+        count = WRITES(handle, data)
+        self.log.append(("write", self.names[handle], bytes(data[:count])))
+        return count
+
+    def fsync(self, handle):
+        SYNCS(handle)
+        self.log.append(("fsync", self.names[handle]))
+
+    def replace(self, source, target):
+        MOVES(source, target)
+        self.log.append(("rename", str(source), str(target)))
+
+    def unlink(self, path, **options):
+        UNLINKS(path, **options)
+        self.log.append(("unlink", str(path)))
+
+
+def disks_after(log, before):
+    """What may be on the disk when the machine stops after the log: {path: bytes}, for every way of losing what was
+    not synced: changes of names from some point on, and all or half of the bytes behind the last fsync."""
+    files = {k: (data, data) for k, data in enumerate(before.values())}  # by number: (written, synced)
+    durable_names, names = dict(zip(before, files, strict=True)), dict(zip(before, files, strict=True))
+    pending = []
+    for entry in log:
+        match entry:
+            case "create", path:
+                names[path] = len(files)
+                files[len(files)] = (b"", b"")
+                pending.append(dict(names))
+            case "write", path, data:
+                written, synced = files[names[path]]
+                files[names[path]] = (written + data, synced)
+            case "fsync", path if path in names:
+                files[names[path]] = (files[names[path]][0],) * 2
+            case "fsync", _:
+                durable_names, pending = dict(names), []
+            case "rename", source, target:
+                names[target] = names.pop(source)
+                pending.append(dict(names))
+            case "unlink", path:
+                del names[path]
+                pending.append(dict(names))
+    for seen in [durable_names, *pending]:
+        for share in 0, 0.5, 1:
+            yield {
+                path: files[k][1]
+                + files[k][0][len(files[k][1]) :][: int(share * (len(files[k][0]) - len(files[k][1])))]
+                for path, k in seen.items()
+            }
+
+
+def lay(disk, folder):
+    """Put a disk into an empty folder, under the same names."""
+    for path in folder.iterdir():
+        path.unlink()
+    for path, data in disk.items():
+        (folder / Path(path).name).write_bytes(data)
+
+
+def net(seed):
+    made = minidl.Sequential([minidl.LSTM(2, peephole=True), minidl.Dense(3)])
+    made.build((None, 2), seed=seed)
+    return made
+
+
+def test_a_crash_at_any_instant_leaves_the_old_model_or_the_new_one(tmp_path, monkeypatch):
+    folder, again = tmp_path / "a", tmp_path / "b"
+    folder.mkdir(), again.mkdir()
+    path = folder / "model.npz"
+    net(1).save(path)
+    old = path.read_bytes()
+    with monkeypatch.context() as patch:
+        log = Recorder(patch).log
+        net(2).save(path)
+    new = path.read_bytes()
+    kinds = [entry[0] for entry in log]
+    assert kinds[0] == "create" and kinds[-3:] == ["fsync", "rename", "fsync"] and kinds.count("write") > 10
+    seen = set()
+    for count in range(len(log) + 1):
+        for disk in disks_after(log[:count], {str(path): old}):
+            lay(disk, again)
+            minidl.load(again / "model.npz")
+            seen.add((again / "model.npz").read_bytes())
+            assert count < len(log) or (again / "model.npz").read_bytes() == new, "what was saved stays"
+    assert seen == {old, new}
+
+
+@pytest.mark.parametrize("missing", ["fsync of the file", "rename"])
+def test_the_replay_finds_a_save_that_is_not_safe(missing, tmp_path, monkeypatch):
+    folder, again = tmp_path / "a", tmp_path / "b"
+    folder.mkdir(), again.mkdir()
+    path = folder / "model.npz"
+    net(1).save(path)
+    old = path.read_bytes()
+    with monkeypatch.context() as patch:
+        log = Recorder(patch).log
+        net(2).save(path)
+    if missing == "rename":  # written in place
+        log = [("create", str(path)), *((entry[0], str(path), *entry[2:]) for entry in log if entry[0] == "write")]
+    else:
+        log = [
+            entry for entry in log if not (entry[0] == "fsync" and "model" not in entry[1] and "." in entry[1][-30:])
+        ]
+    outcomes = Counter()
+    for count in range(len(log) + 1):
+        for disk in disks_after(log[:count], {str(path): old}):
+            lay(disk, again)
+            outcomes[outcome(again / "model.npz")] += 1
+    assert outcomes[minidl.ModelFormatError] > 0
+
+
+def outcome(path):
+    try:
+        return type(minidl.load(path))
+    except minidl.ModelFormatError as error:
+        return type(error)
+
+
+def trained(folder, epochs, **options):
+    """A small training with a checkpoint a step."""
+    x = np.random.default_rng(0).standard_normal((24, 3))
+    checkpoint = minidl.Checkpoint(folder, **{"every": 1} | options)
+    trainer = minidl.Trainer(minidl.Dense(2), minidl.MeanSquaredError(), callbacks=[checkpoint], quiet=True)
+    trainer.fit(x, x[:, :2], epochs=epochs, batch_size=8, resume=True)
+    return trainer
+
+
+def test_a_crash_at_any_instant_leaves_a_checkpoint(tmp_path, monkeypatch):
+    folder, again = tmp_path / "a", tmp_path / "b"
+    again.mkdir()
+    trained(folder, 1)
+    before = {str(path): path.read_bytes() for path in sorted(folder.iterdir())}
+    assert len(before) == 2
+    with monkeypatch.context() as patch:
+        log = Recorder(patch).log
+        trained(folder, 2)
+    assert [entry[0] for entry in log].count("unlink") == 3  # what is superseded
+    steps = set()
+    for count in range(len(log) + 1):
+        for disk in disks_after(log[:count], before):
+            lay(disk, again)
+            saved = minidl.Checkpoint(again).newest()
+            steps.add(saved.facts["step"])
+    assert steps == {3, 4, 5, 6}
+
+
+# -- errors ---------------------------------------------------------------------------------------
+
+FAULTS = {
+    errno.ENOSPC: "No space left on device: free some space, or name another place",
+    errno.EACCES: "Permission denied: allow writing to the folder, or name another place",
+    errno.EROFS: "Read-only file system: name another place",
+    errno.EDQUOT: "Disk quota exceeded: free some space, or name another place",
+    errno.EIO: "Input/output error: name another place",
+}
+
+
+def error_of(call):
+    try:
+        call()
+    except OSError as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize("number", FAULTS, ids=errno.errorcode.get)
+@pytest.mark.parametrize("call", ["open", "write", "fsync", "replace"])
+def test_a_fault_at_every_call_leaves_the_old_file_and_says_what_to_do(call, number, tmp_path, monkeypatch):
+    path = tmp_path / "model.npz"
+    net(1).save(path)
+    old, original = path.read_bytes(), getattr(os, call)
+    for turn in range(40):
+        with monkeypatch.context() as patch:
+            calls = iter(range(1000))
+
+            def faulty(*args, turn=turn, calls=calls, **options):
+                if next(calls) == turn:
+                    raise OSError(number, os.strerror(number))
+                return original(*args, **options)
+
+            patch.setattr(os, call, faulty)
+            error = error_of(lambda: net(2).save(path))
+        if error is None:
+            break
+        assert (error.errno, error.strerror, error.filename) == (number, FAULTS[number], str(path))
+        # only the fsync of the folder comes when the new file has its name already
+        assert path.read_bytes() == old or (call in ("fsync", "open") and turn == 1)
+        assert [p.name for p in tmp_path.iterdir()] == ["model.npz"]
+    assert 0 < turn < 39
+
+
+@pytest.mark.parametrize("call", ["open", "write", "fsync", "replace"])
+def test_a_checkpoint_that_cannot_be_written_leaves_the_older_one(call, tmp_path, monkeypatch):
+    trained(tmp_path, 1)
+    original = getattr(os, call)
+
+    def full(*args, **options):
+        if call != "open" or args[1] & os.O_CREAT:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return original(*args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, full)
+        error = error_of(lambda: trained(tmp_path, 3))
+    assert error.filename == str(tmp_path / "checkpoint-000000004.npz") and error.strerror == (
+        "no checkpoint could be written, No space left on device: free some space, or name another place. "
+        "The one before it, checkpoint-000000003.npz, is whole."
+    )
+    assert minidl.Checkpoint(tmp_path).newest().facts["step"] == 3
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint-000000002.npz", "checkpoint-000000003.npz"]
+    whole = trained(tmp_path.parent / "whole", 3)
+    assert (trained(tmp_path, 3).net.W.value == whole.net.W.value).all()
+
+
+def test_a_training_may_go_on_without_its_checkpoints(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    trained(tmp_path, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.warns(UserWarning, match=r"is whole\. The training goes on without"):
+            trainer = trained(tmp_path, 3, on_error="continue")
+    assert trainer.step == 9 and minidl.Checkpoint(tmp_path).newest().facts["step"] == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written(tmp_path):
+    tmp_path.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    try:
+        with pytest.raises(PermissionError, match="allow writing to the folder"):
+            net(1).save(tmp_path / "model.npz")
+        with pytest.raises(PermissionError, match="allow writing to the folder"):
+            trained(tmp_path, 1)
+    finally:
+        tmp_path.chmod(stat.S_IRWXU)
+
+
+def test_a_folder_that_is_gone(tmp_path):
+    class Remove(minidl.Callback):
+        def on_step_end(self, trainer):
+            for path in folder.iterdir():
+                path.unlink()
+            folder.rmdir()
+
+    folder = tmp_path / "run"
+    x = np.ones((8, 2))
+    callbacks = [Remove(), minidl.Checkpoint(folder, every=1)]
+    trainer = minidl.Trainer(minidl.Dense(1), minidl.MeanSquaredError(), callbacks=callbacks, quiet=True)
+    with pytest.raises(FileNotFoundError, match="The folder does not exist: make the folder first") as caught:
+        trainer.fit(x, x[:, 0])
+    assert str(folder) in str(caught.value)
+
+
+def test_a_folder_whose_parent_is_a_file(tmp_path):
+    (tmp_path / "file").touch()
+    for call in (lambda: net(1).save(tmp_path / "file" / "model.npz"), lambda: trained(tmp_path / "file" / "run", 1)):
+        with pytest.raises(OSError, match="name another place"):
+            call()
+
+
+def test_short_writes_are_gone_on_with(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "write", lambda handle, data: WRITES(handle, data[:7]))
+    replace(tmp_path / "file", [b"a" * 100, b"", b"b" * 20])
+    assert (tmp_path / "file").read_bytes() == b"a" * 100 + b"b" * 20
+
+
+def test_a_checkpoint_costs_little(tmp_path):
+    """Not the time, which a test cannot judge, but the work: one file, written once, nothing read."""
+    trainer = trained(tmp_path, 1, every=timedelta(hours=1))
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint-000000003.npz"] and trainer.step == 3
+    assert checkpoints.read(tmp_path / "checkpoint-000000003.npz").facts["step"] == 3
+
+
+def test_no_temporary_file_is_taken_for_another_thing(tmp_path):
+    (tmp_path / f"{durable.PREFIX}left").write_bytes(b"half of a checkpoint")
+    trained(tmp_path, 1)
+    assert minidl.Checkpoint(tmp_path).newest().facts["step"] == 3
