@@ -254,16 +254,13 @@ class Layer:
         save(self, path)
 
     def load_weights(self, path: Any, strict: bool = True) -> Any:
-        """Take the parameters of a file over by their dotted names, all or none; frozen flags stay as they are.
-
-        Args:
-            strict: False takes what fits, and leaves the rest.
+        """Take the parameters of a file over by dotted name, all of them, or with strict=False those that fit.
 
         Returns:
-            (missing, unexpected, misshapen), the names that do not fit.
+            The names that do not: (missing, unexpected, misshapen).
 
         Raises:
-            ModelFormatError: with all names that do not fit. OSError: when the file cannot be read.
+            ModelFormatError: with these names. OSError: when the file cannot be read.
         """
         from minidl.saving import load_weights
 

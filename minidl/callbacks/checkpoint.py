@@ -15,6 +15,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from minidl import checkpoints, durable
 from minidl.arguments import positive_int
 from minidl.callbacks.base import Callback
@@ -35,6 +37,8 @@ class Checkpoint(Callback):
 
     A file is written beside the others, flushed to the disk, and takes its name only then: a crash at any instant
     leaves the older ones whole. Each is a model as well: `minidl.load("run/checkpoint-000000100.npz")`.
+
+    A net whose loss or weights are no numbers is not written: the older checkpoints stay.
 
     Args:
         folder: where to; it belongs to this training alone, and is made if need be.
@@ -106,8 +110,7 @@ class Checkpoint(Callback):
             self.write(trainer, self.folder / BEST)
 
     def on_fit_end(self, trainer: Trainer) -> None:
-        sound = trainer.step and not trainer.failed and not math.isnan(trainer.value)
-        if sound and self.last != standing(trainer):
+        if trainer.step and not trainer.failed and self.last != standing(trainer):
             self.write(trainer, self.path(trainer))
 
     def remember(self) -> dict[str, Any]:
@@ -176,8 +179,13 @@ class Checkpoint(Callback):
             self.best.forget()
 
     def write(self, trainer: Trainer, path: Path) -> bool:
-        """Write a checkpoint, and delete those that it supersedes; says whether that went well."""
+        """Write a checkpoint, and delete those that it supersedes; says whether that went well.
+
+        A net that holds a NaN does not supersede what is there.
+        """
         self.written = time.monotonic()
+        if not math.isfinite(trainer.value) or any(not np.isfinite(p.value).all() for p in trainer.params.values()):
+            return False
         try:
             checkpoints.write(trainer, path, self.run)
             if path.name != BEST:

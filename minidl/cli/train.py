@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("paths", nargs="*", metavar="PATH", default=[], help="UTF-8 text files (default: Python's language reference)")
     add("--out", metavar="FILE", default="model.npz", help="where the model is saved")
-    add("--resume", metavar="RUN", help="go on with a run that was broken off, by its folder and its options")
+    add("--resume", metavar="RUN", help="go on with a run that was broken off, by its folder (default: begin one)")
     length = parser.add_mutually_exclusive_group()
     length.add_argument(
         "--minutes", metavar="M", type=minutes, default=1.5, help="train for about so long: a few steps are measured"
@@ -143,7 +143,7 @@ def run(args: argparse.Namespace) -> int:
         elif shown:
             say_result(saved and args.out, row, trainer, baselines, prompt)
         reason = trainer.stop_reason or trainer.interrupted
-        if reason is None:
+        if reason is None or not checkpoint.files():
             runs.close(folder)
         if reason is not None and not shown:
             print(f"minidl train: {reason}", file=sys.stderr)

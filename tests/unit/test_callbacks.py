@@ -18,6 +18,7 @@ from minidl import (
     Batch,
     Callback,
     CharVocab,
+    Checkpoint,
     ClipNorm,
     ClipValue,
     Console,
@@ -93,6 +94,7 @@ class Gradients(Callback):
 CASES = {
     "Callback": lambda path: Callback(),
     "AdaptiveClip": lambda path: AdaptiveClip(50),
+    "Checkpoint": lambda path: Checkpoint(path / "run", every=3),
     "ClipNorm": lambda path: ClipNorm(0.1),
     "ClipValue": lambda path: ClipValue(0.1),
     "Console": lambda path: Console(file=io.StringIO()),
@@ -131,10 +133,15 @@ def test_every_callback_runs_through_two_calls_of_fit(name, tmp_path):
     for place in "one", "other":
         (tmp_path / place).mkdir()
         callback = CASES[name](tmp_path / place)
-        runs += [language_run(callback), language_run(callback)]
+        runs.append(language_run(callback))
+        if name == "Checkpoint":  # its folder belongs to one training
+            with pytest.raises(ArgumentError, match="holds the checkpoints of a training"):
+                language_run(callback)
+            continue
+        runs.append(language_run(callback))
     assert all(same(run[0], runs[0][0]) and run[1] == runs[0][1] for run in runs)
     for place in "one", "other":
-        files = [path for path in (tmp_path / place).iterdir() if path.suffix != ".npz"]
+        files = [path for path in (tmp_path / place).iterdir() if path.suffix not in (".npz", "")]
         lines = [len(path.read_text().splitlines()) for path in files]
         assert lines == [4 + (name == "CSVLog")] * len(files)  # of the second trainer alone
 

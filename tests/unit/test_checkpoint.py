@@ -369,9 +369,8 @@ def test_no_good_checkpoint_is_deleted_for_a_damaged_one(tmp_path):
         training(tmp_path, [Stop(9)], every=4).fit(data(), epochs=2)
     (tmp_path / "checkpoint-000000008.npz").write_bytes(b"damaged")
     rest = training(tmp_path, [Stop(7)], every=2, keep=1)
-    with pytest.warns(UserWarning, match="taken"):
-        with pytest.raises(ZeroDivisionError):  # noqa: SIM117, PT012
-            rest.fit(data(), epochs=2, resume=True)
+    with pytest.warns(UserWarning, match="taken"), pytest.raises(ZeroDivisionError):
+        rest.fit(data(), epochs=2, resume=True)
     assert {path.name for path in tmp_path.iterdir()} == {"checkpoint-000000006.npz", "checkpoint-000000008.npz"}
     with pytest.warns(UserWarning, match="taken"):
         assert minidl.Checkpoint(tmp_path).newest().facts["step"] == 6

@@ -405,7 +405,7 @@ def test_files_that_are_no_model(command, model, text, tmp_path, capsys):
     whole = (tmp_path / model).read_bytes()
     (tmp_path / "half.npz").write_bytes(whole[: len(whole) // 2])
     assert "no model" in refused(capsys, command, "half.npz")
-    assert "irectory" in refused(capsys, command, ".")
+    assert "this is a folder" in refused(capsys, command, ".")
 
 
 def test_a_model_without_vocabulary_does_not_write(text, capsys):
@@ -463,15 +463,21 @@ def test_ctrl_c_while_steps_are_measured(name, text, capsys, monkeypatch):
 @pytest.mark.parametrize("how", [[], ["--json"], ["--quiet"]])
 @pytest.mark.parametrize("times", [1, 2, 5])
 def test_ctrl_c_in_the_validation_is_answered_and_keeps_what_was_learned(times, how, text, capsys, monkeypatch):
+    figures = Trainer._figures
     pressed_at(monkeypatch, Trainer, "_figures", times)
     before = signal.getsignal(signal.SIGINT)
     code, out, err = run(capsys, "train", text, *SMALL, "--steps", "2", *how)
     facts = load("model.npz").facts
     assert code == 130 and signal.getsignal(signal.SIGINT) is before
     assert facts["steps done"] == 2 and facts["stopped"] == "interrupted by Ctrl-C"
-    assert (facts["valid bits"] is None) == (times > 1)  # the second press skips the validation
-    said = [f"{finishing.WORDS}\n" if how != ["--quiet"] else "", INTERRUPTED if how else ""]
+    assert facts["valid bits"] is None and facts["train bits"] > 0  # the epoch is not closed, it goes on
+    told = INTERRUPTED.replace("\n", "; to go on from step 2: minidl train --resume model.run\n")
+    said = [f"{finishing.WORDS}\n" if how != ["--quiet"] else "", told if how else ""]
     assert err == "".join(said)
+    assert sorted(os.listdir("model.run")) == ["checkpoint-000000002.npz", "options.json"]
+    monkeypatch.setattr(Trainer, "_figures", figures)
+    assert run(capsys, "train", "--resume", "model.run", "--quiet") == (0, "", "")
+    assert load("model.npz").facts["valid bits"] > 0 and not os.path.exists("model.run")
     if how == ["--json"]:
         assert json.loads(out.splitlines()[-1]) == {"saved": "model.npz", "facts": facts}
     else:
