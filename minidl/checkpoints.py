@@ -31,19 +31,20 @@ class Saved(NamedTuple):
     """A checkpoint that was read."""
 
     path: Path
-    facts: dict[str, Any]  # of its header: run, step, epoch
+    facts: dict[str, Any]  # of its header: step, epoch
+    frozen: list[str]
     weights: dict[str, Array]
     state: dict[str, Any]
 
 
-def write(trainer: Trainer, path: Path, run: str) -> None:
+def write(trainer: Trainer, path: Path) -> None:
     """Write a training as it is between two updates, whole or not at all.
 
     Raises:
         OSError: with what to do. ArgumentError: for a state that a file cannot hold.
     """
     state = {
-        "what": fingerprints.of_training(trainer),
+        "what": trainer.what,
         "machine": fingerprints.of_machine(),
         "place": {name: getattr(trainer, name) for name in Trainer.PLACE},
         "ended": None if trainer.stop_reason == trainer.interrupted else trainer.stop_reason,
@@ -52,14 +53,14 @@ def write(trainer: Trainer, path: Path, run: str) -> None:
         "row": trainer.row,
         "means": vars(trainer.means),
         "carried": trainer.state,
-        "last batch": fingerprints.of_batch(trainer.batch),
+        "last batch": None if trainer.batch is None else fingerprints.of_batch(trainer.batch),
         "optimizer": {name: getattr(trainer.optimizer, name) for name in ("steps", "lr_scale", "state")},
         "callbacks": {name: callback.remember() for name, callback in remembering(trainer)},
     }
     arrays: dict[str, Array] = {}
     text = json.dumps(to_plain(state, STATE, arrays), ensure_ascii=False, allow_nan=False)
     arrays[STATE] = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
-    facts = {"run": run, "step": trainer.step, "epoch": trainer.epoch}
+    facts = {"step": trainer.step, "epoch": trainer.epoch}
     durable.replace(path, archive(arrays_of(trainer.net, facts, arrays)))
 
 
@@ -77,7 +78,7 @@ def read(path: Path) -> Saved:
         text = values[TRAINING + STATE].tobytes().decode("utf-8", "surrogatepass")
         state = from_plain(json.loads(text), lambda name: values[TRAINING + name])
         weights = {name: value for name, value in values.items() if not name.startswith(TRAINING)}
-        return Saved(path, facts, weights, state)
+        return Saved(path, facts, file.header["frozen"], weights, state)
 
 
 def remembering(trainer: Trainer) -> Iterator[tuple[str, Any]]:
@@ -96,7 +97,7 @@ def check(trainer: Trainer, saved: Saved) -> list[str]:
     Raises:
         ArgumentError: with what is different.
     """
-    others = fingerprints.differences(saved.state["what"], fingerprints.of_training(trainer))
+    others = fingerprints.differences(saved.state["what"], trainer.what)
     if others:
         raise ArgumentError(
             f"{saved.path} is of another training: {'; '.join(clip(words) for words in others[:5])}. "
@@ -110,6 +111,7 @@ def restore(trainer: Trainer, saved: Saved) -> None:
     state = saved.state
     for name, p in trainer.net.params.items():
         p.value[...] = saved.weights[name]
+        p.trainable = name not in saved.frozen
     for name in Trainer.PLACE:
         setattr(trainer, name, state["place"][name])
     trainer.stop_reason, trainer.last_batch = state["ended"], state["last batch"]

@@ -59,7 +59,7 @@ def of_data(data: Any) -> dict[str, Any]:
     if type(data).__module__.startswith("minidl."):
         for name, value in vars(data).items():
             facts[name] = value if value is None or isinstance(value, bool | int | str) else form(value)
-    elif hasattr(data, "epoch") or iter(data) is not data:  # an iterator would lack what was looked at
+    elif isinstance(data, list | tuple) or hasattr(data, "epoch"):  # to look into another iterable may change it
         facts["first batch"] = form(next(iter(data.epoch(0) if hasattr(data, "epoch") else data), None))
     return facts
 

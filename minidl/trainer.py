@@ -101,7 +101,9 @@ class Trainer:
         self.groups_done, self.epoch_open = 0, False  # updates of the epoch, and whether it is under way
         self.suspended = self.failed = False  # a checkpoint holds the epoch as it is; an error ended the training
         self.epoch_began = time.perf_counter()
+        self.batch: Batch | None = None
         self.last_batch: int | None = None  # its checksum, where a checkpoint is gone on from
+        self.what: dict[str, Any] = {}  # with a checkpoint to write: what is trained, in words
         self.last_epoch: float = 0
         self.last_step: int | None = None
         self.row: dict[str, Any] = {}
@@ -167,6 +169,7 @@ class Trainer:
         self.active = [*self.callbacks, *([] if self.quiet else self._console())]
         keepers = [callback for callback in self.active if hasattr(callback, "resume")]
         self.active = [callback for callback in self.active if callback not in keepers] + keepers  # these see all of it
+        self.what = fingerprints.of_training(self) if keepers else {}
         recall = self._resume(keepers) if resume else None
         self.last_epoch, self.last_step = self.first_epoch + most, None if more is None else self.first_step + more
         self.begun: list[Any] = []
@@ -184,7 +187,7 @@ class Trainer:
                     if goes_on and recall:
                         recall()
                     elif self.done:
-                        self.epoch_open = False
+                        self.epoch_open = self.suspended
                         break
                     for group in self._groups(data):
                         self._update(group)

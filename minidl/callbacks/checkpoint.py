@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import secrets
 import time
 import warnings
 from collections.abc import Callable
@@ -84,7 +83,6 @@ class Checkpoint(Callback):
         self.every, self.keep, self.on_error = every, positive_int("Checkpoint", "keep", keep), on_error
         self.best = None if best is None else Best(best, higher_is_better)
         self.how = f"fit(resume=True) with {self.folder}"  # said after Ctrl-C
-        self.run = ""  # which training the files belong to
         self.whole: list[Path] = []  # checkpoints that were written or read by this one, the oldest first
         self.last: object = None  # where the training stood when the last one was written
         self.trainer: Trainer | None = None
@@ -95,6 +93,10 @@ class Checkpoint(Callback):
         if trainer is not self.trainer:
             self.begin(trainer)
         self.written = time.monotonic()
+
+    def on_epoch_start(self, trainer: Trainer) -> None:
+        if trainer.interrupted:
+            self.suspend(trainer)
 
     def on_step_end(self, trainer: Trainer) -> None:
         if trainer.interrupted:
@@ -108,6 +110,8 @@ class Checkpoint(Callback):
     def on_epoch_end(self, trainer: Trainer) -> None:
         if self.best is not None and self.best.improves(trainer):
             self.write(trainer, self.folder / BEST)
+        if trainer.interrupted:
+            self.suspend(trainer)
 
     def on_fit_end(self, trainer: Trainer) -> None:
         if trainer.step and not trainer.failed and self.last != standing(trainer):
@@ -121,8 +125,8 @@ class Checkpoint(Callback):
             self.best.recall(trainer, kept)
 
     def suspend(self, trainer: Trainer) -> None:
-        """Write a checkpoint of an epoch that is not going to be closed, and say how it goes on."""
-        trainer.suspended = self.write(trainer, self.path(trainer))
+        """Write a checkpoint where the training is broken off, and say how it goes on."""
+        trainer.suspended = self.last == standing(trainer) or self.write(trainer, self.path(trainer))
         if trainer.suspended:
             trainer.interrupted = f"{trainer.interrupted}; to go on from step {trainer.step:,}: {self.how}"
 
@@ -143,8 +147,7 @@ class Checkpoint(Callback):
                 stacklevel=4,
             )
         checkpoints.restore(trainer, saved)
-        self.trainer, self.run = trainer, saved.facts["run"]
-        self.whole, self.last = [saved.path], standing(trainer)
+        self.trainer, self.whole, self.last = trainer, [saved.path], standing(trainer)
         for name, callback in checkpoints.remembering(trainer):
             if name in saved.state["callbacks"]:
                 callback.trainer = trainer  # it goes on, and does not begin anew
@@ -174,7 +177,7 @@ class Checkpoint(Callback):
             durable.try_out(self.folder)
         except OSError as error:
             self.fails(error)
-        self.trainer, self.run, self.whole, self.last = trainer, secrets.token_hex(8), [], None
+        self.trainer, self.whole, self.last = trainer, [], None
         if self.best is not None:
             self.best.forget()
 
@@ -187,7 +190,7 @@ class Checkpoint(Callback):
         if not math.isfinite(trainer.value) or any(not np.isfinite(p.value).all() for p in trainer.params.values()):
             return False
         try:
-            checkpoints.write(trainer, path, self.run)
+            checkpoints.write(trainer, path)
             if path.name != BEST:
                 self.last = standing(trainer)
                 self.whole = [*(other for other in self.whole if other != path), path][-self.keep :]

@@ -475,6 +475,78 @@ def test_ctrl_c_leaves_a_checkpoint_and_no_row(tmp_path):
     assert_same(rest, whole)
 
 
+class PressAt(minidl.Callback):
+    """Ctrl-C at some call of a hook."""
+
+    def __init__(self, hook, call):
+        self.left = call
+        setattr(self, hook, self.press)
+
+    def press(self, trainer):
+        self.left -= 1
+        if self.left == 0:
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("call", [1, 2, 3])
+@pytest.mark.parametrize("hook", ["on_fit_start", "on_epoch_start", "on_grads_ready", "on_step_end", "on_epoch_end"])
+def test_ctrl_c_at_any_moment_loses_nothing(hook, call, tmp_path):
+    """Again and again, in the training that goes on as well."""
+
+    def callbacks():
+        return [minidl.ClipNorm(0.1), Script("score", 0), minidl.EarlyStopping(1, "score")]
+
+    whole = training(tmp_path / "b", callbacks())
+    whole.fit(data(), epochs=3, validation=data())
+    for _ in range(5):
+        part = training(tmp_path / "a", [*callbacks(), PressAt(hook, call)], every=1000)
+        history = part.fit(data(), epochs=3, validation=data(), resume=True)
+    assert history.reason.startswith(("interrupted by Ctrl-C", "no improvement"))
+    rest = training(tmp_path / "a", callbacks(), every=1000)
+    rest.fit(data(), epochs=3, validation=data(), resume=True)
+    assert_same(rest, whole)
+    assert rest.stop_reason == whole.stop_reason == "no improvement for 1 epoch, the best was epoch 1"
+
+
+class Script(minidl.Callback):
+    """A figure that is always the same."""
+
+    def __init__(self, figure, value):
+        self.figure, self.value = figure, value
+
+    def on_epoch_end(self, trainer):
+        trainer.row[self.figure] = self.value
+
+
+def test_what_was_frozen_on_the_way_stays_frozen(tmp_path):
+    class Freeze(minidl.Callback):
+        def on_epoch_start(self, trainer):
+            if trainer.epoch == 2:
+                trainer.net["embedding"].freeze()
+
+        def on_step_end(self, trainer):
+            if trainer.step == break_at:
+                raise ZeroDivisionError
+
+    break_at = 0
+    whole = training(tmp_path / "b", [Freeze()])
+    whole.fit(data(), epochs=3)
+    break_at = 13
+    with pytest.raises(ZeroDivisionError):
+        training(tmp_path / "a", [Freeze()]).fit(data(), epochs=3)
+    break_at = 0
+    rest = training(tmp_path / "a", [Freeze()])
+    rest.fit(data(), epochs=3, resume=True)
+    assert_same(rest, whole)
+
+
+def test_data_is_looked_at_once_a_fit(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(minidl.fingerprints, "of_data", lambda data: calls.append(data) or {})
+    training(tmp_path).fit(data(), epochs=2, validation=data())
+    assert len(calls) == 2
+
+
 @pytest.mark.parametrize("presses", [1, 2])
 def test_ctrl_c_in_the_validation_leaves_a_checkpoint(presses, tmp_path):
     class Pressing:
