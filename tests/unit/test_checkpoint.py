@@ -227,6 +227,19 @@ def test_logs_are_cut_back_to_the_checkpoint(tmp_path):
     assert (tmp_path / "a" / "log.jsonl").read_text().count("\n") == 3
 
 
+def test_a_training_that_fails_to_go_on_leaves_the_logs(tmp_path):
+    class Fail(minidl.Callback):
+        def on_fit_start(self, trainer):
+            raise ZeroDivisionError
+
+    training(tmp_path / "run", [minidl.CSVLog(tmp_path / "log.csv")]).fit(data(), epochs=2)
+    before = (tmp_path / "log.csv").read_bytes()
+    again = training(tmp_path / "run", [minidl.CSVLog(tmp_path / "log.csv"), Fail()])
+    with pytest.raises(ZeroDivisionError):
+        again.fit(data(), epochs=3, resume=True)
+    assert (tmp_path / "log.csv").read_bytes() == before
+
+
 def test_a_callback_of_ones_own_remembers_what_it_names(tmp_path):
     class Sum(minidl.Callback):
         remembers = "total", "last", "counts"
