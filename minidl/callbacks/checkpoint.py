@@ -85,6 +85,7 @@ class Checkpoint(Callback):
         self.how = f"fit(resume=True) with {self.folder}"  # said after Ctrl-C
         self.whole: list[Path] = []  # checkpoints that were written or read by this one, the oldest first
         self.last: object = None  # where the training stood when the last one was written
+        self.failed_at: int | None = None  # the step at which one could not be written
         self.trainer: Trainer | None = None
 
     # -- the moments of a training ----------------------------------------------------------------
@@ -92,7 +93,7 @@ class Checkpoint(Callback):
     def on_fit_start(self, trainer: Trainer) -> None:
         if trainer is not self.trainer:
             self.begin(trainer)
-        self.written = time.monotonic()
+        self.written, self.failed_at = time.monotonic(), None
 
     def on_epoch_start(self, trainer: Trainer) -> None:
         if trainer.interrupted:
@@ -114,7 +115,7 @@ class Checkpoint(Callback):
             self.suspend(trainer)
 
     def on_fit_end(self, trainer: Trainer) -> None:
-        if trainer.step and not trainer.failed and self.last != standing(trainer):
+        if trainer.step and not trainer.failed and self.last != standing(trainer) and self.failed_at != trainer.step:
             self.write(trainer, self.path(trainer))
 
     def remember(self) -> dict[str, Any]:
@@ -126,6 +127,8 @@ class Checkpoint(Callback):
 
     def suspend(self, trainer: Trainer) -> None:
         """Write a checkpoint where the training is broken off, and say how it goes on."""
+        if self.failed_at == trainer.step:  # that was said already
+            return
         trainer.suspended = self.last == standing(trainer) or self.write(trainer, self.path(trainer))
         if trainer.suspended:
             trainer.interrupted = f"{trainer.interrupted}; to go on from step {trainer.step:,}: {self.how}"
@@ -198,6 +201,7 @@ class Checkpoint(Callback):
                     if old not in self.whole and step_of(old) <= trainer.step:
                         old.unlink()
         except OSError as error:
+            self.failed_at = trainer.step
             self.fails(error)
             return False
         return True

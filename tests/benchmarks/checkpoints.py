@@ -1,6 +1,6 @@
 """What a checkpoint costs: the time to write one, and its share of a minute.
 
-    python tests/benchmarks/checkpoints.py [--turns 7]
+python tests/benchmarks/checkpoints.py [--turns 7]
 """
 
 from __future__ import annotations

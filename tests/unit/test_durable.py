@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import stat
 from collections import Counter
 from datetime import timedelta
@@ -260,6 +261,22 @@ def test_a_training_may_go_on_without_its_checkpoints(tmp_path, monkeypatch):
         with pytest.warns(UserWarning, match=r"is whole\. The training goes on without"):
             trainer = trained(tmp_path, 3, on_error="continue")
     assert trainer.step == 9 and minidl.Checkpoint(tmp_path).newest().facts["step"] == 3
+
+
+def test_a_full_disk_is_told_once_after_ctrl_c(tmp_path, monkeypatch):
+    class Press(minidl.Callback):
+        def on_step_end(self, trainer):
+            signal.raise_signal(signal.SIGINT)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", full)
+    checkpoint, x = minidl.Checkpoint(tmp_path, on_error="continue"), np.ones((8, 2))
+    trainer = minidl.Trainer(minidl.Dense(1), minidl.MeanSquaredError(), callbacks=[Press(), checkpoint], quiet=True)
+    with pytest.warns(UserWarning, match="No space left") as caught:
+        history = trainer.fit(x, x[:, 0], validation=(x, x[:, 0]))
+    assert len(caught) == 1 and history.reason == "interrupted by Ctrl-C" and len(history) == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
