@@ -37,8 +37,8 @@ class Saved(NamedTuple):
     state: dict[str, Any]
 
 
-def write(trainer: Trainer, path: Path) -> None:
-    """Write a training as it is between two updates, whole or not at all.
+def write(trainer: Trainer, path: Path, over: bool = False) -> None:
+    """Write a training as it is between two updates, whole or not at all; `over`: this call of fit has come to its end.
 
     Raises:
         OSError: with what to do. ArgumentError: for a state that a file cannot hold.
@@ -47,6 +47,8 @@ def write(trainer: Trainer, path: Path) -> None:
         "what": trainer.what,
         "machine": fingerprints.of_machine(),
         "place": {name: getattr(trainer, name) for name in Trainer.PLACE},
+        "call": trainer.calls,
+        "call is over": over,
         "ended": None if trainer.stop_reason == trainer.interrupted else trainer.stop_reason,
         "elapsed": time.perf_counter() - trainer.epoch_began,
         "history": trainer.history.rows,
@@ -97,7 +99,11 @@ def check(trainer: Trainer, saved: Saved) -> list[str]:
     Raises:
         ArgumentError: with what is different.
     """
-    others = fingerprints.differences(saved.state["what"], trainer.what)
+    then, now = saved.state["what"], trainer.what
+    if trainer.over:  # another call of fit may have other data, and train other parameters
+        same = [name for name in (*then, *now) if ", " not in name and name != "frozen"]
+        then, now = ({name: what.get(name) for name in same} for what in (then, now))
+    others = fingerprints.differences(then, now)
     if others:
         raise ArgumentError(
             f"{saved.path} is of another training: {'; '.join(clip(words) for words in others[:5])}. "

@@ -84,7 +84,7 @@ def of_training(trainer: Any) -> dict[str, Any]:
     }
     facts |= {"dtype": net["dtype"], "frozen": ", ".join(net["frozen"])}
     facts |= {"loss": settings(trainer.loss), "optimizer": settings(trainer.optimizer)}
-    facts |= {"seed": trainer.seed, "accumulate": trainer.accumulate, "call of fit": trainer.calls}
+    facts |= {"seed": trainer.seed, "accumulate": trainer.accumulate}
     for what in "data", "validation":
         facts |= {f"{what}, {name}": value for name, value in of_data(getattr(trainer, what)).items()}
     return facts

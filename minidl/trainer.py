@@ -100,6 +100,7 @@ class Trainer:
         self.first_epoch = self.first_step = 0  # when this call of fit began
         self.groups_done, self.epoch_open = 0, False  # updates of the epoch, and whether it is under way
         self.suspended = self.failed = False  # a checkpoint holds the epoch as it is; an error ended the training
+        self.over = False  # the checkpoint is of a later call of fit
         self.epoch_began = time.perf_counter()
         self.batch: Batch | None = None
         self.last_batch: int | None = None  # its checksum, where a checkpoint is gone on from
@@ -141,7 +142,8 @@ class Trainer:
             batch_size, shuffle: for plain arrays.
             validation_split: the share of plain arrays, from their end, that is held out as validation.
             resume: go on from the newest checkpoint in the folder of the `Checkpoint` among the callbacks, if there is
-                one: the call then ends as it would have without the interruption, `epochs` and `steps` included.
+                one: the call then ends as it would have without the interruption, `epochs` and `steps` included. Of
+                several calls, those that were done already do nothing.
 
         Returns:
             The history, with a row per epoch.
@@ -159,7 +161,7 @@ class Trainer:
         most = most if epochs is None else positive_int("fit", "epochs", epochs)
         more = None if steps is None else positive_int("fit", "steps", steps)
         self.stop_reason = self.resumed = None
-        self.suspended = self.failed = self.epoch_open = False
+        self.suspended = self.failed = self.over = self.epoch_open = False
         self.calls += 1
         if self.net.in_shape is None:
             first, data = first_of(data)
@@ -171,6 +173,8 @@ class Trainer:
         self.active = [callback for callback in self.active if callback not in keepers] + keepers  # these see all of it
         self.what = fingerprints.of_training(self) if keepers else {}
         recall = self._resume(keepers) if resume else None
+        if self.over:
+            return self.history
         self.last_epoch, self.last_step = self.first_epoch + most, None if more is None else self.first_step + more
         self.begun: list[Any] = []
         try:
@@ -179,30 +183,8 @@ class Trainer:
                 if recall and not self.epoch_open:
                     recall()
                 while self.epoch_open or (self.epoch < self.last_epoch and not self.done):
-                    goes_on = self.epoch_open
-                    if not goes_on:
-                        self.epoch, self.groups_done, self.epoch_open = self.epoch + 1, 0, True
-                        self.row, self.means, self.epoch_began = {"epoch": self.epoch}, Means(), time.perf_counter()
-                    self._call("on_epoch_start")
-                    if goes_on and recall:
-                        recall()
-                    elif self.done:
-                        self.epoch_open = self.suspended
+                    if not self._epoch(data, validation, keepers, recall if self.epoch_open else None):
                         break
-                    for group in self._groups(data):
-                        self._update(group)
-                        if self.done:
-                            break
-                    if self.suspended:
-                        break
-                    seconds = time.perf_counter() - self.epoch_began
-                    self.row |= self.means.values() | {"step": self.step, "rate": self.optimizer.rate}
-                    self.row |= {"seconds": seconds, "targets_per_second": self.means.count / seconds}
-                    if validation is not None and not self._validate(validation, keepers):
-                        break
-                    self.history.rows.append(self.row)
-                    self.epoch_open = False
-                    self._call("on_epoch_end")
         except BaseException as error:
             self.failed = True
             self._end(error)
@@ -211,6 +193,33 @@ class Trainer:
         if str(self.interrupted).startswith(TERMINATED) and not hasattr(signal.getsignal(signal.SIGTERM), "stops"):
             signal.raise_signal(signal.SIGTERM)  # it was to end the program
         return self.history
+
+    def _epoch(self, data: Any, validation: Any, keepers: list[Any], recall: Callable[[], None] | None) -> bool:
+        """One epoch, or with `recall` what is left of one; False where it was broken off before its end."""
+        if not recall:
+            self.epoch, self.groups_done, self.epoch_open = self.epoch + 1, 0, True
+            self.row, self.means, self.epoch_began = {"epoch": self.epoch}, Means(), time.perf_counter()
+        self._call("on_epoch_start")
+        if recall:
+            recall()
+        elif self.done:
+            self.epoch_open = self.suspended
+            return False
+        for group in self._groups(data):
+            self._update(group)
+            if self.done:
+                break
+        if self.suspended:
+            return False
+        seconds = time.perf_counter() - self.epoch_began
+        self.row |= self.means.values() | {"step": self.step, "rate": self.optimizer.rate}
+        self.row |= {"seconds": seconds, "targets_per_second": self.means.count / seconds}
+        if validation is not None and not self._validate(validation, keepers):
+            return False
+        self.history.rows.append(self.row)
+        self.epoch_open = False
+        self._call("on_epoch_end")
+        return True
 
     def _validate(self, validation: Any, keepers: list[Any]) -> bool:
         """Put the figures of the validation into the row; False where it was broken off, and a checkpoint written."""

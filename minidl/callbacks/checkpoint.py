@@ -115,8 +115,10 @@ class Checkpoint(Callback):
             self.suspend(trainer)
 
     def on_fit_end(self, trainer: Trainer) -> None:
-        if trainer.step and not trainer.failed and self.last != standing(trainer) and self.failed_at != trainer.step:
-            self.write(trainer, self.path(trainer))
+        over = not trainer.interrupted
+        told = trainer.failed or self.failed_at == trainer.step
+        if trainer.step and not told and self.last != standing(trainer, over):
+            self.write(trainer, self.path(trainer), over)
 
     def remember(self) -> dict[str, Any]:
         return {} if self.best is None else self.best.remember()
@@ -129,7 +131,7 @@ class Checkpoint(Callback):
         """Write a checkpoint where the training is broken off, and say how it goes on."""
         if self.failed_at == trainer.step:  # that was said already
             return
-        trainer.suspended = self.last == standing(trainer) or self.write(trainer, self.path(trainer))
+        trainer.suspended = self.last == standing(trainer, False) or self.write(trainer, self.path(trainer))
         if trainer.suspended:
             trainer.interrupted = f"{trainer.interrupted}; to go on from step {trainer.step:,}: {self.how}"
 
@@ -143,6 +145,13 @@ class Checkpoint(Callback):
         saved = self.newest()
         if saved is None:
             return None
+        call = saved.state["call"]
+        if call > trainer.calls:
+            trainer.over = True
+        elif call < trainer.calls and saved.state["call is over"]:
+            return None
+        elif call < trainer.calls:  # of the same trainer, broken off
+            trainer.calls = call
         others = checkpoints.check(trainer, saved)
         if others:
             warnings.warn(
@@ -150,7 +159,8 @@ class Checkpoint(Callback):
                 stacklevel=4,
             )
         checkpoints.restore(trainer, saved)
-        self.trainer, self.whole, self.last = trainer, [saved.path], standing(trainer)
+        self.trainer, self.whole = trainer, [saved.path]
+        self.last = standing(trainer, saved.state["call is over"])
         for name, callback in checkpoints.remembering(trainer):
             if name in saved.state["callbacks"]:
                 callback.trainer = trainer  # it goes on, and does not begin anew
@@ -184,7 +194,7 @@ class Checkpoint(Callback):
         if self.best is not None:
             self.best.forget()
 
-    def write(self, trainer: Trainer, path: Path) -> bool:
+    def write(self, trainer: Trainer, path: Path, over: bool = False) -> bool:
         """Write a checkpoint, and delete those that it supersedes; says whether that went well.
 
         A net that holds a NaN does not supersede what is there.
@@ -193,9 +203,9 @@ class Checkpoint(Callback):
         if not math.isfinite(trainer.value) or any(not np.isfinite(p.value).all() for p in trainer.params.values()):
             return False
         try:
-            checkpoints.write(trainer, path)
+            checkpoints.write(trainer, path, over)
             if path.name != BEST:
-                self.last = standing(trainer)
+                self.last = standing(trainer, over)
                 self.whole = [*(other for other in self.whole if other != path), path][-self.keep :]
                 for old in self.files():
                     if old not in self.whole and step_of(old) <= trainer.step:
@@ -231,9 +241,9 @@ def step_of(path: Path) -> int:
     return int(path.stem.removeprefix("checkpoint-"))
 
 
-def standing(trainer: Trainer) -> object:
-    """Where a training stands."""
-    return trainer.step, trainer.epoch, trainer.epoch_open
+def standing(trainer: Trainer, over: bool) -> object:
+    """Where a training stands, and whether its call of fit is over."""
+    return trainer.step, trainer.epoch, trainer.epoch_open, over
 
 
 class Best(Watching):

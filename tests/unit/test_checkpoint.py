@@ -1,5 +1,6 @@
 """Checkpoints: what goes on is the same training, and what is another one is refused by name."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -122,19 +123,36 @@ def test_a_training_that_was_stopped_stays_stopped(tmp_path):
 
 
 def test_several_calls_of_fit(tmp_path):
-    def both(folder, break_at=None):
-        trainer = training(folder)
-        trainer.fit(data(), epochs=1, resume=not (folder / "checkpoint-000000005.npz").exists())
-        trainer.callbacks[:0] = [Stop(break_at)]
-        trainer.fit(data(), epochs=2)
+    def both(folder, break_at=0):
+        trainer = training(folder, [Stop(break_at)])
+        trainer.fit(data(), epochs=1, resume=True)
+        trainer.net["embedding"].freeze()
+        trainer.fit(data(time=7), epochs=2, resume=True)
+        trainer.fit(data(), steps=4, resume=True)
         return trainer
 
     whole = both(tmp_path / "a")
-    assert whole.step == 15
-    with pytest.raises(ZeroDivisionError):
-        both(tmp_path / "b", 12)
-    with pytest.raises(ArgumentError, match="call of fit was 2, is 1"):
-        training(tmp_path / "b").fit(data(), epochs=1, resume=True)
+    assert whole.step == 5 + 14 + 4
+    for break_at in 3, 5, 6, 11, 19, 20, 23:
+        with pytest.raises(ZeroDivisionError):
+            both(tmp_path / "b", break_at)
+    assert_same(both(tmp_path / "b"), whole)
+    assert_same(both(tmp_path / "b"), whole)
+
+
+def test_the_same_trainer_goes_on(tmp_path):
+    """As in a notebook: broken off by Ctrl-C or by an error, and called again."""
+    whole = training(tmp_path / "a")
+    whole.fit(data(), epochs=3)
+    for k, callback in enumerate((Stop(7), signalled_at(7, signal.SIGINT))):
+        part = training(tmp_path / f"b{k}", [callback])
+        with contextlib.suppress(ZeroDivisionError):
+            part.fit(data(), epochs=3)
+        part.net["dense"].W.value[...] = 0  # whatever was done to it since
+        callback.step = 0
+        part.callbacks.remove(callback)
+        part.fit(data(), epochs=3, resume=True)
+        assert_same(part, whole)
 
 
 def test_nothing_to_go_on_from_begins_anew(tmp_path):
