@@ -105,8 +105,9 @@ def check(trainer: Trainer, saved: Saved) -> list[str]:
         then, now = ({name: what.get(name) for name in same} for what in (then, now))
     others = fingerprints.differences(then, now)
     if others:
+        more = f"; and {len(others) - 2} more" if len(others) > 2 else ""
         raise ArgumentError(
-            f"{saved.path} is of another training: {'; '.join(clip(words) for words in others[:5])}. "
+            f"{saved.path} is of another training: {'; '.join(clip(words) for words in others[:2])}{more}. "
             f"Make it the same, or train anew in another folder."
         )
     return fingerprints.differences(saved.state["machine"], fingerprints.of_machine())

@@ -71,7 +71,7 @@ def options_of(args: argparse.Namespace, defaults: dict[str, Any]) -> argparse.N
     path = Path(args.resume) / OPTIONS
     try:
         kept = json.loads(path.read_bytes().decode("utf-8", "surrogateescape"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ArgumentError(
             f"--resume expects the folder of a run that was broken off, such as model.run, got {args.resume}: "
             f"there is no {OPTIONS} in it."

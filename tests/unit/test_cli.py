@@ -579,3 +579,95 @@ def test_kinds_of_numbers():
     for text in "1.5", "", "-1", "0", "²":
         with pytest.raises(argparse.ArgumentTypeError, match="positive integer"):
             count(text)
+
+
+# -- runs that are broken off -------------------------------------------------------------------------
+
+
+def broken_off(capsys, monkeypatch, text, *options):
+    """A run that Ctrl-C ends at its second update."""
+    update = Trainer._update
+
+    def pressing(self, group):
+        if self.step == 1 and len(self.callbacks) > 1:  # not while steps are measured
+            os.kill(os.getpid(), signal.SIGINT)
+        update(self, group)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_update", pressing)
+        return run(capsys, "train", text, *SMALL, *options)
+
+
+def arrays_of(path):
+    net = load(path)
+    return {name: p.value.tobytes() for name, p in net.params.items()}, {
+        name: fact for name, fact in net.facts.items() if name != "seconds"
+    }
+
+
+@pytest.mark.parametrize("length", [["--steps", "4"], ["--epochs", "1"], ["--minutes", "0.005"]])
+def test_a_run_goes_on_to_the_same_model(length, text, capsys, monkeypatch):
+    assert broken_off(capsys, monkeypatch, text, *length, "--dropout", "0.3", "--quiet")[0] == 130
+    with open("model.run/options.json", encoding="utf-8") as file:
+        planned = json.load(file)["planned"][0]
+    code, out, _ = run(capsys, "train", "--resume", "model.run")
+    assert code == 0 and "goes on from model.run" in out and "saved model.npz" in out
+    assert not os.path.exists("model.run") and load("model.npz").facts["steps"] == planned
+    assert run(capsys, "train", text, *SMALL, "--steps", str(planned), "--dropout", "0.3", "--out", "whole.npz")[0] == 0
+    (one, facts), (other, whole) = arrays_of("model.npz"), arrays_of("whole.npz")
+    assert one == other and {**facts, "minutes": None} == {**whole, "minutes": None}
+
+
+def test_a_run_that_was_broken_off_is_not_overwritten(text, capsys, monkeypatch):
+    broken_off(capsys, monkeypatch, text, "--steps", "4", "--quiet")
+    words = refused(capsys, "train", text, *SMALL, "--steps", "4")
+    assert "model.run holds a training that did not come to its end: minidl train --resume model.run goes on" in words
+    assert run(capsys, "train", text, *SMALL, "--steps", "2", "--out", "other.npz", "--quiet") == (0, "", "")
+
+
+def test_what_resume_refuses(text, capsys, monkeypatch):
+    assert "--resume expects the folder of a run" in refused(capsys, "train", "--resume", "nothing.run")
+    assert "--resume expects the folder of a run" in refused(capsys, "train", "--resume", text)
+    assert "got --units as well: leave it out" in refused(capsys, "train", "--resume", "model.run", "--units", "5")
+    assert "got a PATH as well: leave it out" in refused(capsys, "train", text, "--resume", "model.run")
+    broken_off(capsys, monkeypatch, text, "--steps", "4", "--quiet")
+    with open(text, "a", encoding="utf-8") as file:
+        file.write(TEXT)
+    code, _, err = run(capsys, "train", "--resume", "model.run")
+    assert code == 2 and "is of another training: data, batches was" in err and err.count("\n") == 1
+    for content in "{}", "[]", "{", '{"paths": 1}':
+        with open("model.run/options.json", "w", encoding="utf-8") as file:
+            file.write(content)
+        assert "options.json is damaged, or of another minidl" in refused(capsys, "train", "--resume", "model.run")
+
+
+def test_a_run_goes_on_from_another_folder(text, tmp_path, capsys, monkeypatch):
+    broken_off(capsys, monkeypatch, text, "--steps", "4", "--quiet")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    code, out, _ = run(capsys, "train", "--resume", "../model.run")
+    assert code == 0 and f"saved {tmp_path / 'model.npz'}" in out and os.listdir() == []
+    assert sorted(os.listdir(tmp_path)) == ["elsewhere", "model.npz", "text.txt"]
+
+
+def test_sigterm_is_143(text, capsys, monkeypatch):
+    update, before = Trainer._update, signal.getsignal(signal.SIGTERM)
+
+    def ended(self, group):
+        os.kill(os.getpid(), signal.SIGTERM)
+        update(self, group)
+
+    monkeypatch.setattr(Trainer, "_update", ended)
+    code, out, _ = run(capsys, "train", text, *SMALL, "--steps", "4")
+    assert code == 143 and "stopped: ended by SIGTERM; to go on from step 1: minidl train --resume model.run" in out
+    assert signal.getsignal(signal.SIGTERM) is before and os.path.exists("model.npz")
+
+
+def test_surroundings_that_are_others_are_said_in_one_line(text, capsys, monkeypatch):
+    broken_off(capsys, monkeypatch, text, "--steps", "4", "--quiet")
+    monkeypatch.setattr("minidl.fingerprints.processor", lambda: "another one")
+    code, out, err = run(capsys, "train", "--resume", "model.run", "--quiet")
+    assert (code, out) == (0, "") and err.startswith(
+        "minidl train: model.run/checkpoint-000000002.npz comes from other"
+    )
+    assert err.count("\n") == 1 and "processor was" in err
