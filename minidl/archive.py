@@ -175,13 +175,17 @@ def read_at(file: IO[bytes], at: int, count: int) -> bytes:
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """A file to read, if it is one: a pipe would make the reader wait, a device has no end."""
-    mode = os.stat(path).st_mode
-    if stat.S_ISDIR(mode):
+    if os.path.isdir(path):
         raise IsADirectoryError(errno.EISDIR, "a file is expected, this is a folder", str(path))
-    if not stat.S_ISREG(mode):
-        raise no_model(path, "it is a device or a pipe.")
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise no_model(path, "it is a device or a pipe.")
         yield file
+
+
+def without_waiting(path: str, flags: int) -> int:
+    """Open a file; a pipe without a writer, too, where the system can."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def no_model(path: str | os.PathLike[str], reason: str, doubt: str = "or damaged") -> ModelFormatError:

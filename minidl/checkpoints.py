@@ -25,6 +25,10 @@ from minidl.trainer import Trainer
 from minidl.trees import as_before, from_plain, to_plain
 
 STATE = "state"  # the member with the JSON of everything but the arrays
+ENTRIES = [
+    "what", "machine", "place", "call", "call is over", "ended", "elapsed", "history", "row", "means", "carried",
+    "last batch", "optimizer", "callbacks",
+]  # fmt: skip
 
 
 class Saved(NamedTuple):
@@ -43,6 +47,11 @@ def write(trainer: Trainer, path: Path, over: bool = False) -> None:
     Raises:
         OSError: with what to do. ArgumentError: for a state that a file cannot hold.
     """
+    durable.replace(path, archive(contents(trainer, over)))
+
+
+def contents(trainer: Trainer, over: bool = False) -> dict[str, Array]:
+    """What a checkpoint holds, by name."""
     state = {
         "what": trainer.what,
         "machine": fingerprints.of_machine(),
@@ -63,7 +72,7 @@ def write(trainer: Trainer, path: Path, over: bool = False) -> None:
     text = json.dumps(to_plain(state, STATE, arrays), ensure_ascii=False, allow_nan=False)
     arrays[STATE] = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
     facts = {"step": trainer.step, "epoch": trainer.epoch}
-    durable.replace(path, archive(arrays_of(trainer.net, facts, arrays)))
+    return arrays_of(trainer.net, facts, arrays)
 
 
 def read(path: Path) -> Saved:
@@ -79,6 +88,8 @@ def read(path: Path) -> Saved:
         values = {name: file.array(name) for name in file.members}
         text = values[TRAINING + STATE].tobytes().decode("utf-8", "surrogatepass")
         state = from_plain(json.loads(text), lambda name: values[TRAINING + name])
+        if not isinstance(state, dict) or list(state) != ENTRIES:
+            raise ModelFormatError(f"its training has other entries than {', '.join(ENTRIES)}.")
         weights = {name: value for name, value in values.items() if not name.startswith(TRAINING)}
         return Saved(path, facts, file.header["frozen"], weights, state)
 
@@ -107,7 +118,7 @@ def check(trainer: Trainer, saved: Saved) -> list[str]:
     if others:
         more = f"; and {len(others) - 2} more" if len(others) > 2 else ""
         raise ArgumentError(
-            f"{saved.path} is of another training: {'; '.join(clip(words) for words in others[:2])}{more}. "
+            f"{saved.path} is of another training: {'; '.join(shortened(words) for words in others[:2])}{more}. "
             f"Make it the same, or train anew in another folder."
         )
     return fingerprints.differences(saved.state["machine"], fingerprints.of_machine())
@@ -170,6 +181,6 @@ def in_layout(fresh: dict[str, Array], stored: Mapping[str, Array]) -> dict[str,
     return fresh
 
 
-def clip(words: str) -> str:
+def shortened(words: str) -> str:
     """Words that fit into a message."""
-    return words if len(words) <= 300 else f"{words[:299]}…"
+    return words if len(words) <= 200 else f"{words[:199]}…"

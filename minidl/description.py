@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from minidl import layers
+from minidl.arguments import arguments_of
 from minidl.errors import ArgumentError, ModelFormatError
 from minidl.inputs import Array
 from minidl.layer import Layer
@@ -25,8 +26,10 @@ KINDS: dict[str, tuple[type, ...]] = {
     "format": (int,), "minidl": (str,), "layers": (list,), "net": (int,), "dtype": (str,), "frozen": (list,),
     "vocab": (dict, NONE), "facts": (dict,), "training": (dict, NONE),
 }  # fmt: skip
-MOST_TEXT, MOST_VALUES = 2**22, 400_000  # of a header: bytes, and what JSON makes of them
+MOST_TEXT, MOST_VALUES = 2**21, 200_000  # of a header: bytes, and what JSON makes of them
 MOST_LAYERS, MOST_DEPTH = 10_000, 50  # of a net: layers, counted in every net that they are in; nets in nets
+LONGEST, DEEPEST, MOST_AXES, LARGEST = 1000, 10, 32, 2**48  # of words and lists in arguments, of shapes
+ENTRIES = ["class", "args", "in_shape", "params"]
 BUILT_IN: tuple[type[Layer], ...] = (
     layers.Dense,
     layers.Dropout,
@@ -56,6 +59,12 @@ def describe(net: Layer, training: Any = None) -> dict[str, Any]:
         check_layers(described)
     except ValueError as error:
         raise ArgumentError(f"A file holds a net of moderate size, and {error}") from None
+    lost = params.keys() - {name for layer in described for name in layer["params"].values()}
+    if lost:
+        raise ArgumentError(
+            f"save found {min(lost)!r} in a layer that is no argument of the layer around it, so that load could not "
+            f"make it again: let the constructor take its inner layers as arguments, and keep them."
+        )
     return {
         "format": FORMAT,
         "minidl": __version__,
@@ -101,6 +110,13 @@ def describe_layer(
     if type(layer) not in BUILT_IN and name in {cls.__name__ for cls in BUILT_IN}:
         raise ArgumentError(f"A layer of your own has the name of minidl's {name}, and would load as that: rename it.")
     args = {argument: plain(value) for argument, value in layer.config().items()}
+    taken = arguments_of(type(layer).__init__)
+    lacking = [argument for argument in args if argument not in taken]
+    if lacking and not any(p.kind is p.VAR_KEYWORD for p in taken.values()):
+        raise ArgumentError(
+            f"{name}.__init__ must take the arguments that its config() tells, {', '.join(lacking)}: load calls it "
+            f"with them."
+        )
     for own, p in layer._own_params.items():
         if id(p) not in names:
             raise ArgumentError(
@@ -119,8 +135,15 @@ def check_layers(described: list[dict[str, Any]]) -> None:
     depths: list[int] = []
     total = 0
     for layer in described:
-        if list(layer) != ["class", "args", "in_shape", "params"]:
-            raise ValueError("its layers have other entries than class, args, in_shape, params.")
+        if list(layer) != ENTRIES or type(layer["args"]) is not dict or type(layer["params"]) is not dict:
+            raise ValueError(f"its layers have other entries than {', '.join(ENTRIES)}.")
+        shape = layer["in_shape"]
+        if type(shape) not in (list, tuple) or len(shape) > MOST_AXES or any(
+            n is not None and (type(n) is not int or not 0 < n < LARGEST) for n in shape
+        ):  # fmt: skip
+            raise ValueError("its layers have an in_shape that is none, or a huge one.")
+        if layer["class"] == "Sequential" and not all(map(is_slot, layer["args"].get("layers", ()))):
+            raise ValueError("its Sequential has layers without names.")
         places = list(mentioned(layer["args"]))
         if any(type(k) is not int or not 0 <= k < len(sizes) for k in places):
             raise ValueError("it mentions a layer that does not come before it.")
@@ -131,17 +154,24 @@ def check_layers(described: list[dict[str, Any]]) -> None:
             raise ValueError(f"it has more than {MOST_LAYERS:,} layers, or more than {MOST_DEPTH} nets in nets.")
 
 
-def mentioned(value: Any) -> Iterator[Any]:
-    """The places of the layers that an argument mentions."""
-    if isinstance(value, list):
-        for part in value:
-            yield from mentioned(part)
-    elif isinstance(value, dict):
-        for kind, content in value.items():
-            if kind == "layer":
-                yield content
-            else:
-                yield from mentioned(content)
+def is_slot(entry: Any) -> bool:
+    """Whether it is a layer of a Sequential with its name."""
+    slot = entry.get("tuple") if type(entry) is dict else None
+    return type(slot) is list and len(slot) == 2 and type(slot[0]) is str
+
+
+def mentioned(value: Any, depth: int = 0) -> Iterator[Any]:
+    """The places of the layers that an argument mentions; long words and deep lists are refused."""
+    if depth > DEEPEST:
+        raise ValueError(f"its arguments are lists in lists, more than {DEEPEST} deep.")
+    for part in value.items() if isinstance(value, dict) else value:
+        kind, content = part if isinstance(value, dict) else ("", part)
+        if len(kind) > LONGEST or (isinstance(content, str) and len(content) > LONGEST):
+            raise ValueError(f"its arguments have words of more than {LONGEST:,} letters.")
+        if kind == "layer" and depth:
+            yield content
+        elif isinstance(content, list | dict):
+            yield from mentioned(content, depth + 1)
 
 
 def recall(value: Any, made: list[Layer]) -> Any:
@@ -162,6 +192,8 @@ def write_header(header: Mapping[str, Any]) -> Array:
     """A header as an array of bytes."""
     try:
         text = as_json(header)
+        if as_json(json.loads(text)) != text:
+            raise ValueError("a key that is no word, or stands there twice")
     except (TypeError, ValueError) as error:
         raise ArgumentError(f"A file holds finite numbers and text, the net's facts have others: {error}.") from error
     if len(text) > MOST_TEXT or values_in(text) > MOST_VALUES:
@@ -192,6 +224,8 @@ def read_header(text: bytes) -> dict[str, Any]:
         raise ModelFormatError(f"its header is none, {error}.") from error
     if not sound or not all(type(header[name]) in kinds for name, kinds in KINDS.items()):  # True is no 1
         raise ModelFormatError(f"its header is not as minidl writes it: {', '.join(KINDS)}.")
+    if header["dtype"] not in ("float32", "float64"):
+        raise ModelFormatError("its dtype is neither float32 nor float64.")
     return header
 
 

@@ -38,7 +38,7 @@ def replace(path: Path, parts: Iterable[Any]) -> None:
         parts: bytes, or memoryviews of bytes.
 
     Raises:
-        OSError: with what to do; nothing has changed then.
+        OSError: with what to do; the old file is there then. (Or the new one, where its name could not be flushed.)
 
     Example:
         >>> import tempfile, pathlib
@@ -104,5 +104,15 @@ def sync_folder(folder: Path) -> None:
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EBADF, errno.ENOTSUP):  # this file system cannot
+                raise
         finally:
             os.close(handle)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files of writers that were killed, in a folder that nobody else writes to."""
+    for path in folder.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):
+            path.unlink()

@@ -9,6 +9,7 @@ import inspect
 import json
 import os
 import platform
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import is_dataclass
@@ -19,9 +20,12 @@ import numpy as np
 from minidl import kernels
 from minidl.data import Batch
 from minidl.description import describe
+from minidl.figures import name_of
 from minidl.inputs import Array
 from minidl.kernels.threads import blas
 from minidl.version import __version__
+
+ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # in the repr of an object: another one in each process
 
 
 def checksum(value: Any, start: int = 0) -> int:
@@ -43,7 +47,7 @@ def settings(thing: Any) -> str:
 
     def word(value: Any) -> str:
         named = callable(value) and not is_dataclass(value)  # the repr of a function is another in each process
-        return getattr(value, "__qualname__", type(value).__name__) if named else repr(value)
+        return getattr(value, "__qualname__", type(value).__name__) if named else ADDRESS.sub("", repr(value))
 
     names = [name for name in inspect.signature(type(thing)).parameters if hasattr(thing, name)]
     return f"{type(thing).__name__}({', '.join(f'{name}={word(getattr(thing, name))}' for name in names)})"
@@ -59,8 +63,10 @@ def of_data(data: Any) -> dict[str, Any]:
     if type(data).__module__.startswith("minidl."):
         for name, value in vars(data).items():
             facts[name] = value if value is None or isinstance(value, bool | int | str) else form(value)
-    elif isinstance(data, list | tuple) or hasattr(data, "epoch"):  # to look into another iterable may change it
-        facts["first batch"] = form(next(iter(data.epoch(0) if hasattr(data, "epoch") else data), None))
+    elif isinstance(data, list | tuple):
+        facts["content"] = form(data)
+    elif hasattr(data, "epoch"):  # to look into another iterable may change it
+        facts["first batch"] = form(next(iter(data.epoch(0)), None))
     return facts
 
 
@@ -78,16 +84,15 @@ def of_batch(batch: Batch) -> int:
 def of_training(trainer: Any) -> dict[str, Any]:
     """What has to be the same for a training to go on."""
     net = describe(trainer.net)
-    facts: dict[str, Any] = {
-        f"layer {k + 1}": json.dumps({key: layer[key] for key in ("class", "args", "in_shape")}, ensure_ascii=False)
-        for k, layer in enumerate(net["layers"])
-    }
-    facts |= {"dtype": net["dtype"], "frozen": ", ".join(net["frozen"])}
+    facts: dict[str, Any] = {"seed": trainer.seed, "accumulate": trainer.accumulate}
+    facts |= {"metrics": ", ".join(map(name_of, trainer.metrics))}
     facts |= {"loss": settings(trainer.loss), "optimizer": settings(trainer.optimizer)}
-    facts |= {"seed": trainer.seed, "accumulate": trainer.accumulate}
-    for what in "data", "validation":
+    for what in "data", "validation":  # first, for the symbols of another text make another net as well
         facts |= {f"{what}, {name}": value for name, value in of_data(getattr(trainer, what)).items()}
-    return facts
+    for k, layer in enumerate(net["layers"]):
+        told = {key: layer[key] for key in ("class", "args", "in_shape")}
+        facts[f"layer {k + 1}"] = json.dumps(told, ensure_ascii=False)
+    return facts | {"dtype": net["dtype"], "frozen": ", ".join(net["frozen"])}
 
 
 def of_machine() -> dict[str, Any]:

@@ -247,7 +247,7 @@ class Layer:
         """Write architecture and parameters to one .npz file, whole or not at all; `minidl.load(path)` brings it back.
 
         Raises:
-            ArgumentError: for what a file cannot hold. OSError: with what to do; a file that was there is as it was.
+            ArgumentError: for what a file cannot hold. OSError: with what to do; a file that was there is whole.
         """
         from minidl.saving import save
 

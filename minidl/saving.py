@@ -170,6 +170,8 @@ def rebuilt(file: File, known: dict[str, type[Layer]]) -> Layer:
     if list(params) != list(stored.members) or any(p is not stored.made.get(name) for name, p in params.items()):
         extra = [name for name in stored.members if name not in params]
         raise ModelFormatError(f"{extra[0]!r:.60} is not in the net." if extra else "its arrays have another order.")
+    if len(set(header["frozen"])) < len(header["frozen"]):
+        raise ModelFormatError("it freezes a parameter twice.")
     for name in header["frozen"]:
         params[name].trainable = False
     if header["vocab"] is not None:

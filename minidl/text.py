@@ -132,7 +132,7 @@ class WordVocab:
         self.words, self.unknown, self.end_of_line = tuple(words), unknown, end_of_line
         self.words += tuple(word for word in special if word not in self.words)
         for word in self.words:
-            if not isinstance(word, str) or word.split() != [word]:
+            if not isinstance(word, str) or word.split(maxsplit=1) != [word]:
                 raise ArgumentError(f"WordVocab expects words without blanks, got {word!r}: split the text first.")
         CharVocab("".join(self.words))  # refuses halves of surrogate pairs
         self._index = {word: id for id, word in enumerate(self.words)}

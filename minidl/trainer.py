@@ -99,8 +99,9 @@ class Trainer:
         self.epoch = self.step = self.batches_seen = self.calls = 0
         self.first_epoch = self.first_step = 0  # when this call of fit began
         self.groups_done, self.epoch_open = 0, False  # updates of the epoch, and whether it is under way
-        self.suspended = self.failed = False  # a checkpoint holds the epoch as it is; an error ended the training
+        self.suspended = False  # broken off by Ctrl-C
         self.over = False  # the checkpoint is of a later call of fit
+        self.keepers: list[Any] = []  # the callbacks that write checkpoints; they are called last, and see all of it
         self.epoch_began = time.perf_counter()
         self.batch: Batch | None = None
         self.last_batch: int | None = None  # its checksum, where a checkpoint is gone on from
@@ -161,32 +162,35 @@ class Trainer:
         most = most if epochs is None else positive_int("fit", "epochs", epochs)
         more = None if steps is None else positive_int("fit", "steps", steps)
         self.stop_reason = self.resumed = None
-        self.suspended = self.failed = self.over = self.epoch_open = False
+        self.suspended = self.over = self.epoch_open = False
         self.calls += 1
+        self.data, self.validation = data, validation
         if self.net.in_shape is None:
             first, data = first_of(data)
             build_for(self.net, first.x, self.seed)
-        self.data, self.validation, self.params = data, validation, self.net.params
+        self.params = self.net.params
         self.first_epoch, self.first_step = self.epoch, self.step
         self.active = [*self.callbacks, *([] if self.quiet else self._console())]
-        keepers = [callback for callback in self.active if hasattr(callback, "resume")]
-        self.active = [callback for callback in self.active if callback not in keepers] + keepers  # these see all of it
-        self.what = fingerprints.of_training(self) if keepers else {}
-        recall = self._resume(keepers) if resume else None
+        self.keepers = [callback for callback in self.active if hasattr(callback, "resume")]
+        self.active = [callback for callback in self.active if callback not in self.keepers] + self.keepers
+        self.what = fingerprints.of_training(self) if self.keepers else {}
+        recall = self._resume() if resume else None
         if self.over:
             return self.history
         self.last_epoch, self.last_step = self.first_epoch + most, None if more is None else self.first_step + more
         self.begun: list[Any] = []
         try:
-            with interrupt_stops(self, bool(keepers)):
+            with interrupt_stops(self, bool(self.keepers)):
                 self._call("on_fit_start")
                 if recall and not self.epoch_open:
                     recall()
                 while self.epoch_open or (self.epoch < self.last_epoch and not self.done):
-                    if not self._epoch(data, validation, keepers, recall if self.epoch_open else None):
+                    if not self._epoch(data, validation, recall if self.epoch_open else None):
                         break
+                if not self._broken_off():
+                    for keeper in self.keepers:
+                        keeper.finish(self)  # before the best weights come back: more epochs go on from the last ones
         except BaseException as error:
-            self.failed = True
             self._end(error)
             raise
         self._end()
@@ -194,56 +198,65 @@ class Trainer:
             signal.raise_signal(signal.SIGTERM)  # it was to end the program
         return self.history
 
-    def _epoch(self, data: Any, validation: Any, keepers: list[Any], recall: Callable[[], None] | None) -> bool:
-        """One epoch, or with `recall` what is left of one; False where it was broken off before its end."""
+    def _broken_off(self) -> bool:
+        """Whether Ctrl-C ended a training that checkpoints are written of: it is written as it stands, not closed."""
+        if self.keepers and self.interrupted and not self.suspended:
+            self.suspended = True
+            for keeper in self.keepers:
+                keeper.suspend(self)
+        return self.suspended
+
+    def _epoch(self, data: Any, validation: Any, recall: Callable[[], None] | None) -> bool:
+        """One epoch, or with `recall` what is left of one; False where it does not come to its end."""
         if not recall:
             self.epoch, self.groups_done, self.epoch_open = self.epoch + 1, 0, True
             self.row, self.means, self.epoch_began = {"epoch": self.epoch}, Means(), time.perf_counter()
         self._call("on_epoch_start")
         if recall:
             recall()
-        elif self.done:
-            self.epoch_open = self.suspended
+        if self._broken_off():
+            return False
+        if self.done and not recall:
+            self.epoch_open = False
             return False
         for group in self._groups(data):
             self._update(group)
             if self.done:
                 break
-        if self.suspended:
+        if self._broken_off():
             return False
         seconds = time.perf_counter() - self.epoch_began
         self.row |= self.means.values() | {"step": self.step, "rate": self.optimizer.rate}
         self.row |= {"seconds": seconds, "targets_per_second": self.means.count / seconds}
-        if validation is not None and not self._validate(validation, keepers):
+        if validation is not None and not self._validate(validation):
             return False
         self.history.rows.append(self.row)
         self.epoch_open = False
         self._call("on_epoch_end")
         return True
 
-    def _validate(self, validation: Any, keepers: list[Any]) -> bool:
-        """Put the figures of the validation into the row; False where it was broken off, and a checkpoint written."""
+    def _validate(self, validation: Any) -> bool:
+        """Put the figures of the validation into the row; False where it was broken off."""
         batches, figures = epoch_of(validation, 0, "validation"), dict[str, float]()
         try:
-            figures = self._figures(takewhile(lambda _: not (keepers and self.interrupted), batches))
+            figures = self._figures(takewhile(lambda _: not (self.keepers and self.interrupted), batches))
         except KeyboardInterrupt:
-            if not keepers:
+            if not self.keepers:
                 raise
             self.interrupted = self.interrupted or INTERRUPTED
-        if keepers and self.interrupted:
-            keepers[0].suspend(self)
-            return not self.suspended
+        if self._broken_off():
+            return False
         self.row |= {f"valid_{name}": value for name, value in figures.items()}
         return True
 
-    def _resume(self, keepers: list[Any]) -> Callable[[], None] | None:
+    def _resume(self) -> Callable[[], None] | None:
         """Go on from a checkpoint; what the callbacks remember comes back with the function that is returned."""
-        if len(keepers) != 1:
+        if len(self.keepers) != 1:
             raise ArgumentError(
-                f"fit(resume=True) expects one Checkpoint among the callbacks, got {len(keepers) or 'none'}: write "
-                f"callbacks=[..., Checkpoint('run')]."
+                f"fit(resume=True) expects one Checkpoint among the callbacks, got {len(self.keepers) or 'none'}: "
+                f"write callbacks=[..., Checkpoint('run')]."
             )
-        recall: Callable[[], None] | None = keepers[0].resume(self)
+        recall: Callable[[], None] | None = self.keepers[0].resume(self)
         return recall
 
     def _groups(self, data: Any) -> Iterator[list[Batch]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +37,8 @@ def to_plain(value: Any, name: str, arrays: dict[str, Array]) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else {"float": str(value)}
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+        while name in arrays:  # {"a.b": ...} beside {"a": {"b": ...}}
+            name += "_"
         arrays[name] = value
         return {"array": name}
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
@@ -68,13 +71,14 @@ def from_plain(value: Any, array: Callable[[str], Array]) -> Any:
 
 
 def as_before(value: Any, before: Any) -> Any:
-    """A value that was read, in the form of the one in whose place it comes: a Counter, a deque, a named tuple."""
-    if isinstance(before, Counter):
-        return Counter(value)
-    if isinstance(before, deque):
+    """A value that was read, in the form of the one in whose place it comes: a Counter, a deque, a named tuple, ..."""
+    if isinstance(before, deque) and isinstance(value, list):
         return deque(value, before.maxlen)
     if isinstance(before, dict) and isinstance(value, dict):
-        return {key: as_before(part, before.get(key)) for key, part in value.items()}
+        like = copy.copy(before)  # a defaultdict keeps what makes its entries
+        like.clear()
+        like.update({key: as_before(part, before.get(key)) for key, part in value.items()})
+        return like
     if isinstance(before, tuple) and hasattr(before, "_fields") and len(before) == len(value):
         return type(before)(*(as_before(part, old) for part, old in zip(value, before, strict=True)))
     return value

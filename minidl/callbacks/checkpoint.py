@@ -85,7 +85,6 @@ class Checkpoint(Callback):
         self.how = f"fit(resume=True) with {self.folder}"  # said after Ctrl-C
         self.whole: list[Path] = []  # checkpoints that were written or read by this one, the oldest first
         self.last: object = None  # where the training stood when the last one was written
-        self.failed_at: int | None = None  # the step at which one could not be written
         self.trainer: Trainer | None = None
 
     # -- the moments of a training ----------------------------------------------------------------
@@ -93,32 +92,21 @@ class Checkpoint(Callback):
     def on_fit_start(self, trainer: Trainer) -> None:
         if trainer is not self.trainer:
             self.begin(trainer)
-        self.written, self.failed_at = time.monotonic(), None
-
-    def on_epoch_start(self, trainer: Trainer) -> None:
-        if trainer.interrupted:
-            self.suspend(trainer)
+        durable.sweep(self.folder)
+        checkpoints.contents(trainer)  # what cannot be written is found before the training
+        self.written = time.monotonic()
 
     def on_step_end(self, trainer: Trainer) -> None:
-        if trainer.interrupted:
-            self.suspend(trainer)
-        elif isinstance(self.every, int):
-            if trainer.step % self.every == 0:
-                self.write(trainer, self.path(trainer))
-        elif time.monotonic() - self.written >= self.every.total_seconds():
-            self.write(trainer, self.path(trainer))
+        if isinstance(self.every, int):
+            due = trainer.step % self.every == 0
+        else:
+            due = time.monotonic() - self.written >= self.every.total_seconds()
+        if due:
+            self.keep_up(trainer)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         if self.best is not None and self.best.improves(trainer):
             self.write(trainer, self.folder / BEST)
-        if trainer.interrupted:
-            self.suspend(trainer)
-
-    def on_fit_end(self, trainer: Trainer) -> None:
-        over = not trainer.interrupted
-        told = trainer.failed or self.failed_at == trainer.step
-        if trainer.step and not told and self.last != standing(trainer, over):
-            self.write(trainer, self.path(trainer), over)
 
     def remember(self) -> dict[str, Any]:
         return {} if self.best is None else self.best.remember()
@@ -128,12 +116,16 @@ class Checkpoint(Callback):
             self.best.recall(trainer, kept)
 
     def suspend(self, trainer: Trainer) -> None:
-        """Write a checkpoint where the training is broken off, and say how it goes on."""
-        if self.failed_at == trainer.step:  # that was said already
-            return
-        trainer.suspended = self.last == standing(trainer, False) or self.write(trainer, self.path(trainer))
-        if trainer.suspended:
-            trainer.interrupted = f"{trainer.interrupted}; to go on from step {trainer.step:,}: {self.how}"
+        """Write the training where it is broken off, and say how it goes on."""
+        if self.last != standing(trainer, False):
+            self.keep_up(trainer)
+        if self.whole:
+            trainer.interrupted = f"{trainer.interrupted}; to go on from step {step_of(self.whole[-1]):,}: {self.how}"
+
+    def finish(self, trainer: Trainer) -> None:
+        """Write the end of a call of fit."""
+        if trainer.step and self.last != standing(trainer, True):
+            self.keep_up(trainer, over=True)
 
     # -- going on ---------------------------------------------------------------------------------
 
@@ -194,24 +186,26 @@ class Checkpoint(Callback):
         if self.best is not None:
             self.best.forget()
 
-    def write(self, trainer: Trainer, path: Path, over: bool = False) -> bool:
-        """Write a checkpoint, and delete those that it supersedes; says whether that went well.
-
-        A net that holds a NaN does not supersede what is there.
-        """
+    def keep_up(self, trainer: Trainer, over: bool = False) -> None:
+        """Write a checkpoint of this step, and delete those that it supersedes."""
+        path = self.folder / f"checkpoint-{trainer.step:09d}.npz"
         self.written = time.monotonic()
+        if not self.write(trainer, path, over):
+            return
+        self.last = standing(trainer, over)
+        self.whole = [*(other for other in self.whole if other != path), path][-self.keep :]
+        for old in self.files():
+            if old not in self.whole and step_of(old) <= trainer.step:
+                with suppress(OSError):  # it does no harm
+                    old.unlink()
+
+    def write(self, trainer: Trainer, path: Path, over: bool = False) -> bool:
+        """Write a file; a net that holds a NaN is not written. Says whether that went well."""
         if not math.isfinite(trainer.value) or any(not np.isfinite(p.value).all() for p in trainer.params.values()):
             return False
         try:
             checkpoints.write(trainer, path, over)
-            if path.name != BEST:
-                self.last = standing(trainer, over)
-                self.whole = [*(other for other in self.whole if other != path), path][-self.keep :]
-                for old in self.files():
-                    if old not in self.whole and step_of(old) <= trainer.step:
-                        old.unlink()
         except OSError as error:
-            self.failed_at = trainer.step
             self.fails(error)
             return False
         return True
@@ -223,10 +217,6 @@ class Checkpoint(Callback):
         if self.on_error == "stop":
             raise OSError(error.errno, words, error.filename) from error
         warnings.warn(f"{error.filename}: {words} The training goes on without.", stacklevel=2)
-
-    def path(self, trainer: Trainer) -> Path:
-        """Where the checkpoint of this step belongs."""
-        return self.folder / f"checkpoint-{trainer.step:09d}.npz"
 
     def files(self) -> list[Path]:
         """The checkpoints in the folder, the oldest first."""

@@ -37,17 +37,18 @@ class Log(Remembering):
         self.write(trainer.row)
 
     def remember(self) -> dict[str, Any]:
-        return super().remember() | {"size": None if self.path is None else self.path.stat().st_size}
+        size = self.path.stat().st_size if self.path is not None and self.path.exists() else None
+        return super().remember() | {"size": size}
 
     def recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
         size = kept.pop("size")
+        super().recall(trainer, kept)
         if self.path is not None and size is not None and self.path.exists() and self.path.stat().st_size >= size:
             os.truncate(self.path, size)
         elif self.path is not None:
-            self.forget()
+            self.path.write_text("", encoding="utf-8")
             for row in trainer.history.rows:
                 self.write(row)
-        super().recall(trainer, kept)
 
 
 class CSVLog(Log):
@@ -74,7 +75,7 @@ class CSVLog(Log):
         self.columns = []
 
     def write(self, row: dict[str, Any]) -> None:
-        first = not self.columns
+        first = not self.path.exists() or not self.path.stat().st_size
         self.columns = self.columns or list(row)
         with self.path.open("a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, self.columns, extrasaction="ignore")

@@ -24,21 +24,29 @@ SHOWN = "quiet", "json"  # options that another process may choose anew
 
 
 def folder_of(out: str) -> Path:
-    """The folder of the run that writes this model."""
-    return Path(out).with_suffix(".run")
+    """The folder of the run that writes this model: model.run for model.npz, model.v2.run for model.v2."""
+    return Path(out).with_suffix(".run") if out.endswith(".npz") else Path(f"{out}.run")
 
 
 def checkpoint_of(folder: Path) -> Checkpoint:
     """The checkpoints of a run, one a minute; one that cannot be written does not end the training."""
     checkpoint = Checkpoint(folder, on_error="continue")
-    checkpoint.how = f"minidl train --resume {shlex.quote(printable(str(folder)))}"
+    checkpoint.how = f"minidl train --resume {quoted(folder)}"
     return checkpoint
+
+
+def quoted(folder: Path) -> str:
+    """A folder as it can be typed behind an option."""
+    name = printable(str(folder))
+    return shlex.quote(f"./{name}" if name.startswith("-") else name)
 
 
 def begin(folder: Path) -> None:
     """Refuse to begin where another run was broken off."""
+    name = quoted(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ArgumentError(f"The checkpoints belong into the folder {name}, which is a file: name another with --out.")
     if checkpoint_of(folder).files():
-        name = shlex.quote(printable(str(folder)))
         raise ArgumentError(
             f"{name} holds a training that did not come to its end: minidl train --resume {name} goes on with it; "
             f"to begin anew, remove it, or name another model with --out."
@@ -79,10 +87,25 @@ def options_of(args: argparse.Namespace, defaults: dict[str, Any]) -> argparse.N
     except ValueError:
         kept = None
     expected = {name for name in defaults if name not in ("resume", *SHOWN)} | {"planned"}
-    if not isinstance(kept, dict) or kept.keys() != expected:
+    if not isinstance(kept, dict) or kept.keys() != expected or not sound(kept, defaults):
         raise ArgumentError(f"{path} is damaged, or of another minidl: train anew, with another --out.")
     kept |= {"paths": [near(path) for path in kept["paths"]], "out": near(kept["out"])}
     return argparse.Namespace(**kept, **{name: getattr(args, name) for name in ("command", "run", "resume", *SHOWN)})
+
+
+def sound(kept: dict[str, Any], defaults: dict[str, Any]) -> bool:
+    """Whether options that were read are such as the command line gives."""
+    planned, paths = kept["planned"], kept["paths"]
+    lists = isinstance(paths, list) and isinstance(planned, list) and len(planned) == 2
+    if not lists or not all(isinstance(path, str) for path in paths) or not all(type(n) is int for n in planned):
+        return False
+
+    def fits(value: Any, default: Any) -> bool:
+        if isinstance(default, str):
+            return isinstance(value, str)
+        return isinstance(value, int | float) or (default is None and isinstance(value, str | None))
+
+    return all(fits(kept[name], default) for name, default in defaults.items() if name in kept and name != "paths")
 
 
 def near(path: str) -> str:
@@ -93,6 +116,7 @@ def near(path: str) -> str:
 
 def close(folder: Path) -> None:
     """Remove what a run that has come to its end leaves: the model has taken its place."""
+    durable.sweep(folder)
     for path in [*checkpoint_of(folder).files(), folder / OPTIONS]:
         with contextlib.suppress(OSError):
             path.unlink()

@@ -135,6 +135,9 @@ def run(args: argparse.Namespace) -> int:
             failed = error
         row = trainer.history.rows[best.kept_epoch - 1] if best.kept_epoch else trainer.means.values() | trainer.row
         saved = out if keep(trainer, net, out, row) else None
+        reason = trainer.stop_reason or trainer.interrupted
+        if (reason is None and failed is None) or not checkpoint.files():
+            runs.close(folder)
         if failed is not None and not (isinstance(failed, NonFiniteError) and trainer.stop_reason):
             raise failed  # else the sample failed, after the end
         if args.json:
@@ -142,9 +145,6 @@ def run(args: argparse.Namespace) -> int:
             print(json.dumps(closing, ensure_ascii=False), flush=True)
         elif shown:
             say_result(saved and args.out, row, trainer, baselines, prompt)
-        reason = trainer.stop_reason or trainer.interrupted
-        if reason is None or not checkpoint.files():
-            runs.close(folder)
         if reason is not None and not shown:
             print(f"minidl train: {reason}", file=sys.stderr)
     return 0 if reason is None else 130 if INTERRUPTED in reason else 143 if TERMINATED in reason else 1

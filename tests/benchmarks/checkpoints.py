@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 
 import numpy as np
+from minidl.models import char_lm
 
 import minidl
 from minidl import checkpoints
-from minidl.models import char_lm
 
 NETS = (128, 2, 96), (512, 2, 96), (650, 2, 10_000)
 

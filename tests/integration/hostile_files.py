@@ -146,6 +146,13 @@ def with_header(text):
     return bytes_of(arrays_of(small_net()) | {HEADER: np.frombuffer(text, np.uint8)})
 
 
+def with_vocab(words):
+    """The small net with a vocabulary of words."""
+    vocab = {"kind": "word", "words": words, "unknown": words[0], "end_of_line": None}
+    text = arrays_of(small_net())[HEADER].tobytes()
+    return with_header(text.replace(b'{"kind": "char", "symbols": "abc"}', json.dumps(vocab).encode()))
+
+
 def with_entry(args, cls="LSTM", in_shape=(None, 2), params=None):
     """A net of one layer, as its header describes it; there are no arrays for it."""
     layer = {"class": cls, "args": args, "in_shape": in_shape, "params": params or {}}
@@ -236,12 +243,41 @@ def crafted(data):
             text.replace(b"abc", "".join(map(chr, range(0xE000, 0x10000 + 1_040_000))).encode())
         ),
         "a word as vocabulary": with_header(text.replace(b'"vocab": {', b'"vocab": "x", "v": {')),
+        "sizes of 4,300 digits": with_entry({}, "Flatten", [10**4299] * 400),
+        "many layers without names": of_layers([TANH, sequential([{"layer": 0}] * 9000)]),
+        "a name of a megabyte, often": of_layers(
+            [TANH, sequential([], name="x" * 10**6), sequential([{"layer": 1}] * 200)]
+        ),
+        "an argument with a name of a megabyte": with_entry({"x" * 10**6: 1}),
+        "a word of a megabyte": with_entry({"units": "x" * 10**6}),
+        "a dtype of many fields": with_header(text.replace(b'"float32"', b'"' + b"f4," * 300_000 + b'f4"')),
+        "a dtype with a shape": with_header(text.replace(b'"dtype": "float32"', b'"dtype": "(2,3)f4,f8"')),
+        "the same frozen twice": with_header(text.replace(b'"frozen": []', b'"frozen": ["dense.b", "dense.b"]')),
+        "a vocabulary of words in one word": with_vocab(["a " * 900_000]),
+        "many short words": with_header(
+            text.replace(b'"a b c"', "[{}]".format(", ".join(['"ab"'] * 190_000 + ['"\U0001f600"'])).encode())
+        ),
+        "a vocabulary of 190,000 words": with_vocab([f"{k:x}" for k in range(190_000)]),
+        "mentions deep in lists": with_entry({"units": deep([{"layer": 0}] * 20_000, 800)}),
         "no UTF-8": with_header(text.replace(b"a b c", b"a \xff c")),
         "nets in nets": nested(5000),
         "some nets in nets": nested(49),
         "many nets": many(),
         "one net a billion times": doubled(40),
     }.items()
+
+
+TANH = {"class": "Tanh", "args": {}, "in_shape": [2], "params": {}}
+
+
+def sequential(layers, name=None):
+    return {"class": "Sequential", "args": {"layers": layers, "name": name}, "in_shape": [2], "params": {}}
+
+
+def deep(value, depth):
+    for _ in range(depth):
+        value = [value]
+    return value
 
 
 def nested(depth):

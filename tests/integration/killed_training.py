@@ -1,8 +1,9 @@
-"""Kill trainings with SIGKILL at random instants, inside of a save as well, let them go on, and compare the last bits.
+"""Kill trainings at random instants, inside of a save as well, let them go on, and compare the last bits.
 
     python tests/integration/killed_training.py --kills 200
 
-Each training is run once without interruption and once with at least three kills; weights, optimizer, random state,
+Two of three signals are SIGKILL, the others Ctrl-C and SIGTERM. Each training is run once without interruption and once
+with at least three kills; weights, optimizer, random state,
 history and logs have to be the same. Prints how many kills there were and how many of them hit a save.
 """
 
@@ -129,6 +130,8 @@ def digest(trainer, folder):
     logs += [timeless(json.loads(line)) for line in (folder / "log.jsonl").read_text().splitlines()]
     found.update(repr([timeless(row) for row in trainer.history.rows] + logs).encode())
     found.update((folder / "saved.npz").read_bytes())
+    best = minidl.load(folder / "run" / "best.npz")
+    found.update(b"".join(p.value.tobytes() for p in best.params.values()))
     return found.hexdigest()
 
 
@@ -153,6 +156,8 @@ def train(scenario, folder, every, slow):
     trainer, data, validation = make(scenario, folder, every)
     print("begins", flush=True)
     trainer.fit(data, epochs=6, validation=validation, resume=True)
+    if trainer.interrupted:
+        sys.exit("broken off")
     print(digest(trainer, folder), flush=True)
 
 
@@ -161,7 +166,7 @@ def train(scenario, folder, every, slow):
 
 def launch(scenario, folder, every, slow):
     command = [sys.executable, __file__, "--train", str(scenario), str(folder), str(every), "slow" if slow else ""]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
 
 def end_of(process):
@@ -179,9 +184,9 @@ def killed(scenario, kills, rng, folder):
         process = launch(scenario, folder, every, slow)
         process.stdout.readline()
         time.sleep(rng.uniform(0, 0.35))
-        process.send_signal(signal.SIGKILL)
+        process.send_signal(rng.choice([signal.SIGKILL] * 4 + [signal.SIGINT, signal.SIGTERM]))
         output = process.communicate()[0]
-        if process.returncode == -signal.SIGKILL and not output:
+        if process.returncode and not output:
             done += 1
             hits += (folder / "saving").exists()
         else:  # it came to its end before: from the beginning, for as many kills as are left

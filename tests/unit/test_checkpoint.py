@@ -1,11 +1,8 @@
 """Checkpoints: what goes on is the same training, and what is another one is refused by name."""
 
 import contextlib
-import os
 import signal
-import subprocess
-import sys
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from datetime import timedelta
 from itertools import pairwise
 
@@ -14,6 +11,7 @@ import pytest
 
 import minidl
 from minidl import ArgumentError, ModelFormatError, Trainer
+from minidl.archive import archive
 from minidl.fingerprints import checksum, differences, of_data, settings
 from minidl.trees import as_before, from_plain, to_plain
 from tests.conftest import setting
@@ -144,7 +142,7 @@ def test_the_same_trainer_goes_on(tmp_path):
     """As in a notebook: broken off by Ctrl-C or by an error, and called again."""
     whole = training(tmp_path / "a")
     whole.fit(data(), epochs=3)
-    for k, callback in enumerate((Stop(7), signalled_at(7, signal.SIGINT))):
+    for k, callback in enumerate((Stop(7), Press(7))):
         part = training(tmp_path / f"b{k}", [callback])
         with contextlib.suppress(ZeroDivisionError):
             part.fit(data(), epochs=3)
@@ -186,6 +184,17 @@ def test_the_carried_state_has_its_names(tmp_path):
     rest = training(tmp_path, [Look()])
     rest.fit(data(), resume=True)
     assert isinstance(rest.callbacks[0].state["lstm"], minidl.LSTMState)
+
+
+class Press(minidl.Callback):
+    """Ctrl-C at some step."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_step_end(self, trainer):
+        if trainer.step == self.step:
+            signal.raise_signal(signal.SIGINT)
 
 
 class Look(minidl.Callback):
@@ -241,6 +250,7 @@ def test_logs_are_cut_back_to_the_checkpoint(tmp_path):
             part.fit(data(), epochs=3, resume=True)
     training(tmp_path / "a", logs(tmp_path / "a"), every=6).fit(data(), epochs=3, resume=True)
     lines = (tmp_path / "a" / "log.csv").read_text().splitlines()
+    assert len({line.count(",") for line in lines}) == 1
     assert len(lines) == 4 and [line.split(",")[0] for line in lines] == ["epoch", "1", "2", "3"]
     assert (tmp_path / "a" / "log.jsonl").read_text().count("\n") == 3
 
@@ -299,7 +309,7 @@ def test_a_callback_that_is_new_begins_anew(tmp_path):
 # -- what is refused ------------------------------------------------------------------------------
 
 
-def bidirectional_like():
+def wider():
     return minidl.Sequential([
         minidl.Embedding(5, 3), minidl.LSTM(8, return_sequences=True), minidl.Dropout(0.3), minidl.Dense(5)
     ])  # fmt: skip
@@ -309,7 +319,7 @@ OTHERS = {
     "data": (lambda folder: training(folder), data(ids=IDS[::-1].copy()), r"data, x was .*, checksum .*, is"),
     "window": (lambda folder: training(folder), data(time=5), "data, batches was 5, is 10; data, time was 10, is 5"),
     "kind": (lambda folder: training(folder), list(data()), "data, class was TextStream, is list"),
-    "net": (lambda folder: training(folder, net=bidirectional_like()), data(), r"layer 2 was .*4.*, is .*8"),
+    "net": (lambda folder: training(folder, net=wider()), data(), r"layer 2 was .*4.*, is .*8"),
     "optimizer": (lambda folder: training(folder, optimizer=minidl.SGD(0.01)), data(), r"optimizer was Adam\(lr=0.01,"),
     "rate": (lambda folder: training(folder, optimizer=minidl.Adam(0.02)), data(), r"is Adam\(lr=0.02, betas="),
     "seed": (lambda folder: training(folder, seed=4), data(), "seed was 3, is 4"),
@@ -430,6 +440,69 @@ def test_a_checkpoint_now_and_then(tmp_path):
     assert names(tmp_path) == [f"checkpoint-{k:09d}.npz" for k in (2, 4, 5)]
 
 
+def test_the_best_does_not_stand_in_for_the_others(tmp_path):
+    class Better(minidl.Callback):
+        def on_epoch_end(self, trainer):
+            trainer.row["score"] = trainer.epoch
+
+    class Wait(minidl.Callback):
+        def on_step_end(self, trainer):
+            trainer.callbacks[-1].written -= 20  # as if it had taken so long
+
+    callbacks = [Better(), Wait(), Stop(12)]
+    with pytest.raises(ZeroDivisionError):
+        training(tmp_path, callbacks, every=timedelta(seconds=75), best="score", higher_is_better=True, keep=9).fit(
+            data(), epochs=9
+        )
+    assert names(tmp_path) == ["best.npz", *(f"checkpoint-{k:09d}.npz" for k in (4, 8))]
+
+
+def test_data_that_is_no_list_is_only_looked_at_by_the_training(tmp_path):
+    class Shuffling:
+        """Data of one's own, in another order each time."""
+
+        def __init__(self):
+            self.rng, self.passes = np.random.default_rng(0), 0
+
+        def __iter__(self):
+            self.passes += 1
+            batches = [batch._replace(start=True) for batch in data()]
+            self.rng.shuffle(batches)
+            return iter(batches)
+
+    shuffling, trainer = Shuffling(), training(tmp_path)
+    trainer.net.build((None,))
+    trainer.fit(shuffling, epochs=3)
+    assert shuffling.passes == 3
+
+
+def test_a_state_that_no_file_can_hold_is_found_before_the_training(tmp_path):
+    class Odd(minidl.Callback):
+        remembers = ("thing",)
+        thing = object()
+
+    trainer = training(tmp_path, [Odd()], every=1000, on_error="continue")
+    with pytest.raises(ArgumentError, match="A checkpoint holds numbers"):
+        trainer.fit(data())
+    assert trainer.step == 0
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path):
+    (tmp_path / ".minidl-0123").write_bytes(b"half")
+    training(tmp_path).fit(data())
+    assert not (tmp_path / ".minidl-0123").exists()
+
+
+def test_a_file_with_another_state_is_no_checkpoint(tmp_path):
+    training(tmp_path).fit(data())
+    path = tmp_path / "checkpoint-000000005.npz"
+    arrays = dict(np.load(path))
+    arrays["__training__/state"] = np.frombuffer(b'{"dict": {"what": {"dict": {}}}}', np.uint8)
+    path.write_bytes(b"".join(bytes(part) for part in archive(arrays)))
+    with pytest.raises(ModelFormatError, match="its training has other entries than what, machine, place"):
+        minidl.checkpoints.read(path)
+
+
 def test_the_best_is_kept_besides(tmp_path):
     class Script(minidl.Callback):
         def on_epoch_end(self, trainer):
@@ -483,72 +556,6 @@ def test_arguments(options, words, tmp_path):
         minidl.Checkpoint(tmp_path, **options)
 
 
-# -- Ctrl-C and SIGTERM ---------------------------------------------------------------------------
-
-
-def signalled_at(step, number):
-    class Press(minidl.Callback):
-        def on_step_end(self, trainer):
-            if trainer.step == step:
-                signal.raise_signal(number)
-
-    return Press()
-
-
-def test_ctrl_c_leaves_a_checkpoint_and_no_row(tmp_path):
-    trainer = training(tmp_path / "a", [signalled_at(3, signal.SIGINT)], every=1000)
-    history = trainer.fit(data(), epochs=2, validation=data())
-    assert history.reason == f"interrupted by Ctrl-C; to go on from step 3: fit(resume=True) with {tmp_path / 'a'}"
-    assert len(history) == 0 and trainer.step == 3 and names(tmp_path / "a") == ["checkpoint-000000003.npz"]
-    rest, whole = training(tmp_path / "a"), training(tmp_path / "b")
-    rest.fit(data(), epochs=2, validation=data(), resume=True)
-    whole.fit(data(), epochs=2, validation=data())
-    assert_same(rest, whole)
-
-
-class PressAt(minidl.Callback):
-    """Ctrl-C at some call of a hook."""
-
-    def __init__(self, hook, call):
-        self.left = call
-        setattr(self, hook, self.press)
-
-    def press(self, trainer):
-        self.left -= 1
-        if self.left == 0:
-            signal.raise_signal(signal.SIGINT)
-
-
-@pytest.mark.parametrize("call", [1, 2, 3])
-@pytest.mark.parametrize("hook", ["on_fit_start", "on_epoch_start", "on_grads_ready", "on_step_end", "on_epoch_end"])
-def test_ctrl_c_at_any_moment_loses_nothing(hook, call, tmp_path):
-    """Again and again, in the training that goes on as well."""
-
-    def callbacks():
-        return [minidl.ClipNorm(0.1), Script("score", 0), minidl.EarlyStopping(1, "score")]
-
-    whole = training(tmp_path / "b", callbacks())
-    whole.fit(data(), epochs=3, validation=data())
-    for _ in range(5):
-        part = training(tmp_path / "a", [*callbacks(), PressAt(hook, call)], every=1000)
-        history = part.fit(data(), epochs=3, validation=data(), resume=True)
-    assert history.reason.startswith(("interrupted by Ctrl-C", "no improvement"))
-    rest = training(tmp_path / "a", callbacks(), every=1000)
-    rest.fit(data(), epochs=3, validation=data(), resume=True)
-    assert_same(rest, whole)
-    assert rest.stop_reason == whole.stop_reason == "no improvement for 1 epoch, the best was epoch 1"
-
-
-class Script(minidl.Callback):
-    """A figure that is always the same."""
-
-    def __init__(self, figure, value):
-        self.figure, self.value = figure, value
-
-    def on_epoch_end(self, trainer):
-        trainer.row[self.figure] = self.value
-
-
 def test_what_was_frozen_on_the_way_stays_frozen(tmp_path):
     class Freeze(minidl.Callback):
         def on_epoch_start(self, trainer):
@@ -578,56 +585,19 @@ def test_data_is_looked_at_once_a_fit(tmp_path, monkeypatch):
     assert len(calls) == 2
 
 
-@pytest.mark.parametrize("presses", [1, 2])
-def test_ctrl_c_in_the_validation_leaves_a_checkpoint(presses, tmp_path):
-    class Pressing:
-        """Validation data that takes its time."""
-
-        def __iter__(self):
-            for k, batch in enumerate(data()):
-                if k == 2:
-                    for _ in range(presses if press else 0):
-                        signal.raise_signal(signal.SIGINT)
-                yield batch
-
-    press = False
-    whole = training(tmp_path / "b")
-    whole.fit(data(), epochs=2, validation=Pressing())
-    press = True
-    part = training(tmp_path / "a", every=1000)
-    part.fit(data(), epochs=2, validation=Pressing())
-    assert part.step == 5 and len(part.history) == 0 and "to go on from step 5" in part.history.reason
-    press = False
-    rest = training(tmp_path / "a")
-    rest.fit(data(), epochs=2, validation=Pressing(), resume=True)
-    assert_same(rest, whole)
-
-
-def test_sigterm_leaves_a_checkpoint_and_ends_the_program(tmp_path):
-    code = f"""
-import sys; sys.path.insert(0, {os.getcwd()!r})
-from tests.unit.test_checkpoint import *
-from pathlib import Path
-training(Path({str(tmp_path)!r}), [signalled_at(3, signal.SIGTERM)], every=1000).fit(data())
-print("not reached")
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout) == (-signal.SIGTERM, ""), done.stderr
-    assert names(tmp_path) == ["checkpoint-000000003.npz"]
-
-
-def test_without_checkpoints_sigterm_is_not_touched():
-    seen = []
-
-    class See(minidl.Callback):
-        def on_step_end(self, trainer):
-            seen.append(signal.getsignal(signal.SIGTERM))
-
-    Trainer(minidl.Dense(1), minidl.MeanSquaredError(), callbacks=[See()], quiet=True).fit(np.ones((2, 2)), np.ones(2))
-    assert seen == [signal.getsignal(signal.SIGTERM)]
-
-
 # -- parts ----------------------------------------------------------------------------------------
+
+
+def test_names_that_look_alike_keep_their_arrays():
+    arrays = {}
+    tree = {"a.b": np.ones(1), "a": {"b": np.zeros(2)}}
+    back = from_plain(to_plain(tree, "t", arrays), arrays.__getitem__)
+    assert len(back["a.b"]) == 1 and len(back["a"]["b"]) == 2
+
+
+def test_what_makes_entries_is_kept():
+    came = as_before({"a": 1}, defaultdict(list, b=[2]))
+    assert came == {"a": 1} and came["c"] == []
 
 
 def test_trees_come_back_as_they_were():
@@ -663,9 +633,7 @@ def test_differences_are_named():
         "a was 1, is not there", "b was 2, is 3", "c was not there, is 4"
     ]  # fmt: skip
     assert (
-        of_data(None) == {}
-        and "first batch" in of_data(list(data()))
-        and of_data(iter([1])) == {"class": "list_iterator"}
+        of_data(None) == {} and "content" in of_data(list(data())) and of_data(iter([1])) == {"class": "list_iterator"}
     )
 
 

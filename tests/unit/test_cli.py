@@ -671,3 +671,42 @@ def test_surroundings_that_are_others_are_said_in_one_line(text, capsys, monkeyp
         "minidl train: model.run/checkpoint-000000002.npz comes from other"
     )
     assert err.count("\n") == 1 and "processor was" in err
+
+
+def test_a_model_that_is_called_run(text, capsys, monkeypatch):
+    assert broken_off(capsys, monkeypatch, text, "--steps", "4", "--quiet", "--out", "m.run")[0] == 130
+    assert os.path.isfile("m.run") and os.path.isdir("m.run.run")
+    assert run(capsys, "train", "--resume", "m.run.run", "--quiet") == (0, "", "")
+
+
+def test_a_model_whose_name_looks_like_an_option(text, capsys, monkeypatch):
+    code, _, err = broken_off(capsys, monkeypatch, text, "--steps", "4", "--quiet", "--out", "./-x.npz")
+    assert code == 130 and err.endswith("minidl train --resume ./-x.run\n")
+    assert run(capsys, "train", "--resume", "./-x.run", "--quiet") == (0, "", "")
+
+
+def test_a_file_where_the_folder_of_the_run_belongs(text, capsys):
+    with open("model.run", "w", encoding="utf-8"):
+        pass
+    assert "belong into the folder model.run, which is a file" in refused(capsys, "train", text, *SMALL)
+
+
+@pytest.mark.parametrize("damage", [
+    {"paths": 5}, {"paths": [5]}, {"out": None}, {"batch": "x"}, {"planned": [1, 2, 3]}, {"planned": ["a", 1]},
+    {"lr": []},
+])  # fmt: skip
+def test_options_that_nobody_gave(damage, text, capsys, monkeypatch):
+    broken_off(capsys, monkeypatch, text, "--steps", "4", "--quiet")
+    with open("model.run/options.json", encoding="utf-8") as file:
+        options = json.load(file)
+    with open("model.run/options.json", "w", encoding="utf-8") as file:
+        json.dump(options | damage, file)
+    assert "options.json is damaged, or of another minidl" in refused(capsys, "train", "--resume", "model.run")
+
+
+def test_what_a_killed_writer_left_goes_with_the_run(text, capsys, monkeypatch):
+    broken_off(capsys, monkeypatch, text, "--steps", "4", "--quiet")
+    with open("model.run/.minidl-0123", "wb") as file:
+        file.write(b"half of a checkpoint")
+    assert run(capsys, "train", "--resume", "model.run", "--quiet") == (0, "", "")
+    assert not os.path.exists("model.run")

@@ -542,3 +542,56 @@ def test_the_file_has_the_permissions_of_any_new_file(model):
     beside = model.parent / "beside"
     beside.touch()
     assert model.stat().st_mode == beside.stat().st_mode
+
+
+# -- what could not be loaded again ---------------------------------------------------------------
+
+
+class Hidden(Layer):
+    """A layer of one's own that makes the layer inside itself."""
+
+    def __init__(self, units=2):
+        self.units = units
+        self.inner = Dense(units)
+
+    def setup(self, in_shape, rng, dtype):
+        return self.inner.build(in_shape, rng, dtype)
+
+    @property
+    def params(self):
+        return {f"inner.{name}": p for name, p in self.inner.params.items()}
+
+    def forward(self, x, *, rng=None):
+        return self.inner.forward(x, rng=rng)
+
+    def backward(self, dy, cache):
+        return self.inner.backward(dy, cache)
+
+
+class Fixed(Sequential):
+    """A net of one's own with other arguments."""
+
+    def __init__(self, units=2):
+        super().__init__([Dense(units)])
+        self.units = units
+
+
+@pytest.mark.parametrize(("make", "words"), [
+    (Hidden, r"save found 'inner\.W' in a layer that is no argument of the layer around it"),
+    (Fixed, r"Fixed\.__init__ must take the arguments that its config\(\) tells, layers, name: load calls it"),
+    (lambda: Sequential([Dense(1)], name="x" * 2000), "its arguments have words of more than 1,000 letters"),
+])  # fmt: skip
+def test_what_load_could_not_make_again_is_not_saved(make, words, tmp_path):
+    net = make()
+    net.build((2,))
+    with pytest.raises(ArgumentError, match=words):
+        net.save(tmp_path / "net.npz")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("facts", [{1: "a", "1": "b"}, {"a": float("nan")}, {"a": {1, 2}}, {(1, 2): 3}])
+def test_facts_that_no_file_can_hold(facts, tmp_path):
+    net = small()
+    net.facts = facts
+    with pytest.raises(ArgumentError, match="A file holds finite numbers and text, the net's facts have others"):
+        net.save(tmp_path / "net.npz")
