@@ -43,6 +43,7 @@ DTYPES = {"<f4", "<f8", "<i4", "<i8", "<u4", "<u8", "|u1", "|b1"}
 class Member(NamedTuple):
     """An array in a file."""
 
+    name: str
     shape: tuple[int, ...]
     dtype: Any
     at: int  # where its .npy header begins
@@ -126,8 +127,9 @@ def read_directory(file: IO[bytes], path: Any) -> dict[str, Member]:
         if directory[here : here + len(entry)] != entry or read_at(file, at, len(local)) != local:
             reason = "its members must be stored, one after the other, as minidl writes them."
             raise no_model(path, reason, "or written by another program, or damaged")
-        member = understand(read_at(file, at + len(local), min(NPY_BYTES, length)), length, crc, at + len(local))
         text = name.decode("utf-8", "replace").removesuffix(".npy")
+        beginning = read_at(file, at + len(local), min(NPY_BYTES, length))
+        member = understand(text, beginning, length, crc, at + len(local))
         if member is None or f"{text}.npy".encode() != name or text in members:
             raise no_model(path, f"its member {text!r:.60} is no array, or stands there twice.")
         members[text] = member
@@ -137,19 +139,23 @@ def read_directory(file: IO[bytes], path: Any) -> dict[str, Member]:
     return members
 
 
-def understand(beginning: bytes, length: int, crc: int, at: int) -> Member | None:
+def understand(name: str, beginning: bytes, length: int, crc: int, at: int) -> Member | None:
     """A member by its .npy header; None where that is not as `npy_header` writes it, or the length does not fit."""
     found = NPY.match(beginning)
     if not found or found[2].decode() not in DTYPES:
         return None
     shape = tuple(int(n) for n in found[3].replace(b",", b" ").split())
-    member = Member(shape, np.dtype(found[2].decode()), at, npy_header(shape, np.dtype(found[2].decode())), crc)
+    member = Member(name, shape, np.dtype(found[2].decode()), at, npy_header(shape, np.dtype(found[2].decode())), crc)
     whole = beginning.startswith(member.header) and len(member.header) + member.nbytes == length
     return member if whole else None
 
 
-def read_into(file: IO[bytes], member: Member, out: Array) -> bool:
-    """Read the numbers of a member into an array of its shape and dtype; says whether the checksum is right."""
+def read_into(file: IO[bytes], member: Member, out: Array) -> None:
+    """Read the numbers of a member into an array of its shape and dtype.
+
+    Raises:
+        ModelFormatError: where the checksum is wrong.
+    """
     whole = out.flags.c_contiguous and out.dtype == member.dtype
     buffer = out if whole else np.empty(member.shape, member.dtype)
     numbers = buffer.reshape(-1).view(np.uint8).data
@@ -157,13 +163,15 @@ def read_into(file: IO[bytes], member: Member, out: Array) -> bool:
     came = file.readinto(numbers)  # type: ignore[attr-defined]  # of a file that is opened for reading
     if not whole:
         out[...] = buffer
-    return came == member.nbytes and zlib.crc32(numbers, zlib.crc32(member.header)) == member.crc
+    if came != member.nbytes or zlib.crc32(numbers, zlib.crc32(member.header)) != member.crc:
+        raise ModelFormatError(f"the checksum of {member.name!r:.60} is wrong.")
 
 
-def read_array(file: IO[bytes], member: Member) -> Array | None:
-    """A member as an array; None where the checksum is wrong."""
+def read_array(file: IO[bytes], member: Member) -> Array:
+    """A member as an array; raises as `read_into`."""
     a = np.empty(member.shape, member.dtype.newbyteorder("="))
-    return a if read_into(file, member, a) else None
+    read_into(file, member, a)
+    return a
 
 
 def read_at(file: IO[bytes], at: int, count: int) -> bytes:

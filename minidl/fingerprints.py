@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 import platform
 import re
 import zlib
@@ -22,7 +21,7 @@ from minidl.data import Batch
 from minidl.description import describe
 from minidl.figures import name_of
 from minidl.inputs import Array
-from minidl.kernels.threads import blas
+from minidl.kernels.threads import blas_threads
 from minidl.version import __version__
 
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # in the repr of an object: another one in each process
@@ -97,13 +96,12 @@ def of_training(trainer: Any) -> dict[str, Any]:
 
 def of_machine() -> dict[str, Any]:
     """What the last bits depend on besides."""
-    threads = [count for _, count in blas()]
     return {
         "minidl": __version__,
         "Python": platform.python_version(),
         "NumPy": np.__version__,
         "kernels": kernels.in_words(),
-        "BLAS threads": threads[0] if threads else int(os.environ.get("OPENBLAS_NUM_THREADS") or os.cpu_count() or 1),
+        "BLAS threads": blas_threads(),
         "processor": processor(),
     }
 

@@ -80,9 +80,14 @@ def in_words() -> str:
     """Which kernels run, on how many threads: "numba, 2 threads"; in NumPy they are those of the BLAS."""
     threads = team()
     if backend() == "numpy" and threads == 1:
-        known = [count for _, count in blas()]
-        threads = min(known) if known else int(os.environ.get("OPENBLAS_NUM_THREADS") or os.cpu_count() or 1)
+        threads = blas_threads()
     return f"{backend()}, {threads} thread{'s' * (threads != 1)}"
+
+
+def blas_threads() -> int:
+    """How many threads the BLAS has on its own; without threadpoolctl, what it takes by default."""
+    known = [count for _, count in blas()]
+    return min(known) if known else int(os.environ.get("OPENBLAS_NUM_THREADS") or os.cpu_count() or 1)
 
 
 @cache

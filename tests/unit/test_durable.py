@@ -102,7 +102,8 @@ def net(seed):
     return made
 
 
-def test_a_crash_at_any_instant_leaves_the_old_model_or_the_new_one(tmp_path, monkeypatch):
+def saved_twice(tmp_path, monkeypatch):
+    """A model saved over another: (its path, an empty folder, the bytes before, the calls that changed them)."""
     folder, again = tmp_path / "a", tmp_path / "b"
     folder.mkdir(), again.mkdir()
     path = folder / "model.npz"
@@ -111,6 +112,11 @@ def test_a_crash_at_any_instant_leaves_the_old_model_or_the_new_one(tmp_path, mo
     with monkeypatch.context() as patch:
         log = Recorder(patch).log
         net(2).save(path)
+    return path, again, old, log
+
+
+def test_a_crash_at_any_instant_leaves_the_old_model_or_the_new_one(tmp_path, monkeypatch):
+    path, again, old, log = saved_twice(tmp_path, monkeypatch)
     new = path.read_bytes()
     kinds = [entry[0] for entry in log]
     assert kinds[0] == "create" and kinds[-3:] == ["fsync", "rename", "fsync"] and kinds.count("write") > 10
@@ -126,14 +132,7 @@ def test_a_crash_at_any_instant_leaves_the_old_model_or_the_new_one(tmp_path, mo
 
 @pytest.mark.parametrize("missing", ["fsync of the file", "rename"])
 def test_the_replay_finds_a_save_that_is_not_safe(missing, tmp_path, monkeypatch):
-    folder, again = tmp_path / "a", tmp_path / "b"
-    folder.mkdir(), again.mkdir()
-    path = folder / "model.npz"
-    net(1).save(path)
-    old = path.read_bytes()
-    with monkeypatch.context() as patch:
-        log = Recorder(patch).log
-        net(2).save(path)
+    path, again, old, log = saved_twice(tmp_path, monkeypatch)
     if missing == "rename":  # written in place
         log = [("create", str(path)), *((entry[0], str(path), *entry[2:]) for entry in log if entry[0] == "write")]
     else:
