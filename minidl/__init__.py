@@ -47,16 +47,20 @@ from minidl.initializers import (
 from minidl.inputs import Array, Shape
 from minidl.layer import Layer
 from minidl.layers import (
+    GRU,
     LSTM,
     Dense,
     Dropout,
     Embedding,
     Flatten,
+    GRUState,
     LastStep,
     LogSoftmax,
     LSTMState,
     ReLU,
     Sigmoid,
+    SimpleRNN,
+    SimpleRNNState,
     Softmax,
     Stateful,
     Tanh,
@@ -78,6 +82,7 @@ if typing.TYPE_CHECKING:
     from minidl.callbacks.console import Console
 
 __all__ = [
+    "GRU",
     "LSTM",
     "SGD",
     "Adadelta",
@@ -106,6 +111,7 @@ __all__ = [
     "Embedding",
     "ExponentialLR",
     "Flatten",
+    "GRUState",
     "History",
     "IdError",
     "JSONLog",
@@ -133,6 +139,8 @@ __all__ = [
     "Shape",
     "ShapeError",
     "Sigmoid",
+    "SimpleRNN",
+    "SimpleRNNState",
     "Softmax",
     "SoftmaxCrossEntropy",
     "Stateful",

@@ -6,6 +6,7 @@ from itertools import product
 
 import minidl
 from minidl import (
+    GRU,
     LSTM,
     Dense,
     Dropout,
@@ -17,6 +18,7 @@ from minidl import (
     ReLU,
     Sequential,
     Sigmoid,
+    SimpleRNN,
     Softmax,
     Tanh,
 )
@@ -41,6 +43,42 @@ def lstm_cases() -> list[Case]:
         )
         for peephole, sequences, backwards, dropout, bias in options
         if bias == 1.0 or dropout == 0.0  # the bias is a mere initial value
+    ]
+
+
+def gru_cases() -> list[Case]:
+    """Every combination of the GRU's options."""
+    options = product([False, True], [False, True], [False, True], [0.0, 0.4])
+    return [
+        (
+            GRU(
+                3,
+                reset_after=after,
+                return_sequences=sequences,
+                go_backwards=backwards,
+                recurrent_dropout=dropout,
+            ),
+            (None, 2),
+        )
+        for after, sequences, backwards, dropout in options
+    ]
+
+
+def simple_rnn_cases() -> list[Case]:
+    """Every combination of the SimpleRNN's options."""
+    options = product([Tanh, ReLU], [False, True], [False, True], [0.0, 0.4])
+    return [
+        (
+            SimpleRNN(
+                3,
+                activation=activation(),
+                return_sequences=sequences,
+                go_backwards=backwards,
+                recurrent_dropout=dropout,
+            ),
+            (None, 2),
+        )
+        for activation, sequences, backwards, dropout in options
     ]
 
 
@@ -78,6 +116,8 @@ LAYERS: list[Case] = [
     (LastStep(), (None, 3)),
     (LastStep(), (4, 3, 2)),
     *lstm_cases(),
+    *gru_cases(),
+    *simple_rnn_cases(),
 ]
 
 NETS: list[Case] = [

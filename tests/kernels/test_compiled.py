@@ -17,8 +17,10 @@ FOLDER = Path(importlib.import_module("minidl.kernels.compiled").__file__).paren
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
+        ("gru", ["rows", "tiles", "tanh"]),
         ("lstm", ["rows", "tiles", "tanh"]),
         ("lstm_step", ["lstm", "rows", "tiles", "tanh"]),
+        ("simple_rnn", ["rows", "tiles", "tanh"]),
         ("softmax", ["exp"]),
     ],
 )

@@ -1,9 +1,18 @@
 """Steps that are padding in every row: no recurrent kernel spends work on them, and no result changes."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from minidl.kernels import lstm_backward, lstm_forward
+from minidl.kernels import (
+    gru_backward,
+    gru_forward,
+    lstm_backward,
+    lstm_forward,
+    simple_rnn_backward,
+    simple_rnn_forward,
+)
 from minidl.kernels.sequence import run_of
 
 pytestmark = pytest.mark.usefixtures("kernels")
@@ -25,7 +34,27 @@ def lstm(rng, x, mask, state, drop, backwards, given):
     return {"y": y, "h": h, "c": c, "dx": dx, "dh0": dh0, "dc0": dc0, **grads}, cache
 
 
-KERNELS = {"lstm": lstm}
+def gru(reset_after, rng, x, mask, state, drop, backwards, given):
+    *weights, bh = (rng.standard_normal(shape) for shape in ((D, 3 * H), (H, 3 * H), (3 * H,), (H,)))
+    y, h, cache = gru_forward(x, state[0], *weights, bh if reset_after else None, mask, drop, backwards)
+    dx, dh0, grads = gru_backward(*given[:2], cache)
+    return {"y": y, "h": h, "dx": dx, "dh0": dh0, **grads}, cache
+
+
+def simple_rnn(relu, rng, x, mask, state, drop, backwards, given):
+    weights = (rng.standard_normal(shape) for shape in ((D, H), (H, H), (H,)))
+    y, h, cache = simple_rnn_forward(x, state[0], *weights, relu, mask, drop, backwards)
+    dx, dh0, grads = simple_rnn_backward(*given[:2], cache)
+    return {"y": y, "h": h, "dx": dx, "dh0": dh0, **grads}, cache
+
+
+KERNELS = {
+    "lstm": lstm,
+    "gru": partial(gru, True),
+    "gru, reset before": partial(gru, False),
+    "tanh": partial(simple_rnn, False),
+    "relu": partial(simple_rnn, True),
+}
 
 
 @pytest.mark.parametrize("ragged", [False, True])

@@ -9,7 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minidl
-from minidl import LSTM, Dense, Dropout, Embedding, LastStep, LogSoftmax, ReLU, Sequential, Sigmoid, Softmax, Tanh
+from minidl import (
+    GRU,
+    LSTM,
+    Dense,
+    Dropout,
+    Embedding,
+    LastStep,
+    LogSoftmax,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    SimpleRNN,
+    Softmax,
+    Tanh,
+)
 
 GOLDEN = Path(__file__).parent / "format-1.npz"
 
@@ -23,11 +37,16 @@ def nets(draw):
     layers, used, size = [], [], D
 
     def recurrent(size):
-        return LSTM(
-            size, peephole=draw(st.sampled_from([False, True, "diagonal", "full"])), return_sequences=True,
-            go_backwards=draw(st.booleans()), forget_bias=draw(st.floats(-2, 2)),
-            recurrent_dropout=draw(st.floats(0, 0.9)),
-        )  # fmt: skip
+        shared = {
+            "return_sequences": True, "go_backwards": draw(st.booleans()), "recurrent_dropout": draw(st.floats(0, 0.9))
+        }  # fmt: skip
+        kind = draw(st.sampled_from([LSTM, GRU, SimpleRNN]))
+        if kind is GRU:
+            return GRU(size, reset_after=draw(st.booleans()), **shared)
+        if kind is SimpleRNN:
+            return SimpleRNN(size, activation=draw(st.sampled_from([Tanh(), ReLU()])), **shared)
+        peephole = draw(st.sampled_from([False, True, "diagonal", "full"]))
+        return LSTM(size, peephole=peephole, forget_bias=draw(st.floats(-2, 2)), **shared)
 
     for _ in range(draw(st.integers(0, 4))):
         kind = draw(st.sampled_from(["lstm", "dense", "plain", "net", "again"]))
