@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from minidl.inputs import Array
-from minidl.kernels import lstm_stepper
+from minidl.kernels import gru_stepper, lstm_stepper, simple_rnn_stepper
 from minidl.layer import Layer
-from minidl.layers import LSTM, Dense, Embedding, LSTMState
+from minidl.layers import GRU, LSTM, Dense, Embedding, GRUState, LSTMState, ReLU, SimpleRNN, SimpleRNNState
 from minidl.sequential import Sequential
 
 Step = Callable[[Any], Any]  # x of one step, [B, 1, ...] -> its y
@@ -62,7 +62,24 @@ def of_lstm(lstm: LSTM, state: LSTMState) -> Step:
     """The step kernel."""
     p = lstm.p.value if lstm.peephole else None
     step = lstm_stepper(*state, lstm.Wx.value, lstm.Wh.value, lstm.b.value, p)
-    return (lambda x: step(x[:, 0])[:, None]) if lstm.return_sequences else lambda x: step(x[:, 0])
+    return of_steps(step, lstm.return_sequences)
+
+
+def of_gru(gru: GRU, state: GRUState) -> Step:
+    """The step kernel."""
+    bh = gru.bh.value if gru.reset_after else None
+    return of_steps(gru_stepper(*state, gru.Wx.value, gru.Wh.value, gru.b.value, bh), gru.return_sequences)
+
+
+def of_simple_rnn(rnn: SimpleRNN, state: SimpleRNNState) -> Step:
+    """The step kernel."""
+    step = simple_rnn_stepper(*state, rnn.Wx.value, rnn.Wh.value, rnn.b.value, isinstance(rnn.activation, ReLU))
+    return of_steps(step, rnn.return_sequences)
+
+
+def of_steps(step: Step, return_sequences: bool) -> Step:
+    """A kernel's step [B, D] -> [B, H], of x with its axis of time."""
+    return (lambda x: step(x[:, 0])[:, None]) if return_sequences else lambda x: step(x[:, 0])
 
 
 def of_dense(dense: Dense, state: None) -> Step:
@@ -88,6 +105,8 @@ def of_embedding(embedding: Embedding, state: None) -> Step:
 STEPPERS: dict[type[Layer], Callable[[Any, Any], Step]] = {
     Sequential: of_sequential,
     LSTM: of_lstm,
+    GRU: of_gru,
+    SimpleRNN: of_simple_rnn,
     Dense: of_dense,
     Embedding: of_embedding,
 }

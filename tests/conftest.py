@@ -22,9 +22,8 @@ def compiled_kernels():
     if find_spec("numba"):
         with setting("MINIDL_KERNELS", "numba"):
             for dtype in np.float32, np.float64:
-                net = minidl.Sequential(
-                    [minidl.Embedding(5, 4), minidl.LSTM(3, return_sequences=True), minidl.Dense(5)]
-                )
+                recurrent = [kind(3, return_sequences=True) for kind in (minidl.LSTM, minidl.GRU, minidl.SimpleRNN)]
+                net = minidl.Sequential([minidl.Embedding(5, 4), *recurrent, minidl.Dense(5)])
                 net.build((None,), dtype=dtype)
                 batch = minidl.Batch(np.zeros((2, 3), int), np.ones((2, 3), int))
                 minidl.Trainer(net, minidl.SoftmaxCrossEntropy(), quiet=True).fit([batch])

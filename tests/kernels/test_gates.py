@@ -5,7 +5,16 @@ import pytest
 
 import minidl
 from minidl.errors import IdError, ShapeError
-from minidl.kernels import add_rows, lstm_forward, lstm_stepper, softmax_cross_entropy
+from minidl.kernels import (
+    add_rows,
+    gru_forward,
+    gru_stepper,
+    lstm_forward,
+    lstm_stepper,
+    simple_rnn_forward,
+    simple_rnn_stepper,
+    softmax_cross_entropy,
+)
 from minidl.kernels.compiled.adam import adam
 
 pytestmark = pytest.mark.usefixtures("kernels")
@@ -113,6 +122,26 @@ def test_steps_equal_the_sequence_and_copy_the_weights(B, dtype, peephole):
     y, *_ = lstm_forward(x, h0, c0, Wx, Wh, b, p)
     step = lstm_stepper(h0, c0, Wx, Wh, b, p)
     for array in (Wx, Wh, b, p) if peephole else (Wx, Wh, b):
+        array[...] = np.nan
+    for t in range(T):
+        np.testing.assert_allclose(step(x[:, t]), y[:, t], rtol=1e-5 if dtype == np.float32 else 1e-12, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["reset after", "reset before", "tanh", "relu"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("B", [1, 3])
+def test_steps_of_the_others_equal_the_sequence_and_copy_the_weights(B, dtype, kind):
+    rng, (T, D, H) = np.random.default_rng(0), (6, 5, 9)
+    blocks = 3 if kind.startswith("reset") else 1
+    shapes = (B, T, D), (B, H), (D, blocks * H), (H, blocks * H), (blocks * H,), (H,)
+    x, h0, Wx, Wh, b, bh = (0.5 * rng.standard_normal(shape).astype(dtype) for shape in shapes)
+    if blocks == 3:
+        forward, stepper, option = gru_forward, gru_stepper, bh if kind == "reset after" else None
+    else:
+        forward, stepper, option = simple_rnn_forward, simple_rnn_stepper, kind == "relu"
+    y, *_ = forward(x, h0, Wx, Wh, b, option)
+    step = stepper(h0, Wx, Wh, b, option)
+    for array in Wx, Wh, b, bh:
         array[...] = np.nan
     for t in range(T):
         np.testing.assert_allclose(step(x[:, t]), y[:, t], rtol=1e-5 if dtype == np.float32 else 1e-12, atol=1e-6)

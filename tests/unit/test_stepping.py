@@ -9,7 +9,7 @@ import pytest
 
 from minidl.inputs import Array
 from minidl.layer import Layer
-from minidl.layers import LSTM, Dense, Dropout, Embedding, LastStep, Softmax, Tanh
+from minidl.layers import GRU, LSTM, Dense, Dropout, Embedding, LastStep, ReLU, SimpleRNN, Softmax, Tanh
 from minidl.sequential import Sequential
 from minidl.stepping import STEPPERS, stepper
 
@@ -28,6 +28,9 @@ NETS = {
     "last h": [LSTM(5)],
     "diagonal": [LSTM(5, peephole=True, return_sequences=True)],
     "full": [LSTM(5, peephole="full", return_sequences=True)],
+    "gru": [GRU(5, return_sequences=True)],
+    "gru, reset before": [GRU(5, reset_after=False), Dense(2)],
+    "simple rnn": [SimpleRNN(5, return_sequences=True), SimpleRNN(4, ReLU(), recurrent_dropout=0.5)],
     "recurrent dropout": [LSTM(5, recurrent_dropout=0.5, return_sequences=True)],
     "stack": [LSTM(5, return_sequences=True), Dropout(0.5), LSTM(3, peephole=True, return_sequences=True), Dense(4)],
     "nested": [Sequential([LSTM(5, return_sequences=True), Tanh()]), Dense(4, bias=False), Softmax()],

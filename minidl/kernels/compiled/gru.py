@@ -3,6 +3,9 @@
 What and why: as in `lstm.py`. Where the reset comes before the product (reset_after=False), a step is two products,
 for the second one needs the gates of the first.
 
+Gain: passes of 128 units are about twice as fast as the NumPy kernel's on the same cores
+(`python tests/benchmarks/kernels.py --rows gru`).
+
 Letters and layout as in `minidl/kernels/gru.py`: time first, blocks r z n. An option that is not used is an array
 without entries (`rows.given`).
 """
