@@ -141,9 +141,9 @@ def check_layers(described: list[dict[str, Any]]) -> None:
         if list(layer) != ENTRIES or type(layer["args"]) is not dict or type(layer["params"]) is not dict:
             raise ValueError(f"its layers have other entries than {', '.join(ENTRIES)}.")
         shape = layer["in_shape"]
-        if type(shape) not in (list, tuple) or len(shape) > MOST_AXES or any(
-            n is not None and (type(n) is not int or not 0 < n < LARGEST) for n in shape
-        ):  # fmt: skip
+        if not all(
+            map(is_shape, shape) if is_list(shape) and shape and all(map(is_list, shape)) else [is_shape(shape)]
+        ):
             raise ValueError("its layers have an in_shape that is none, or a huge one.")
         if layer["class"] == "Sequential" and not all(map(is_slot, layer["args"].get("layers", ()))):
             raise ValueError("its Sequential has layers without names.")
@@ -155,6 +155,18 @@ def check_layers(described: list[dict[str, Any]]) -> None:
         total += sizes[-1]
         if total > MOST_LAYERS or depths[-1] > MOST_DEPTH:
             raise ValueError(f"it has more than {MOST_LAYERS:,} layers, or more than {MOST_DEPTH} nets in nets.")
+
+
+def is_list(value: Any) -> bool:
+    """Whether it is a list, or a tuple, which becomes one in a file."""
+    return type(value) in (list, tuple)
+
+
+def is_shape(shape: Any) -> bool:
+    """Whether it is the shape of an array, of moderate size."""
+    return is_list(shape) and len(shape) <= MOST_AXES and all(
+        n is None or (type(n) is int and 0 < n < LARGEST) for n in shape
+    )  # fmt: skip
 
 
 def is_slot(entry: Any) -> bool:

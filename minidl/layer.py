@@ -15,7 +15,7 @@ import numpy as np
 from minidl.arguments import arguments_of, check_keywords
 from minidl.errors import ArgumentError, NotBuiltError, ShapeError
 from minidl.initializers import Drawn
-from minidl.inputs import Array, Shape, as_mask, cast_input, clear_padding
+from minidl.inputs import Array, Shape, as_mask, as_shape, cast_input, clear_padding, each_shape
 from minidl.kernels import one_blas_thread
 from minidl.parameter import DTYPES, Parameter
 
@@ -41,6 +41,7 @@ class Layer:
         - `state=None` is the layer's own initial state; `start` [B] bools let single rows begin there anew,
           and their `dstate` is 0. `dstate=None`: nothing flows in from the future.
         - `mask` [B, T] is True where a step is real. What stands in the padding never changes a result.
+        - Several inputs are a tuple x, with a tuple of shapes in_shape and a tuple (a mask or None for each) mask.
         - Arrays that go into or come out of a pass are not written to until its backward is done.
 
     Example:
@@ -105,7 +106,7 @@ class Layer:
         state: Any = None,
         *,
         start: Any = None,
-        mask: Array | None = None,
+        mask: Any = None,
         rng: np.random.Generator | None = None,
         keep_cache: bool = True,
     ) -> tuple[Any, Any, Any]:
@@ -132,8 +133,8 @@ class Layer:
         """The state that `state=None` stands for, batch first; None for a layer without memory."""
         return None
 
-    def hand_on(self, mask: Array) -> Array | None:
-        """The mask of y, given the mask of x; None where y has no steps that could be padding."""
+    def hand_on(self, mask: Any) -> Array | None:
+        """The mask of y, given the mask of x (or masks); None where y has no steps that could be padding."""
         return mask
 
     @property
@@ -143,27 +144,22 @@ class Layer:
 
     def example(self, in_shape: Shape, rng: np.random.Generator, batch: int = 3, time: int = 5) -> Any:
         """A random input for checks: normal numbers [B, *in_shape], free lengths becoming `time`."""
-        return rng.standard_normal((batch, *(time if n is None else n for n in in_shape)))
+        return each_shape(lambda s: rng.standard_normal((batch, *(time if n is None else n for n in s))), in_shape)
 
     # -- building and parameters ------------------------------------------------------------------
 
-    def build(self, in_shape: Sequence[int | None], seed: Any = 0, dtype: Any = np.float32) -> Shape:
+    def build(self, in_shape: Sequence[Any], seed: Any = 0, dtype: Any = np.float32) -> Shape:
         """Create the parameters; return the output's shape. What is built already is kept, only shapes are checked.
 
         Args:
-            in_shape: the input's shape without the batch axis; None where the length is free, (None, 32).
+            in_shape: the input's shape without the batch axis; None where the length is free, (None, 32). A tuple of
+                such for several inputs.
             seed: an int or a `np.random.Generator`; the layer spawns a Generator of its own from it.
             dtype: np.float32 or np.float64.
         """
-        sizes = tuple(in_shape) if isinstance(in_shape, list | tuple) else (0,)
-        if not all(n is None or (isinstance(n, int | np.integer) and not isinstance(n, bool) and n > 0) for n in sizes):
-            raise ArgumentError(
-                f"{type(self).__name__} expects in_shape to be a tuple of positive integers or None, without the "
-                f"batch axis, like (None, 32), got {in_shape!r}."
-            )
+        shape = as_shape(type(self).__name__, in_shape)
         if np.dtype(dtype).name not in DTYPES:
             raise ArgumentError(f"{type(self).__name__} expects dtype np.float32 or np.float64, got {dtype!r}.")
-        shape = tuple(None if n is None else int(n) for n in sizes)
         rng = np.random.default_rng(seed).spawn(1)[0]
         before = dict(vars(self))
         try:

@@ -18,7 +18,7 @@ from minidl.errors import ArgumentError, ShapeError
 from minidl.feeding import arrange, batches_of, epoch_of, first_of, groups_of
 from minidl.figures import Means, Metric, check_names, name_of
 from minidl.history import History
-from minidl.inputs import cast_input
+from minidl.inputs import cast_input, each_array
 from minidl.interrupts import INTERRUPTED, TERMINATED, interrupt_stops
 from minidl.layer import Layer
 from minidl.losses import Loss
@@ -373,11 +373,13 @@ class Trainer:
 def build_for(net: Layer, x: Any, seed: int) -> None:
     """Build a net for inputs like x, for any number of steps where its layers allow that."""
     x = cast_input(x, np.float32)
-    shape = x.shape[1:]
-    steps_first = x.ndim >= 3 or (x.ndim == 2 and x.dtype.kind in "iu")
+    known = each_array(lambda a: a.shape[1:], x)
+    free = each_array(
+        lambda a: (None, *a.shape[2:]) if a.ndim >= (2 if a.dtype.kind in "iu" else 3) else a.shape[1:], x
+    )
     try:
-        net.build((None, *shape[1:]) if steps_first else shape, seed)
+        net.build(free, seed)
     except ShapeError:
-        if not steps_first:
+        if free == known:
             raise
-        net.build(shape, seed)  # a layer such as Flatten has to know the number of steps
+        net.build(known, seed)  # a layer such as Flatten has to know the number of steps

@@ -14,6 +14,7 @@ from minidl.checking.gradcheck import gradcheck
 from minidl.checking.report import GradientReport
 from minidl.checking.structure import contents, is_finite, is_numeric, leaves, map_arrays
 from minidl.checking.subject import ROUNDING, Subject, differing, parts, same, setting
+from minidl.inputs import shape_text
 
 
 def check_shapes(s: Subject) -> str | None:
@@ -84,7 +85,7 @@ def check_gradients(s: Subject) -> str | None:
     cases += [("with one row and one step, ", s.small(), {}), ("with 5 rows and 4 steps, ", s.other(), {})]
     longer = s.on_sequences()
     if longer is not None and shapes_of(longer) is None:
-        cases.append((f"built for {longer.in_shape}, on inputs [B, T, {s.in_shape[0]}], ", longer, {}))
+        cases.append((f"built for {longer.in_shape}, on inputs {shape_text(longer.in_shape)}, ", longer, {}))
     for k, (words, subject, given) in enumerate(cases):
         report = gradcheck(
             subject.layer,
@@ -137,7 +138,7 @@ def check_adds(s: Subject) -> str | None:
 def check_keeps_inputs(s: Subject) -> str | None:
     """A pass writes neither to x, state, start, mask nor to dy, dstate; one without a cache does not either."""
     given: dict[str, Any] = {"x": s.x, "state": s.state, "dy": s.dy, "dstate": s.dafter}
-    given |= {name: value for name, value in s.everything.items() if isinstance(value, np.ndarray)}
+    given |= {name: value for name, value in s.everything.items() if isinstance(value, np.ndarray | tuple)}
     before = {name: map_arrays(np.copy, value) for name, value in given.items()}
     for words, options in s.settings:
         s.run(**options)
