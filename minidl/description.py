@@ -31,6 +31,10 @@ MOST_LAYERS, MOST_DEPTH = 10_000, 50  # of a net: layers, counted in every net t
 LONGEST, DEEPEST, MOST_AXES, LARGEST = 1000, 10, 32, 2**48  # of words and lists in arguments, of shapes
 ENTRIES = ["class", "args", "in_shape", "params"]
 BUILT_IN: tuple[type[Layer], ...] = (
+    layers.Add,
+    layers.AdditiveAttention,
+    layers.Attention,
+    layers.Concatenate,
     layers.Conv1D,
     layers.Dense,
     layers.Dropout,
@@ -40,6 +44,7 @@ BUILT_IN: tuple[type[Layer], ...] = (
     layers.LastStep,
     layers.LayerNorm,
     layers.LogSoftmax,
+    layers.Multiply,
     layers.PoolTime,
     layers.ReLU,
     layers.Sigmoid,

@@ -29,7 +29,7 @@ class Conv1DPass(NamedTuple):
     steps: int  # T of x
     mask: Array | None
     real_first: Array | None  # [B, most real steps of a row]: their places, then those of padding
-    count: Array | None  # [B]: the real steps; of a causal one
+    counts: Array | None  # [B]: the real steps; of a causal one
     start: Any
 
 
@@ -106,7 +106,7 @@ class Conv1D(Stateful):
         """How many steps come out of T."""
         if self.padding != "valid":
             return T
-        if T < self.width:
+        if self.width > T:
             raise ShapeError(
                 f"Conv1D expects at least {self.width} steps, its width, got {T}: make the sequences longer, or take "
                 f"padding='same' or 'causal'."
@@ -143,15 +143,15 @@ class Conv1D(Stateful):
         width, D, _ = self.W.value.shape
         x = self.check_input(x, mask, D)
         T = x.shape[1]
-        real_first = count = after = None
+        real_first = counts = after = None
         if self.padding == "causal":
             (before,) = self.begin(x, state, start)
-            count = np.full(len(x), T) if mask is None else mask.sum(axis=1)
+            counts = np.full(len(x), T) if mask is None else mask.sum(axis=1)
             if mask is not None:
-                real_first = np.argsort(~mask, axis=1, kind="stable")[:, : count.max(initial=0)]
+                real_first = np.argsort(~mask, axis=1, kind="stable")[:, : counts.max(initial=0)]
                 x = np.take_along_axis(x, real_first[:, :, None], axis=1)
             x = np.concatenate([before, x], axis=1)
-            after = Conv1DState(x[last_steps(count, width - 1)])
+            after = Conv1DState(x[last_steps(counts, width - 1)])
         elif self.padding == "same":
             x = np.pad(x, ((0, 0), ((width - 1) // 2, width // 2), (0, 0)))
         else:
@@ -165,12 +165,12 @@ class Conv1D(Stateful):
         y = spread_out(y.reshape(*windows.shape[:2], -1), real_first, T)
         if mask is not None:
             y = clear_padding(y, self.hand_on(mask))
-        return y, after, Conv1DPass(windows, T, mask, real_first, count, start) if keep_cache else None
+        return y, after, Conv1DPass(windows, T, mask, real_first, counts, start) if keep_cache else None
 
     def backward_with_state(self, dy: Array, dstate: Any, cache: Conv1DPass) -> tuple[Array, Conv1DState | None]:
         if cache is None:
             raise ArgumentError("Conv1D expects the cache of a pass that kept one: run it with keep_cache=True.")
-        windows, T, mask, real_first, count, start = cache
+        windows, T, mask, real_first, counts, start = cache
         B, steps, width, D = windows.shape
         if mask is not None:
             dy = clear_padding(dy, self.hand_on(mask))
@@ -184,18 +184,18 @@ class Conv1D(Stateful):
         dx = np.zeros((B, steps + width - 1, D), dwindows.dtype)
         for k in range(width):
             dx[:, k : k + steps] += dwindows[:, :, k]
-        if count is not None:
+        if counts is not None:
             if dstate is not None:
-                dx[last_steps(count, width - 1)] += dstate[0]
+                dx[last_steps(counts, width - 1)] += dstate[0]
             dbefore = Conv1DState(*stop_at_start((dx[:, : width - 1],), start))
             return spread_out(dx[:, width - 1 :], real_first, T), dbefore
         left = (width - 1) // 2 if self.padding == "same" else 0
         return clear_padding(dx[:, left : left + T], mask), None
 
 
-def last_steps(count: Array, width: int) -> tuple[Array, Array]:
-    """The index of steps count ... count + width - 1 of each row: the last ones, where `width` steps stand in front."""
-    return np.arange(len(count))[:, None], count[:, None] + np.arange(width)
+def last_steps(counts: Array, width: int) -> tuple[Array, Array]:
+    """The index of `width` steps of each row from step counts on: the last ones, where a state stands in front."""
+    return np.arange(len(counts))[:, None], counts[:, None] + np.arange(width)
 
 
 def spread_out(x: Array, places: Array | None, T: int) -> Array:

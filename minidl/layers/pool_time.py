@@ -15,7 +15,7 @@ class PoolTimeCache(NamedTuple):
     """Which steps were real [B, T], how many of each row, and for the maximum the step it stood at, one an entry."""
 
     real: Array
-    count: Array
+    counts: Array
     best: Array | None
 
 
@@ -74,22 +74,22 @@ class PoolTime(Layer):
             raise ShapeError(f"PoolTime expects x of shape [B, T, ...], got {x.shape} of {x.dtype}: {hint}.")
         x = clear_padding(x, mask)
         real = np.ones(x.shape[:2], bool) if mask is None else mask
-        count = real.sum(axis=1).reshape(-1, *(1,) * (x.ndim - 2))
+        counts = real.sum(axis=1).reshape(-1, *(1,) * (x.ndim - 2))
         if self.kind == "mean" or not x.shape[1]:
-            y = x.sum(axis=1) / np.maximum(count, 1).astype(x.real.dtype)
-            return y, None, PoolTimeCache(real, count, None)
-        rows = np.arange(len(x)).reshape(count.shape)
+            y = x.sum(axis=1) / np.maximum(counts, 1).astype(x.real.dtype)
+            return y, None, PoolTimeCache(real, counts, None)
+        rows = np.arange(len(x)).reshape(counts.shape)
         best = np.where(real.reshape(*real.shape, *(1,) * (x.ndim - 2)), x.real, -np.inf).argmax(axis=1)
-        best = np.where(real[rows, best], best, real.argmax(axis=1).reshape(count.shape))  # real steps may be -inf
+        best = np.where(real[rows, best], best, real.argmax(axis=1).reshape(counts.shape))  # real steps may be -inf
         y = np.take_along_axis(x, best[:, None], axis=1)[:, 0]
-        return np.where(count > 0, y, 0), None, PoolTimeCache(real, count, best)
+        return np.where(counts > 0, y, 0), None, PoolTimeCache(real, counts, best)
 
     def backward_with_state(self, dy: Array, dstate: Any, cache: PoolTimeCache) -> tuple[Array, None]:
-        real, count, best = cache
+        real, counts, best = cache
         shape = *real.shape, *dy.shape[1:]
         if best is None:
-            dx = np.broadcast_to((dy / np.maximum(count, 1).astype(dy.real.dtype))[:, None], shape)
+            dx = np.broadcast_to((dy / np.maximum(counts, 1).astype(dy.real.dtype))[:, None], shape)
             return clear_padding(dx, real), None
         dx = np.zeros(shape, dy.dtype)
-        np.put_along_axis(dx, best[:, None], np.where(count > 0, dy, 0)[:, None], axis=1)
+        np.put_along_axis(dx, best[:, None], np.where(counts > 0, dy, 0)[:, None], axis=1)
         return dx, None
