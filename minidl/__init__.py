@@ -18,6 +18,7 @@ from minidl.callbacks import (
     SampleText,
     SaveBest,
 )
+from minidl.container import Container
 from minidl.data import ArrayBatches, Batch, PaddedBatches, TextStream, pad, split
 from minidl.errors import (
     ArgumentError,
@@ -31,6 +32,7 @@ from minidl.errors import (
 )
 from minidl.generation import generate, generate_text
 from minidl.gradients import check_finite, clip_norm, clip_value, global_norm, norms
+from minidl.graph import Graph
 from minidl.history import History
 from minidl.initializers import (
     constant,
@@ -111,6 +113,7 @@ __all__ = [
     "Concatenate",
     "Console",
     "ConstantLR",
+    "Container",
     "Conv1D",
     "Conv1DState",
     "CosineLR",
@@ -121,6 +124,7 @@ __all__ = [
     "Embedding",
     "ExponentialLR",
     "Flatten",
+    "Graph",
     "History",
     "IdError",
     "JSONLog",

@@ -14,7 +14,9 @@ import numpy as np
 
 from minidl import layers
 from minidl.arguments import arguments_of
+from minidl.container import Container
 from minidl.errors import ArgumentError, ModelFormatError
+from minidl.graph import Graph
 from minidl.inputs import Array
 from minidl.layer import Layer
 from minidl.sequential import Sequential
@@ -51,6 +53,7 @@ BUILT_IN: tuple[type[Layer], ...] = (
     layers.Softmax,
     layers.Tanh,
     Sequential,
+    Graph,
 )
 
 
@@ -80,8 +83,8 @@ def describe(net: Layer, training: Any = None) -> dict[str, Any]:
         "net": index,
         "dtype": str(net.dtype or np.dtype(np.float32)),
         "frozen": [name for name, p in params.items() if not p.trainable],
-        "vocab": net.vocab.to_dict() if isinstance(net, Sequential) and net.vocab is not None else None,
-        "facts": net.facts if isinstance(net, Sequential) else {},
+        "vocab": net.vocab.to_dict() if isinstance(net, Container) and net.vocab is not None else None,
+        "facts": net.facts if isinstance(net, Container) else {},
         "training": training,
     }
 

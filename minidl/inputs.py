@@ -52,6 +52,11 @@ def cast_input(x: Any, dtype: Any) -> Any:
     """Lists and arrays as arrays, real floats in `dtype` (ids stay ids), tuple for tuple."""
     if isinstance(x, tuple):
         return tuple(cast_input(part, dtype) for part in x)
+    if isinstance(x, dict):
+        names = ", ".join(f"x[{name!r}]" for name in x)
+        raise ShapeError(
+            f"Expected is a tuple of arrays in the order of the net's inputs, got a dict: write ({names})."
+        )
     try:
         x = np.asarray(x)
     except ValueError:
@@ -62,7 +67,8 @@ def cast_input(x: Any, dtype: Any) -> Any:
 def as_mask(mask: Any) -> Any:
     """A mask given as lists or as an array, as an array; a tuple holds one (or None) for each input."""
     if isinstance(mask, tuple):
-        return tuple(as_mask(part) for part in mask)
+        masks = tuple(as_mask(part) for part in mask)
+        return None if all(part is None for part in masks) else masks
     return None if mask is None else np.asarray(mask)
 
 

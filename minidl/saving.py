@@ -20,13 +20,13 @@ import numpy as np
 
 from minidl import durable
 from minidl.archive import Member, archive, no_model, opened, read_array, read_directory, read_into
+from minidl.container import Container
 from minidl.description import BUILT_IN, MOST_TEXT, check_layers, describe, read_header, recall, write_header
 from minidl.errors import ArgumentError, MinidlError, ModelFormatError
 from minidl.initializers import Drawn
 from minidl.inputs import Array
 from minidl.layer import Layer
 from minidl.parameter import Parameter
-from minidl.sequential import Sequential
 from minidl.text import vocab_from_dict
 
 HEADER = "__minidl__"
@@ -157,8 +157,8 @@ def rebuilt(file: File, known: dict[str, type[Layer]]) -> Layer:
     if not 0 <= header["net"] < len(made):
         raise ModelFormatError("its net is none of its layers.")
     net = made[header["net"]]
-    if not isinstance(net, Sequential) and (header["vocab"] is not None or header["facts"]):
-        raise ModelFormatError("it has a vocabulary or facts, which only a Sequential has.")
+    if not isinstance(net, Container) and (header["vocab"] is not None or header["facts"]):
+        raise ModelFormatError("it has a vocabulary or facts, which only a net of layers has.")
     params = net.params
     if list(params) != list(stored.members) or any(p is not stored.made.get(name) for name, p in params.items()):
         extra = [name for name in stored.members if name not in params]

@@ -190,10 +190,12 @@ def padding_kept_out(s: Subject) -> str | None:
     plain = s.run(mask=mask)
     if any(dx[~real].any() for dx, real in zip(leaves(plain.dx).values(), with_gradient(plain.dx, mask), strict=True)):
         return "dx must be 0 in the steps that are padding."
-    if s.recurrent and s.y_has_steps and plain.y[~mask].any():
+    if not s.recurrent or isinstance(mask, tuple):
+        return None
+    if s.y_has_steps and plain.y[~mask].any():
         return "a recurrent layer must emit 0 in the steps that are padding: np.where(mask[..., None], y, 0)."
     after, before = (map_arrays(lambda a: a[~mask.any(axis=1)], state) for state in (plain.state, s.state))
-    if s.recurrent and not same(after, before, ROUNDING):
+    if not same(after, before, ROUNDING):
         return (
             "a recurrent layer must keep its state in the steps that are padding, but it changes in a row of padding "
             "alone: h = np.where(mask[:, t, None], new_h, h)."
@@ -209,7 +211,7 @@ def with_gradient(dx: Any, mask: Any) -> list[Array]:
 
 def padding_added(s: Subject) -> str | None:
     """More padding, before or behind, does not matter."""
-    if not s.free_time or s.y_has_other_steps:
+    if not s.free_time or s.y_has_other_steps or not isinstance(s.dy, np.ndarray):
         return None
     mask = s.mask()
     plain = parts(s.run(mask=mask))
