@@ -71,7 +71,7 @@ class Attention(Layer):
         return (shapes[0][0], shapes[1][1])
 
     def weights(self, x: tuple[Any, ...], mask: Any = None) -> Array:
-        """How much each query takes of each value, [B, Tq, Tv]: the rows add up to 1, or are 0 without a value."""
+        """How much each query takes of each value, [B, Tq, Tv]: rows add up to 1, or to 0 where nothing is real."""
         return self.look(cast_input(x, self.dtype), as_mask(mask))[1].a
 
     def forward_with_state(
@@ -96,7 +96,7 @@ class Attention(Layer):
         top = s.real.max(axis=-1, keepdims=True, where=real, initial=np.finfo(s.dtype).min)
         a = np.exp(s - top, where=real, out=np.zeros_like(s))
         total = a.sum(axis=-1, keepdims=True)
-        a /= np.where(total == 0, 1, total)  # a query without any value: the largest of others has exp(0)
+        a /= np.where(total == 0, 1, total)  # no value is real: then all are 0, otherwise one is exp(0)
         return x[1], AttentionPass(x, mask, a, cache)
 
     def backward_with_state(
