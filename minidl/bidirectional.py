@@ -55,7 +55,8 @@ class Bidirectional(Graph):
             )
         if layer.return_sequences != backward.return_sequences:
             raise ArgumentError(
-                f"Bidirectional expects both layers to return sequences, or none of them, got {layer!r} and {backward!r}."
+                f"Bidirectional expects both layers to return sequences, or none of them, got {layer!r} and "
+                f"{backward!r}."
             )
         self.add("forward", layer, "x").add("backward", backward, "x")
         self.add("merge", Concatenate() if merge is None else merge, "forward", "backward")

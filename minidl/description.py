@@ -14,6 +14,7 @@ import numpy as np
 
 from minidl import layers
 from minidl.arguments import arguments_of
+from minidl.bidirectional import Bidirectional
 from minidl.container import Container
 from minidl.errors import ArgumentError, ModelFormatError
 from minidl.graph import Graph
@@ -33,18 +34,27 @@ MOST_LAYERS, MOST_DEPTH = 10_000, 50  # of a net: layers, counted in every net t
 LONGEST, DEEPEST, MOST_AXES, LARGEST = 1000, 10, 32, 2**48  # of words and lists in arguments, of shapes
 ENTRIES = ["class", "args", "in_shape", "params"]
 BUILT_IN: tuple[type[Layer], ...] = (
+    layers.Add,
+    layers.AdditiveAttention,
+    layers.Attention,
+    layers.Concatenate,
+    layers.Conv1D,
     layers.Dense,
     layers.Dropout,
     layers.Embedding,
     layers.Flatten,
     layers.LSTM,
     layers.LastStep,
+    layers.LayerNorm,
     layers.LogSoftmax,
+    layers.Multiply,
+    layers.PoolTime,
     layers.ReLU,
     layers.Sigmoid,
     layers.Softmax,
     layers.Tanh,
     Sequential,
+    Bidirectional,
     Graph,
 )
 

@@ -54,7 +54,9 @@ def cast_input(x: Any, dtype: Any) -> Any:
         return tuple(cast_input(part, dtype) for part in x)
     if isinstance(x, dict):
         names = ", ".join(f"x[{name!r}]" for name in x)
-        raise ShapeError(f"Expected is a tuple of arrays in the order of the net's inputs, got a dict: write ({names}).")
+        raise ShapeError(
+            f"Expected is a tuple of arrays in the order of the net's inputs, got a dict: write ({names})."
+        )
     try:
         x = np.asarray(x)
     except ValueError:

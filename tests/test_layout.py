@@ -23,6 +23,7 @@ LEVELS = [
     ["container"],
     ["layers"],
     ["sequential", "graph"],
+    ["bidirectional"],
     ["losses", "stepping", "data", "text", "baselines", "metrics", "schedules", "gradients"],
     ["objective", "optimizers", "feeding"],
     ["checking", "description", "generation"],

@@ -135,6 +135,12 @@ def mask_handed_on(s: Subject) -> str | None:
     mask = s.one_mask()
     handed = s.layer.hand_on(map_arrays(lambda _: mask.copy(), s.x))
     told = "None" if handed is None else f"another array {np.shape(handed)}"
+    if s.y_has_other_steps or (handed is not None and np.shape(handed) == s.dy.shape[:2] != mask.shape):
+        steps = s.dy.shape[:2]  # a convolution without padding has fewer
+        fits = isinstance(handed, np.ndarray) and handed.dtype == bool and handed.shape == steps
+        return (
+            None if fits else f"y has steps of its own, so hand_on(mask) must return theirs, bools {steps}, got {told}."
+        )
     if handed is None:
         lost = s.y_has_steps and s.free_time  # a fixed length may be that of another axis by chance
         return (
@@ -205,7 +211,7 @@ def with_gradient(dx: Any, mask: Any) -> list[Array]:
 
 def padding_added(s: Subject) -> str | None:
     """More padding, before or behind, does not matter."""
-    if not s.free_time or not isinstance(s.dy, np.ndarray):
+    if not s.free_time or s.y_has_other_steps or not isinstance(s.dy, np.ndarray):
         return None
     mask = s.mask()
     plain = parts(s.run(mask=mask))

@@ -49,6 +49,8 @@ class Subject:
         self.untouched = layer.copy()
         self.out_shape = self.untouched.build(self.in_shape, seed, layer.dtype or np.float64)
         self.x = random_input(self.untouched, self.in_shape, rng, batch, self.time)
+        if self.free_time:  # the layer's own example may have more steps than asked for
+            self.time = next(iter(leaves(self.x).values())).shape[1]
         self.layer = moved_copy(self.untouched, rng, 1.0, self.x)
         self.first = self.layer.initial_state(batch)
         self.state = map_arrays(lambda a: 0.5 * rng.standard_normal(a.shape), self.first)
@@ -97,6 +99,11 @@ class Subject:
         if not self.has_steps or not isinstance(self.dy, np.ndarray) or self.dy.shape[1:2] != (self.time,):
             return False
         return self.out_shape[:1] == (None,) if self.free_time else self.dy.ndim > 2
+
+    @property
+    def y_has_other_steps(self) -> bool:
+        """Whether build says that the length of y is free as that of x is, but it is another."""
+        return self.free_time and not self.y_has_steps and self.out_shape[:1] == (None,)
 
     @property
     def takes_mask(self) -> bool:

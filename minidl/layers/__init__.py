@@ -1,24 +1,38 @@
 """The layers, one concept a file."""
 
 from minidl.layers.activations import ReLU, Sigmoid, Tanh
+from minidl.layers.attention import AdditiveAttention, Attention
+from minidl.layers.conv1d import Conv1D, Conv1DState
 from minidl.layers.dense import Dense
 from minidl.layers.dropout import Dropout
 from minidl.layers.embedding import Embedding
 from minidl.layers.flatten import Flatten
 from minidl.layers.last_step import LastStep
+from minidl.layers.layer_norm import LayerNorm
 from minidl.layers.lstm import LSTM, LSTMState
+from minidl.layers.merging import Add, Concatenate, Multiply
+from minidl.layers.pool_time import PoolTime
 from minidl.layers.recurrent import Stateful
 from minidl.layers.softmax import LogSoftmax, Softmax
 
 __all__ = [
     "LSTM",
+    "Add",
+    "AdditiveAttention",
+    "Attention",
+    "Concatenate",
+    "Conv1D",
+    "Conv1DState",
     "Dense",
     "Dropout",
     "Embedding",
     "Flatten",
     "LSTMState",
     "LastStep",
+    "LayerNorm",
     "LogSoftmax",
+    "Multiply",
+    "PoolTime",
     "ReLU",
     "Sigmoid",
     "Softmax",

@@ -78,11 +78,18 @@ class Stateful(Layer, abstract=True):
             raise ShapeError(f"{type(self).__name__} expects a state of arrays {expected}, got {came}: {hint}.")
         if anew is None:
             return tuple(np.asarray(b, a.dtype) for a, b in zip(first, state, strict=True))
-        return tuple(np.where(anew, a, b).astype(a.dtype, copy=False) for a, b in zip(first, state, strict=True))
+        return tuple(
+            np.where(along(anew, a), a, b).astype(a.dtype, copy=False) for a, b in zip(first, state, strict=True)
+        )
 
 
 def stop_at_start(dstate: tuple[Array, ...], start: Any) -> tuple[Array, ...]:
     """The gradient of the incoming state: 0 in the rows that did not begin from it."""
     if start is None:
         return dstate
-    return tuple(np.where(start_rows(start, len(d)), 0, d) for d in dstate)
+    return tuple(np.where(along(start_rows(start, len(d)), d), 0, d) for d in dstate)
+
+
+def along(rows: Array, a: Array) -> Array:
+    """One bool per row, [B, 1], with as many axes as `a` has."""
+    return rows.reshape(-1, *(1,) * (a.ndim - 1))

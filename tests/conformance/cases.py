@@ -7,13 +7,20 @@ from itertools import product
 import minidl
 from minidl import (
     LSTM,
+    Add,
+    AdditiveAttention,
+    Attention,
+    Bidirectional,
+    Concatenate,
     Dense,
     Dropout,
     Embedding,
     Flatten,
+    Graph,
     LastStep,
     Layer,
     LogSoftmax,
+    Multiply,
     ReLU,
     Sequential,
     Sigmoid,
@@ -80,6 +87,70 @@ LAYERS: list[Case] = [
     *lstm_cases(),
 ]
 
+
+def siamese() -> Layer:
+    read = Sequential([Embedding(7, 3), LSTM(4)])
+    net = Graph(inputs=("left", "right"))
+    return (
+        net.add("a", read, "left").add("b", read, "right").add("both", Multiply(), "a", "b").add("y", Dense(2), "both")
+    )
+
+
+def translator(attention: Layer) -> Layer:
+    """Attention, an edge for the state, and an encoder whose y is used besides."""
+    net = Graph(inputs=("source", "target"))
+    net.add("read", Embedding(7, 3), "source").add("encoder", LSTM(4, return_sequences=True), "read")
+    net.add("written", Embedding(5, 3), "target").add(
+        "decoder", LSTM(4, return_sequences=True), "written", state="encoder"
+    )
+    net.add("attention", attention, "decoder", "encoder").add("both", Concatenate(), "decoder", "attention")
+    return net.add("scores", Dense(5), "both").add("p", Softmax(), "scores")
+
+
+def residual() -> Layer:
+    """Fan-out, an instance that stands twice, two outputs."""
+    net, shared = Graph(outputs=("y", "end")), LSTM(3, peephole=True, return_sequences=True)
+    net.add("a", shared, "x").add("b", Add(), "a", "x").add("c", shared, "b").add("y", Add(), "c", "b", "x")
+    return net.add("end", LastStep(), "b")
+
+
+def edge(*layers: Layer) -> Layer:
+    """From a state to a first state, of what is not an array alone: the y of the first is used by nobody."""
+    first, second = layers
+    net = Graph(inputs=("source", "target"))
+    return net.add("first", first, "source").add("second", second, "target", state="first")
+
+
+def nested_graph() -> Layer:
+    inner = Graph().add("a", Dense(3), "x").add("b", LSTM(3, return_sequences=True), "a").add("y", Add(), "a", "b")
+    return Sequential(
+        [("inner", inner), Dropout(0.3), ("both", Bidirectional(LSTM(2, return_sequences=True))), LSTM(2)]
+    )
+
+
+GRAPHS: list[Case] = [
+    (Graph().add("a", LSTM(3, return_sequences=True), "x").add("y", Dense(2), "a"), (None, 2)),
+    (siamese(), ((None,), (None,))),
+    (translator(Attention()), ((None,), (None,))),
+    (translator(AdditiveAttention(3)), ((None,), (None,))),
+    (residual(), (None, 3)),
+    (edge(LSTM(3), LSTM(3, peephole=True)), ((None, 2), (None, 3))),
+    (
+        edge(
+            Sequential([Dense(3), LSTM(3, go_backwards=True)]),
+            Sequential([Dense(2), LSTM(3, return_sequences=True), Dropout(0.3)]),
+        ),
+        ((None, 2), (None, 3)),
+    ),
+    (nested_graph(), (None, 2)),
+    *(
+        (Bidirectional(LSTM(3, peephole, return_sequences=sequences), merge=merge), (None, 2))
+        for peephole in (False, "full")
+        for sequences in (False, True)
+        for merge in (None, Add(), Multiply())
+    ),
+]
+
 NETS: list[Case] = [
     (Sequential([Dense(4), ReLU(), Dense(3), Softmax()]), (5,)),
     (Sequential([Embedding(7, 3), LSTM(4, return_sequences=True), Dropout(0.3), LSTM(3), Dense(2)]), (None,)),
@@ -89,6 +160,7 @@ NETS: list[Case] = [
     (twice(), (None, 2)),
     (nested(), (None,)),
     (Sequential([Tanh(), Dense(3), Sigmoid(), Dropout(0.5)]), (None, 2)),
+    *GRAPHS,
 ]
 
 
@@ -104,4 +176,4 @@ def public(base: type) -> set[str]:
     return {n for n, c in found.items() if isinstance(c, type) and issubclass(c, base) and c.__name__ not in ABSTRACT}
 
 
-ABSTRACT = {"Layer", "Stateful", "Loss", "Optimizer"}
+ABSTRACT = {"Container", "Layer", "Stateful", "Loss", "Optimizer"}
