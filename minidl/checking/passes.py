@@ -33,6 +33,9 @@ def shapes_of(s: Subject) -> str | None:
             "to return such inputs."
         )
     expected = (s.batch, *(s.time if n is None else n for n in s.out_shape))
+    if s.y_has_other_steps:  # how many is told where the length of x is known
+        lengths = map_arrays(lambda a: a.shape[1:], s.x)
+        expected = (s.batch, *s.layer.copy().build(lengths, dtype=np.float64))
     if isinstance(y, np.ndarray) and y.shape != expected:
         return f"build announced outputs of shape {expected} (from {s.out_shape}), but forward returned {y.shape}."
     if not same(map_arrays(np.zeros_like, state), map_arrays(np.zeros_like, s.first)):

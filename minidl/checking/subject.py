@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from minidl.checking.gradcheck import moved_copy, random_input
 from minidl.checking.structure import is_numeric, largest, leaves, map_arrays
+from minidl.errors import ShapeError
 from minidl.inputs import Array, Shape, as_shape, each_shape, several
 from minidl.layer import Layer
 
@@ -61,8 +63,11 @@ class Subject:
     # -- the same layer at other sizes ------------------------------------------------------------
 
     def small(self) -> Subject:
-        """The same layer with one row and one step."""
-        return Subject(self.untouched, self.in_shape, batch=1, time=1, seed=self.seed)
+        """The same layer with one row and one step, or with as few as it takes: a convolution wants a window."""
+        for time in range(1, self.time):
+            with suppress(ShapeError):
+                return Subject(self.untouched, self.in_shape, batch=1, time=time, seed=self.seed)
+        return Subject(self.untouched, self.in_shape, batch=1, time=self.time, seed=self.seed)
 
     def other(self) -> Subject:
         """The same layer with more rows, and an even number of steps."""

@@ -12,6 +12,7 @@ from minidl import (
     Attention,
     Bidirectional,
     Concatenate,
+    Conv1D,
     Dense,
     Dropout,
     Embedding,
@@ -19,16 +20,19 @@ from minidl import (
     Graph,
     LastStep,
     Layer,
+    LayerNorm,
     LogSoftmax,
     Multiply,
+    PoolTime,
     ReLU,
     Sequential,
+    Shape,
     Sigmoid,
     Softmax,
     Tanh,
 )
 
-Case = tuple[Layer, tuple[int | None, ...]]
+Case = tuple[Layer, Shape]
 
 
 def lstm_cases() -> list[Case]:
@@ -49,6 +53,20 @@ def lstm_cases() -> list[Case]:
         for peephole, sequences, backwards, dropout, bias in options
         if bias == 1.0 or dropout == 0.0  # the bias is a mere initial value
     ]
+
+
+def conv1d_cases() -> list[Case]:
+    """Every padding with windows of even and odd width, of one step, and of all steps."""
+    options = product(["valid", "same", "causal"], [1, 2, 3, 5], [False, True])
+    free = [(Conv1D(3, width, padding, bias), (None, 2)) for padding, width, bias in options if bias or width == 3]
+    return [*free, (Conv1D(3, 2), (6, 2)), (Conv1D(1, 3, "same"), (4, 1)), (Conv1D(2, 4, "causal"), (3, 2))]
+
+
+def merging_cases() -> list[Case]:
+    """Two inputs and more, of features, of sequences and of more axes."""
+    layers = [Add(), Multiply(), Concatenate()]
+    shapes = [((3,), (3,)), ((None, 3),) * 2, ((None, 2),) * 4, ((4, 3, 2),) * 2]
+    return [*product(layers, shapes), (Concatenate(), ((None, 1), (None, 3)))]
 
 
 def tied() -> Layer:
@@ -84,6 +102,19 @@ LAYERS: list[Case] = [
     (Flatten(), (2, 3, 2)),
     (LastStep(), (None, 3)),
     (LastStep(), (4, 3, 2)),
+    (LayerNorm(), (4,)),
+    (LayerNorm(0.1), (None, 3)),
+    (PoolTime(), (None, 3)),
+    (PoolTime("mean"), (4, 3, 2)),
+    (PoolTime("max"), (None, 3)),
+    (PoolTime("max"), (4, 3, 2)),
+    *conv1d_cases(),
+    *merging_cases(),
+    (Attention(), ((None, 3), (None, 3))),
+    (Attention(), ((None, 3), (None, 2), (None, 3))),
+    (Attention(), ((4, 3), (4, 3))),
+    (AdditiveAttention(4), ((None, 3), (None, 2))),
+    (AdditiveAttention(2), ((None, 3), (None, 2), (None, 1))),
     *lstm_cases(),
 ]
 
@@ -161,6 +192,11 @@ NETS: list[Case] = [
     (nested(), (None,)),
     (Sequential([Tanh(), Dense(3), Sigmoid(), Dropout(0.5)]), (None, 2)),
     *GRAPHS,
+    (Sequential([Embedding(7, 3), Conv1D(4, 3), ReLU(), LSTM(3, return_sequences=True), PoolTime("max")]), (None,)),
+    (
+        Sequential([Conv1D(3, 3, "causal"), LayerNorm(), LSTM(3, return_sequences=True), Conv1D(2, 2, "causal")]),
+        (None, 2),
+    ),
 ]
 
 

@@ -272,7 +272,7 @@ def chain():
         (
             lambda: chain().add(Dense(2), "y", "x"),
             ArgumentError,
-            "expects a name first, got Dense(units=2): add('name', layer, 'source').",
+            "expects a name first, got Dense(units=2)",
         ),
         (lambda: chain().add("y", "read", "x"), ArgumentError, "expects layers, got 'read'"),
         (lambda: chain().add("y", Dense, "x"), ArgumentError, "write Dense(...)"),
