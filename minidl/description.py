@@ -31,12 +31,15 @@ MOST_LAYERS, MOST_DEPTH = 10_000, 50  # of a net: layers, counted in every net t
 LONGEST, DEEPEST, MOST_AXES, LARGEST = 1000, 10, 32, 2**48  # of words and lists in arguments, of shapes
 ENTRIES = ["class", "args", "in_shape", "params"]
 BUILT_IN: tuple[type[Layer], ...] = (
+    layers.CoupledLSTM,
     layers.Dense,
     layers.Dropout,
     layers.Embedding,
     layers.Flatten,
+    layers.HardSigmoid,
     layers.LSTM,
     layers.LastStep,
+    layers.LearnedState,
     layers.LogSoftmax,
     layers.ReLU,
     layers.Sigmoid,

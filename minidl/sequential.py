@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, overload
 
 import numpy as np
 
-from minidl.errors import ArgumentError, MinidlError, ShapeError, UnknownNameError
+from minidl.errors import ArgumentError, ShapeError, UnknownNameError, tell_place
 from minidl.inputs import Array, Shape, clear_padding
 from minidl.layer import Layer
 from minidl.parameter import Parameter
@@ -235,11 +235,7 @@ class Sequential(Layer):
             yield
         except Exception as error:
             position = list(self.layers).index(name) + 1
-            place = f"{self._title()}, layer {position} of {len(self)}, {name!r}"
-            if isinstance(error, MinidlError):
-                error.places.append(place)
-            else:
-                error.add_note(f"In {place}.")
+            tell_place(error, f"{self._title()}, layer {position} of {len(self)}, {name!r}")
             raise
 
     def _check_state(self, state: Any) -> None:

@@ -29,7 +29,7 @@ def summary_table(net: Any) -> Table:
         table.add_column(column, justify="right" if column == "parameters" else "left")
     owners: dict[int, str] = {}
     for path, layer, shape, nested in rows_of(net):
-        params = [] if nested else list(layer.params.values())
+        params = list((layer._own_params if nested else layer.params).values())
         notes = sorted({f"shared with {owners[id(p)]}" for p in params if id(p) in owners})
         fixed = [p for p in params if not p.trainable]
         if fixed:

@@ -7,12 +7,15 @@ from itertools import product
 import minidl
 from minidl import (
     LSTM,
+    CoupledLSTM,
     Dense,
     Dropout,
     Embedding,
     Flatten,
+    HardSigmoid,
     LastStep,
     Layer,
+    LearnedState,
     LogSoftmax,
     ReLU,
     Sequential,
@@ -44,6 +47,25 @@ def lstm_cases() -> list[Case]:
     ]
 
 
+def lstm_variants() -> list[Case]:
+    """The LSTM's rare options and its kin, with every peephole, direction and output; dropout in half of them."""
+    options = product([False, "diagonal", "full"], [False, True], [False, True])
+    cases: list[Case] = []
+    for count, (peephole, sequences, backwards) in enumerate(options):
+        common = {"peephole": peephole, "return_sequences": sequences, "go_backwards": backwards}
+        common["recurrent_dropout"] = 0.4 * (count % 2)
+        hard = {"recurrent_activation": HardSigmoid(0.2)}
+        cases += [(LSTM(3, **common, **rare), (None, 2)) for rare in (hard, {"cell_clip": 0.3})]
+        cases.append((CoupledLSTM(3, **common), (None, 2)))
+        everything = {"recurrent_activation": HardSigmoid(), "cell_clip": 0.3}
+        if sequences:
+            cases.append((LearnedState(LSTM(3, **common)), (None, 2)))
+        if sequences != backwards:
+            coupled = CoupledLSTM(3, **common, **everything)
+            cases.append((coupled if sequences else LearnedState(coupled), (None, 2)))
+    return cases
+
+
 def tied() -> Layer:
     embedding = Embedding(6, 4)
     return Sequential([embedding, LSTM(4, return_sequences=True), Dense(6, tie=embedding)])
@@ -52,6 +74,12 @@ def tied() -> Layer:
 def twice() -> Layer:
     shared = LSTM(3, peephole=True, return_sequences=True)
     return Sequential([Dense(3), shared, Tanh(), shared, Dense(2)])
+
+
+def learned_twice() -> Layer:
+    """One learned state in two places, and its layer bare in a third."""
+    shared = LearnedState(LSTM(3, return_sequences=True))
+    return Sequential([shared, Tanh(), shared, shared.layer, LearnedState(CoupledLSTM(2)), Dense(2)])
 
 
 def nested() -> Layer:
@@ -78,6 +106,10 @@ LAYERS: list[Case] = [
     (LastStep(), (None, 3)),
     (LastStep(), (4, 3, 2)),
     *lstm_cases(),
+    (HardSigmoid(), (4,)),
+    (HardSigmoid(0.2), (None, 4)),
+    (LSTM(3, recurrent_activation=Sigmoid()), (None, 2)),
+    *lstm_variants(),
 ]
 
 NETS: list[Case] = [
@@ -89,6 +121,7 @@ NETS: list[Case] = [
     (twice(), (None, 2)),
     (nested(), (None,)),
     (Sequential([Tanh(), Dense(3), Sigmoid(), Dropout(0.5)]), (None, 2)),
+    (learned_twice(), (None, 3)),
 ]
 
 
