@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from minidl.arguments import arguments_of, check_keywords
+from minidl.arguments import check_keywords, kept_arguments, written_out
 from minidl.errors import ArgumentError, NotBuiltError, ShapeError
 from minidl.initializers import Drawn
 from minidl.inputs import Array, Shape, as_mask, as_shape, cast_input, clear_padding, each_shape
@@ -266,17 +266,10 @@ class Layer:
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, read from the attributes of the same names (initializers apart)."""
-        names = [n for n in arguments_of(type(self).__init__) if n not in ("self", "init")]
-        for name in names:
-            if name not in vars(self):
-                raise ArgumentError(f"{type(self).__name__} must keep its argument {name!r} as self.{name}.")
-        return {name: getattr(self, name) for name in names}
+        return kept_arguments(self)
 
     def __repr__(self) -> str:
-        defaults = {n: p.default for n, p in arguments_of(type(self).__init__).items()}
-        kept = {n: vars(self)[n] for n in defaults if n in vars(self) and n != "init"}
-        shown = (f"{n}={v!r}" for n, v in kept.items() if repr(v) != repr(defaults[n]))
-        return f"{type(self).__name__}({', '.join(shown)})"
+        return written_out(self)
 
     if not TYPE_CHECKING:  # a type checker should still report unknown attributes
 

@@ -13,14 +13,17 @@ from minidl import (
     Bidirectional,
     Concatenate,
     Conv1D,
+    CoupledLSTM,
     Dense,
     Dropout,
     Embedding,
     Flatten,
     Graph,
+    HardSigmoid,
     LastStep,
     Layer,
     LayerNorm,
+    LearnedState,
     LogSoftmax,
     Multiply,
     PoolTime,
@@ -69,6 +72,25 @@ def merging_cases() -> list[Case]:
     return [*product(layers, shapes), (Concatenate(), ((None, 1), (None, 3)))]
 
 
+def lstm_variants() -> list[Case]:
+    """The LSTM's rare options and its kin, with every peephole, direction and output; dropout in half of them."""
+    options = product([False, "diagonal", "full"], [False, True], [False, True])
+    cases: list[Case] = []
+    for count, (peephole, sequences, backwards) in enumerate(options):
+        common = {"peephole": peephole, "return_sequences": sequences, "go_backwards": backwards}
+        common["recurrent_dropout"] = 0.4 * (count % 2)
+        hard = {"recurrent_activation": HardSigmoid(0.2)}
+        cases += [(LSTM(3, **common, **rare), (None, 2)) for rare in (hard, {"cell_clip": 0.3})]
+        cases.append((CoupledLSTM(3, **common), (None, 2)))
+        everything = {"recurrent_activation": HardSigmoid(), "cell_clip": 0.3}
+        if sequences:
+            cases.append((LearnedState(LSTM(3, **common)), (None, 2)))
+        if sequences != backwards:
+            coupled = CoupledLSTM(3, **common, **everything)
+            cases.append((coupled if sequences else LearnedState(coupled), (None, 2)))
+    return cases
+
+
 def tied() -> Layer:
     embedding = Embedding(6, 4)
     return Sequential([embedding, LSTM(4, return_sequences=True), Dense(6, tie=embedding)])
@@ -77,6 +99,12 @@ def tied() -> Layer:
 def twice() -> Layer:
     shared = LSTM(3, peephole=True, return_sequences=True)
     return Sequential([Dense(3), shared, Tanh(), shared, Dense(2)])
+
+
+def learned_twice() -> Layer:
+    """One learned state in two places, and its layer bare in a third."""
+    shared = LearnedState(LSTM(3, return_sequences=True))
+    return Sequential([shared, Tanh(), shared, shared.layer, LearnedState(CoupledLSTM(2)), Dense(2)])
 
 
 def nested() -> Layer:
@@ -116,6 +144,10 @@ LAYERS: list[Case] = [
     (AdditiveAttention(4), ((None, 3), (None, 2))),
     (AdditiveAttention(2), ((None, 3), (None, 2), (None, 1))),
     *lstm_cases(),
+    (HardSigmoid(), (4,)),
+    (HardSigmoid(0.2), (None, 4)),
+    (LSTM(3, recurrent_activation=Sigmoid()), (None, 2)),
+    *lstm_variants(),
 ]
 
 
@@ -197,6 +229,7 @@ NETS: list[Case] = [
         Sequential([Conv1D(3, 3, "causal"), LayerNorm(), LSTM(3, return_sequences=True), Conv1D(2, 2, "causal")]),
         (None, 2),
     ),
+    (learned_twice(), (None, 3)),
 ]
 
 

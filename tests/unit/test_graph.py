@@ -268,7 +268,11 @@ def chain():
             ArgumentError,
             "Graph 'net' expects a source for node 'y', got none: write add(\"y\", layer, \"read\").",
         ),
-        (lambda: chain().add("y", Dense(2), Dense(3)), ArgumentError, "sources of node 'y' to be names, got Dense(units=3)"),
+        (
+            lambda: chain().add("y", Dense(2), Dense(3)),
+            ArgumentError,
+            "sources of node 'y' to be names, got Dense(units=3)",
+        ),
         (
             lambda: chain().add(Dense(2), "y", "x"),
             ArgumentError,
@@ -325,7 +329,11 @@ def chain():
         ),
         (lambda: chain().build((None,)), ShapeError, "In Graph 'net', node 'read'"),
         (lambda: chain()["raed"], UnknownNameError, "has no layer 'raed': it has read"),
-        (lambda: Bidirectional(Dense(3)), ArgumentError, "expects a recurrent layer such as LSTM(8), got Dense(units=3)"),
+        (
+            lambda: Bidirectional(Dense(3)),
+            ArgumentError,
+            "expects a recurrent layer such as LSTM(8), got Dense(units=3)",
+        ),
         (lambda: Bidirectional(LSTM(3), merge="concat"), ArgumentError, "write merge=Concatenate()"),
         (lambda: Bidirectional(LSTM(3), backward=LSTM(3)), ArgumentError, "one with go_backwards=True"),
         (
