@@ -17,14 +17,14 @@ FILES = sorted([*ROOT.glob("minidl/**/*.py"), *ROOT.glob("models/**/*.py")])
 # a module may import from the levels above its own, and from its own package
 LEVELS = [
     ["errors", "history", "version", "durable"],
-    ["arguments", "inputs"],
+    ["arguments", "inputs", "names"],
     ["initializers", "kernels", "parameter", "summary", "archive"],
     ["layer"],
     ["layers"],
     ["sequential"],
     ["losses", "stepping", "data", "text", "baselines", "metrics", "schedules", "gradients"],
-    ["objective", "optimizers", "feeding"],
-    ["checking", "description", "generation"],
+    ["objective", "optimizer", "feeding", "padding", "transplant"],
+    ["checking", "description", "generation", "optimizers"],
     ["saving"],
     ["figures", "interrupts", "trees"],
     ["fingerprints"],

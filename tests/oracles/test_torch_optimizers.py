@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from minidl.layer import Parameter
-from minidl.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Optimizer, RMSProp
+from minidl.optimizer import Optimizer
+from minidl.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSProp
 from minidl.schedules import CosineLR, ExponentialLR, OneCycleLR, StepLR
 
 torch = pytest.importorskip("torch")

@@ -10,7 +10,8 @@ import pytest
 
 from minidl.errors import ArgumentError, ShapeError
 from minidl.layer import Parameter
-from minidl.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Optimizer, RMSProp
+from minidl.optimizer import Optimizer
+from minidl.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSProp
 from minidl.schedules import CosineLR, StepLR
 from tests.conformance.cases import public
 
