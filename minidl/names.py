@@ -33,17 +33,18 @@ def matching(owner: str, pattern: Any, names: Collection[str]) -> list[str]:
     return found
 
 
-def offer(wanted: str, names: Collection[str]) -> str:
-    """What may have been meant, and what is there."""
+def offer(wanted: str, names: Collection[str], behind: str = ".*") -> str:
+    """What may have been meant, and what is there; `behind` is what is written behind a layer's name."""
     if not names:
         return "there are no parameters, build the net first"
-    parts = {name.rpartition(".")[0]: None for name in names if "." in name}
-    stem = wanted.removesuffix(".*")
-    close = difflib.get_close_matches(stem, [*parts, *names], 1)
-    meant = "" if not close else close[0] if close[0] in names else f"{close[0]}.*"
-    shown = list(names)[:MOST_SHOWN]
-    more = f" and {len(names) - len(shown)} more" if len(names) > len(shown) else ""
-    return f"{f'did you mean {meant!r}? ' if meant else ''}{'There' if meant else 'there'} are {', '.join(shown)}{more}"
+    known = {name.lower(): name for name in names}
+    for name in names:
+        words = name.split(".")[:-1]
+        known |= {".".join(words[:k]).lower(): ".".join(words[:k]) + behind for k in range(1, len(words) + 1)}
+    close = difflib.get_close_matches(wanted.lower().removesuffix(".*"), known, 1)
+    shown = ", ".join(list(names)[:MOST_SHOWN])
+    more = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
+    return f"{f'did you mean {known[close[0]]!r}? There' if close else 'there'} are {shown}{more}"
 
 
 def below(name: str, prefix: str) -> bool:

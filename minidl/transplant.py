@@ -131,7 +131,7 @@ def check_part(whose: str, part: str, params: Mapping[str, Parameter]) -> None:
     if not isinstance(part, str) or not any(below(name, part) for name in params):
         raise UnknownNameError(
             f"transplant expects map to name parts of the {whose}, got {part!r}, which is none: "
-            f"{offer(str(part), params)}."
+            f"{offer(str(part), params, '')}."
         )
 
 
