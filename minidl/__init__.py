@@ -20,7 +20,7 @@ from minidl.callbacks import (
     SaveBest,
 )
 from minidl.container import Container
-from minidl.data import ArrayBatches, Batch, PaddedBatches, TextStream, pad, split
+from minidl.data import ArrayBatches, Batch, TextStream, split
 from minidl.errors import (
     ArgumentError,
     IdError,
@@ -79,13 +79,16 @@ from minidl.layers import (
 from minidl.losses import BinaryCrossEntropy, CrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from minidl.metrics import accuracy, bits_per_character, perplexity
 from minidl.objective import loss_and_grads, loss_value
-from minidl.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Optimizer, RMSProp
+from minidl.optimizer import Optimizer
+from minidl.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSProp
+from minidl.padding import PaddedBatches, pad
 from minidl.parameter import Parameter
 from minidl.saving import load
 from minidl.schedules import ConstantLR, CosineLR, ExponentialLR, OneCycleLR, StepLR
 from minidl.sequential import Sequential
 from minidl.text import CharVocab, WordVocab, read_text
 from minidl.trainer import Trainer
+from minidl.transplant import transplant
 from minidl.version import __version__ as __version__
 
 if typing.TYPE_CHECKING:
@@ -199,6 +202,7 @@ __all__ = [
     "perplexity",
     "read_text",
     "split",
+    "transplant",
     "uniform",
     "zeros",
 ]

@@ -17,7 +17,7 @@ from minidl.errors import ArgumentError, NotBuiltError, ShapeError
 from minidl.initializers import Drawn
 from minidl.inputs import Array, Shape, as_mask, as_shape, cast_input, clear_padding, each_shape
 from minidl.kernels import one_blas_thread
-from minidl.parameter import DTYPES, Parameter
+from minidl.parameter import DTYPES, Parameter, set_trainable
 
 
 class Layer:
@@ -212,16 +212,14 @@ class Layer:
         for p in self.params.values():
             p.zero_grad()
 
-    def freeze(self) -> Self:
-        """Keep all parameters as they are, in every net that holds them; gradients still flow through."""
-        for p in self.params.values():
-            p.trainable = False
+    def freeze(self, pattern: str | None = None) -> Self:
+        """Keep all parameters ("encoder.*", "*.b": those) as they are in every net; gradients still flow through."""
+        set_trainable("freeze", self.params, pattern, False)
         return self
 
-    def unfreeze(self) -> Self:
-        """Let training change all parameters again."""
-        for p in self.params.values():
-            p.trainable = True
+    def unfreeze(self, pattern: str | None = None) -> Self:
+        """Let training change all parameters again, or those whose names the pattern fits."""
+        set_trainable("unfreeze", self.params, pattern, True)
         return self
 
     def copy(self, dtype: Any = None) -> Self:
