@@ -4,6 +4,7 @@ import typing
 
 from minidl import kernels
 from minidl.baselines import ngram_bits
+from minidl.bidirectional import Bidirectional
 from minidl.callbacks import (
     AdaptiveClip,
     Callback,
@@ -19,7 +20,7 @@ from minidl.callbacks import (
     SaveBest,
 )
 from minidl.container import Container
-from minidl.data import ArrayBatches, Batch, PaddedBatches, TextStream, pad, split
+from minidl.data import ArrayBatches, Batch, TextStream, split
 from minidl.errors import (
     ArgumentError,
     IdError,
@@ -56,12 +57,15 @@ from minidl.layers import (
     Concatenate,
     Conv1D,
     Conv1DState,
+    CoupledLSTM,
     Dense,
     Dropout,
     Embedding,
     Flatten,
+    HardSigmoid,
     LastStep,
     LayerNorm,
+    LearnedState,
     LogSoftmax,
     LSTMState,
     Multiply,
@@ -75,13 +79,16 @@ from minidl.layers import (
 from minidl.losses import BinaryCrossEntropy, CrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from minidl.metrics import accuracy, bits_per_character, perplexity
 from minidl.objective import loss_and_grads, loss_value
-from minidl.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Optimizer, RMSProp
+from minidl.optimizer import Optimizer
+from minidl.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSProp
+from minidl.padding import PaddedBatches, pad
 from minidl.parameter import Parameter
 from minidl.saving import load
 from minidl.schedules import ConstantLR, CosineLR, ExponentialLR, OneCycleLR, StepLR
 from minidl.sequential import Sequential
 from minidl.text import CharVocab, WordVocab, read_text
 from minidl.trainer import Trainer
+from minidl.transplant import transplant
 from minidl.version import __version__ as __version__
 
 if typing.TYPE_CHECKING:
@@ -103,6 +110,7 @@ __all__ = [
     "ArrayBatches",
     "Attention",
     "Batch",
+    "Bidirectional",
     "BinaryCrossEntropy",
     "CSVLog",
     "Callback",
@@ -117,6 +125,7 @@ __all__ = [
     "Conv1D",
     "Conv1DState",
     "CosineLR",
+    "CoupledLSTM",
     "CrossEntropy",
     "Dense",
     "Dropout",
@@ -125,6 +134,7 @@ __all__ = [
     "ExponentialLR",
     "Flatten",
     "Graph",
+    "HardSigmoid",
     "History",
     "IdError",
     "JSONLog",
@@ -132,6 +142,7 @@ __all__ = [
     "LastStep",
     "Layer",
     "LayerNorm",
+    "LearnedState",
     "LogSoftmax",
     "Loss",
     "MeanSquaredError",
@@ -191,6 +202,7 @@ __all__ = [
     "perplexity",
     "read_text",
     "split",
+    "transplant",
     "uniform",
     "zeros",
 ]

@@ -71,3 +71,20 @@ def check_keywords(cls: Any, given: dict[str, Any]) -> None:
                 else f"it has {', '.join(n for n in known if n != 'self') or 'no arguments'}."
             )
             raise ArgumentError(f"{cls.__name__} has no argument {name!r}: {hint}")
+
+
+def kept_arguments(layer: Any) -> dict[str, Any]:
+    """The constructor's arguments, read from the attributes of the same names (initializers apart)."""
+    names = [n for n in arguments_of(type(layer).__init__) if n not in ("self", "init")]
+    for name in names:
+        if name not in vars(layer):
+            raise ArgumentError(f"{type(layer).__name__} must keep its argument {name!r} as self.{name}.")
+    return {name: getattr(layer, name) for name in names}
+
+
+def written_out(layer: Any) -> str:
+    """The call that makes such a layer, without what is a default."""
+    defaults = {n: p.default for n, p in arguments_of(type(layer).__init__).items()}
+    kept = {n: vars(layer)[n] for n in defaults if n in vars(layer) and n != "init"}
+    shown = (f"{n}={v!r}" for n, v in kept.items() if repr(v) != repr(defaults[n]))
+    return f"{type(layer).__name__}({', '.join(shown)})"

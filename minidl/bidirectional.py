@@ -47,7 +47,7 @@ class Bidirectional(Graph):
             raise ArgumentError(f"Bidirectional expects a recurrent layer such as LSTM(8), got {layer!r}.")
         if isinstance(merge, str):
             raise ArgumentError(f"Bidirectional expects merge to be a layer, got {merge!r}: write merge=Concatenate().")
-        backward = turned(layer) if backward is None else backward
+        backward = layer.turned() if backward is None else backward
         if not isinstance(backward, Stateful) or layer.go_backwards or not backward.go_backwards:
             raise ArgumentError(
                 f"Bidirectional expects a layer that goes forwards and one with go_backwards=True, got {layer!r} and "
@@ -55,18 +55,11 @@ class Bidirectional(Graph):
             )
         if layer.return_sequences != backward.return_sequences:
             raise ArgumentError(
-                f"Bidirectional expects both layers to return sequences, or none of them, got {layer!r} and {backward!r}."
+                f"Bidirectional expects both layers to return sequences, or none of them, got {layer!r} and "
+                f"{backward!r}."
             )
         self.add("forward", layer, "x").add("backward", backward, "x")
         self.add("merge", Concatenate() if merge is None else merge, "forward", "backward")
 
     def config(self) -> dict[str, Any]:
         return {"layer": self["forward"], "merge": self["merge"], "backward": self["backward"]}
-
-
-def turned(layer: Stateful) -> Stateful:
-    """A layer like this one that goes backwards, not built yet, so that it gets weights of its own."""
-    arguments = layer.config() | {"go_backwards": not layer.go_backwards}
-    if hasattr(layer, "init"):
-        arguments["init"] = layer.init
-    return type(layer)(**arguments)

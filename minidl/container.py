@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from minidl.errors import ArgumentError, MinidlError, ShapeError, UnknownNameError
+from minidl.errors import ArgumentError, ShapeError, UnknownNameError, tell_place
 from minidl.inputs import Shape
 from minidl.layer import Layer
 from minidl.parameter import Parameter
@@ -132,10 +132,7 @@ class Container(Layer, abstract=True):
         try:
             yield
         except Exception as error:
-            if isinstance(error, MinidlError):
-                error.places.append(self._where(name))
-            else:
-                error.add_note(f"In {self._where(name)}.")
+            tell_place(error, self._where(name))
             raise
 
     def _check_cache(self, cache: Any) -> None:

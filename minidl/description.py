@@ -14,6 +14,7 @@ import numpy as np
 
 from minidl import layers
 from minidl.arguments import arguments_of
+from minidl.bidirectional import Bidirectional
 from minidl.container import Container
 from minidl.errors import ArgumentError, ModelFormatError
 from minidl.graph import Graph
@@ -38,13 +39,16 @@ BUILT_IN: tuple[type[Layer], ...] = (
     layers.Attention,
     layers.Concatenate,
     layers.Conv1D,
+    layers.CoupledLSTM,
     layers.Dense,
     layers.Dropout,
     layers.Embedding,
     layers.Flatten,
+    layers.HardSigmoid,
     layers.LSTM,
     layers.LastStep,
     layers.LayerNorm,
+    layers.LearnedState,
     layers.LogSoftmax,
     layers.Multiply,
     layers.PoolTime,
@@ -53,6 +57,7 @@ BUILT_IN: tuple[type[Layer], ...] = (
     layers.Softmax,
     layers.Tanh,
     Sequential,
+    Bidirectional,
     Graph,
 )
 

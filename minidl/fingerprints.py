@@ -48,7 +48,7 @@ def settings(thing: Any) -> str:
         named = callable(value) and not is_dataclass(value)  # the repr of a function is another in each process
         return getattr(value, "__qualname__", type(value).__name__) if named else ADDRESS.sub("", repr(value))
 
-    names = [name for name in inspect.signature(type(thing)).parameters if hasattr(thing, name)]
+    names = [name for name in inspect.signature(type(thing)).parameters if getattr(thing, name, None) is not None]
     return f"{type(thing).__name__}({', '.join(f'{name}={word(getattr(thing, name))}' for name in names)})"
 
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from minidl.container import Container
 from minidl.errors import ArgumentError, ShapeError, UnknownNameError
-from minidl.inputs import Shape, clear_padding, several
+from minidl.inputs import Shape, clear_padding, several, shape_text
 from minidl.layer import Layer
+from minidl.nested import added, leaves, map_arrays
 from minidl.summary import print_tree
 
 
@@ -186,7 +187,7 @@ class Graph(Container):
             finals[name] = after
             caches.append(cache)
             if keep_cache and name in self._only_states:
-                zeros[name] = map_tree(lambda a: np.broadcast_to(np.zeros((), a.dtype), a.shape), values[name])
+                zeros[name] = map_arrays(lambda a: np.broadcast_to(np.zeros((), a.dtype), a.shape), values[name])
         carried = {name: after for name, after in finals.items() if after is not None and not self.nodes[name].state}
         return (
             of_sources(values, self.outputs),
@@ -209,7 +210,7 @@ class Graph(Container):
             if d is None:
                 if after.get(name) is None:
                     continue  # nothing flows back into it
-                d = map_tree(np.array, cache.zeros[name])
+                d = map_arrays(np.array, cache.zeros[name])
             with self._place(name):
                 dx, dbefore = node.layer.backward_with_state(d, after.get(name), node_cache)
             if node.state:
@@ -281,16 +282,17 @@ class Graph(Container):
 
     def _check_start(self, name: str, layer: Layer, origin: str) -> None:
         """Refuse a final state that is not like the state which the node starts from."""
-        given, wanted = (form_of(one.initial_state(1)) for one in (self.nodes[origin].layer, layer))
-        if given is None or wanted is None:
-            who = origin if given is None else name
+        given, wanted = (leaves(one.initial_state(1)) for one in (self.nodes[origin].layer, layer))
+        if not given or not wanted:
+            who = name if given else origin
             raise ShapeError(
                 f"node {name!r} is to start from the final state of {origin!r}, but {who!r} has no state: "
                 f"state= goes from one recurrent layer to another."
             )
-        if given != wanted:
+        told = [", ".join(f"{part} {shape_text(a.shape[1:])}" for part, a in of.items()) for of in (wanted, given)]
+        if told[0] != told[1]:
             raise ShapeError(
-                f"node {name!r} starts from a state of {told(wanted)}, but {origin!r} ends in {told(given)}: "
+                f"node {name!r} starts from a state of {told[0]}, but {origin!r} ends in {told[1]}: "
                 f"give both the same units, and the same kind of layer."
             )
 
@@ -355,6 +357,15 @@ class Graph(Container):
         """Print a tree of the nodes: name, type, where they take from, output shape, parameters."""
         print_tree(self)
 
+    def __repr__(self) -> str:
+        def told(name: str, node: Node) -> str:
+            state = f", state={node.state}" if node.state else ""
+            return f"{name} = {node.layer!r}({', '.join(node.sources)}{state})"
+
+        nodes = "; ".join(told(name, node) for name, node in self.nodes.items())
+        outputs = f" -> {', '.join(self.given_outputs)}" if self.given_outputs else ""
+        return f"{self._title()}[{', '.join(self.inputs)}: {nodes}{outputs}]"
+
     def _where(self, name: str) -> str:
         return f"{self._title()}, node {name!r}"
 
@@ -365,37 +376,3 @@ def of_sources(values: dict[str, Any], sources: Sequence[str]) -> Any:
         return values[sources[0]]
     parts = tuple(values[source] for source in sources)
     return None if all(part is None for part in parts) else parts
-
-
-def map_tree(function: Any, tree: Any) -> Any:
-    """The same tuples with `function(array)` in place of each array."""
-    return tuple(map_tree(function, part) for part in tree) if isinstance(tree, tuple) else function(tree)
-
-
-def added(a: Any, b: Any) -> Any:
-    """The sum of two gradients of one thing, array by array, in arrays of its own; None counts as nothing."""
-    if a is None or b is None:
-        return b if a is None else a
-    if isinstance(a, dict):
-        return {key: added(a.get(key), b.get(key)) for key in a | b}
-    if isinstance(a, tuple):
-        parts = (added(one, other) for one, other in zip(a, b, strict=True))
-        return type(a)(*parts) if hasattr(a, "_fields") else tuple(parts)
-    return a + b
-
-
-def form_of(state: Any) -> Any:
-    """What a state is made of: names and shapes without the batch."""
-    if isinstance(state, dict):
-        return {key: form_of(part) for key, part in state.items()}
-    if isinstance(state, tuple):
-        names = getattr(state, "_fields", range(len(state)))
-        return {name: form_of(part) for name, part in zip(names, state, strict=True)}
-    return None if state is None else np.shape(state)[1:]
-
-
-def told(form: Any, name: str = "") -> str:
-    """The form of a state in words: h [B, 8], c [B, 8]."""
-    if isinstance(form, dict):
-        return ", ".join(told(part, f"{name}.{key}" if name else str(key)) for key, part in form.items())
-    return f"{name} [{', '.join(['B', *map(str, form)])}]"

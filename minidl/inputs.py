@@ -92,12 +92,12 @@ def clear_padding(x: Any, mask: Any) -> Any:
     return np.where(mask.reshape(mask.shape + (1,) * (x.ndim - 2)), x, 0)
 
 
-def start_rows(start: Any, batch: int) -> Array:
-    """`start`, a bool or one per row, as [B, 1] bools."""
+def start_rows(start: Any, batch: int, axes: int = 2) -> Array:
+    """`start`, a bool or one per row, as [B, 1] bools, or with as many axes as are asked for."""
     rows = np.asarray(start, dtype=bool)
     if rows.shape not in ((), (batch,)):
         raise ShapeError(f"start is expected to be a bool or one per row, ({batch},), got {rows.shape}.")
-    return np.broadcast_to(rows, batch)[:, None]
+    return np.broadcast_to(rows, batch).reshape(-1, *(1,) * (axes - 1))
 
 
 def spread(owner: str, what: str, values: Any, shape: tuple[int, ...]) -> Array:

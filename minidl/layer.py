@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from minidl.arguments import arguments_of, check_keywords
+from minidl.arguments import check_keywords, kept_arguments, written_out
 from minidl.errors import ArgumentError, NotBuiltError, ShapeError
 from minidl.initializers import Drawn
 from minidl.inputs import Array, Shape, as_mask, as_shape, cast_input, clear_padding, each_shape
 from minidl.kernels import one_blas_thread
-from minidl.parameter import DTYPES, Parameter
+from minidl.parameter import DTYPES, Parameter, set_trainable
 
 
 class Layer:
@@ -212,16 +212,14 @@ class Layer:
         for p in self.params.values():
             p.zero_grad()
 
-    def freeze(self) -> Self:
-        """Keep all parameters as they are, in every net that holds them; gradients still flow through."""
-        for p in self.params.values():
-            p.trainable = False
+    def freeze(self, pattern: str | None = None) -> Self:
+        """Keep all parameters ("encoder.*", "*.b": those) as they are in every net; gradients still flow through."""
+        set_trainable("freeze", self.params, pattern, False)
         return self
 
-    def unfreeze(self) -> Self:
-        """Let training change all parameters again."""
-        for p in self.params.values():
-            p.trainable = True
+    def unfreeze(self, pattern: str | None = None) -> Self:
+        """Let training change all parameters again, or those whose names the pattern fits."""
+        set_trainable("unfreeze", self.params, pattern, True)
         return self
 
     def copy(self, dtype: Any = None) -> Self:
@@ -266,17 +264,10 @@ class Layer:
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, read from the attributes of the same names (initializers apart)."""
-        names = [n for n in arguments_of(type(self).__init__) if n not in ("self", "init")]
-        for name in names:
-            if name not in vars(self):
-                raise ArgumentError(f"{type(self).__name__} must keep its argument {name!r} as self.{name}.")
-        return {name: getattr(self, name) for name in names}
+        return kept_arguments(self)
 
     def __repr__(self) -> str:
-        defaults = {n: p.default for n, p in arguments_of(type(self).__init__).items()}
-        kept = {n: vars(self)[n] for n in defaults if n in vars(self) and n != "init"}
-        shown = (f"{n}={v!r}" for n, v in kept.items() if repr(v) != repr(defaults[n]))
-        return f"{type(self).__name__}({', '.join(shown)})"
+        return written_out(self)
 
     if not TYPE_CHECKING:  # a type checker should still report unknown attributes
 

@@ -10,7 +10,7 @@ import numpy as np
 from minidl.inputs import Array
 from minidl.kernels import lstm_stepper
 from minidl.layer import Layer
-from minidl.layers import LSTM, Dense, Embedding, LSTMState
+from minidl.layers import LSTM, CoupledLSTM, Dense, Embedding, LearnedState, LSTMState
 from minidl.sequential import Sequential
 
 Step = Callable[[Any], Any]  # x of one step, [B, 1, ...] -> its y
@@ -59,10 +59,17 @@ def of_sequential(net: Sequential, state: dict[str, Any] | None) -> Step:
 
 
 def of_lstm(lstm: LSTM, state: LSTMState) -> Step:
-    """The step kernel."""
-    p = lstm.p.value if lstm.peephole else None
-    step = lstm_stepper(*state, lstm.Wx.value, lstm.Wh.value, lstm.b.value, p)
+    """The step kernel; it knows no rare options."""
+    if lstm.rare_options():
+        return whole_pass(lstm, state)
+    Wx, Wh, b, p = lstm.weights()
+    step = lstm_stepper(*state, Wx, Wh, b, p)
     return (lambda x: step(x[:, 0])[:, None]) if lstm.return_sequences else lambda x: step(x[:, 0])
+
+
+def of_learned_state(learned: LearnedState, state: Any) -> Step:
+    """The layer inside, once there is a state: only the first step could begin from the one that was learned."""
+    return whole_pass(learned, state) if state is None else stepper(learned.layer, state)
 
 
 def of_dense(dense: Dense, state: None) -> Step:
@@ -88,6 +95,8 @@ def of_embedding(embedding: Embedding, state: None) -> Step:
 STEPPERS: dict[type[Layer], Callable[[Any, Any], Step]] = {
     Sequential: of_sequential,
     LSTM: of_lstm,
+    CoupledLSTM: of_lstm,
+    LearnedState: of_learned_state,
     Dense: of_dense,
     Embedding: of_embedding,
 }

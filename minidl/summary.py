@@ -56,7 +56,7 @@ def summary_table(net: Any) -> Table:
         table.add_column(column, justify="right" if column == "parameters" else "left")
     notes = Notes()
     for path, layer, shape, nested in rows_of(net):
-        params = [] if nested else list(layer.params.values())
+        params = list((layer._own_params if nested else layer.params).values())
         table.add_row(
             path,
             type(layer).__name__,
@@ -84,7 +84,7 @@ def summary_tree(net: Any) -> Tree:
             node = getattr(part, "nodes", {}).get(name)
             sources = () if node is None else (*node.sources, *([f"state of {node.state}"] if node.state else []))
             twin = places.setdefault(id(layer), prefix + name)
-            params = [] if nested else list(layer.params.values())
+            params = list((layer._own_params if nested else layer.params).values())
             columns = [
                 name, type(layer).__name__, ", ".join(sources), "not built" if shape is None else shape_text(shape),
                 f"{sum(p.value.size for p in params):,}" if params else "", notes.of(prefix + name, params),

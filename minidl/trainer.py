@@ -23,7 +23,8 @@ from minidl.interrupts import INTERRUPTED, TERMINATED, interrupt_stops
 from minidl.layer import Layer
 from minidl.losses import Loss
 from minidl.objective import loss_and_grads, loss_value
-from minidl.optimizers import Adam, Optimizer
+from minidl.optimizer import Optimizer
+from minidl.optimizers import Adam
 
 HOOKS = "on_fit_start", "on_epoch_start", "on_grads_ready", "on_step_end", "on_epoch_end", "on_fit_end"
 

@@ -10,12 +10,13 @@ import numpy as np
 from minidl.checking.naming.looks import look_alikes
 from minidl.checking.numeric import Index, Problem, entry_slope, suspects, takes_complex
 from minidl.checking.report import GradientReport, Row, fingerprint, relative_error
-from minidl.checking.structure import inner, is_finite, is_numeric, largest, leaves, map_arrays
+from minidl.checking.structure import inner, is_finite, is_numeric, largest
 from minidl.data import Batch
 from minidl.errors import ArgumentError, NotBuiltError
 from minidl.inputs import Array, Shape, as_mask, cast_input
 from minidl.layer import Layer
 from minidl.losses import Loss
+from minidl.nested import leaves, map_arrays
 from minidl.objective import loss_and_grads, loss_value
 
 

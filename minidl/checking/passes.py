@@ -12,9 +12,10 @@ import numpy as np
 
 from minidl.checking.gradcheck import gradcheck
 from minidl.checking.report import GradientReport
-from minidl.checking.structure import contents, is_finite, is_numeric, leaves, map_arrays
+from minidl.checking.structure import contents, is_finite, is_numeric
 from minidl.checking.subject import ROUNDING, Subject, differing, parts, same, setting
 from minidl.inputs import shape_text
+from minidl.nested import leaves, map_arrays
 
 
 def check_shapes(s: Subject) -> str | None:

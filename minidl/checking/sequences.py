@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from minidl.checking.structure import is_finite, is_numeric, leaves, map_arrays
+from minidl.checking.structure import is_finite, is_numeric
 from minidl.checking.subject import DOES_NOT_APPLY, ROUNDING, Setting, Subject, differing, parts, same, setting
 from minidl.inputs import Array
+from minidl.nested import leaves, map_arrays
 
 
 def check_windows(s: Subject) -> str | None:

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.checking.gradcheck import moved_copy, random_input
-from minidl.checking.structure import is_numeric, largest, leaves, map_arrays
+from minidl.checking.structure import is_numeric, largest
 from minidl.errors import ShapeError
 from minidl.inputs import Array, Shape, as_shape, each_shape, several
 from minidl.layer import Layer
+from minidl.nested import leaves, map_arrays
 
 DOES_NOT_APPLY = ""  # what a check says of windows of a layer without memory, of padding where there are no steps
 ROUNDING = 1e-9  # float64 results that are computed in another order agree to this

@@ -10,15 +10,20 @@ from minidl import (
     Add,
     AdditiveAttention,
     Attention,
+    Bidirectional,
     Concatenate,
     Conv1D,
+    CoupledLSTM,
     Dense,
     Dropout,
     Embedding,
     Flatten,
+    Graph,
+    HardSigmoid,
     LastStep,
     Layer,
     LayerNorm,
+    LearnedState,
     LogSoftmax,
     Multiply,
     PoolTime,
@@ -67,6 +72,25 @@ def merging_cases() -> list[Case]:
     return [*product(layers, shapes), (Concatenate(), ((None, 1), (None, 3)))]
 
 
+def lstm_variants() -> list[Case]:
+    """The LSTM's rare options and its kin, with every peephole, direction and output; dropout in half of them."""
+    options = product([False, "diagonal", "full"], [False, True], [False, True])
+    cases: list[Case] = []
+    for count, (peephole, sequences, backwards) in enumerate(options):
+        common = {"peephole": peephole, "return_sequences": sequences, "go_backwards": backwards}
+        common["recurrent_dropout"] = 0.4 * (count % 2)
+        hard = {"recurrent_activation": HardSigmoid(0.2)}
+        cases += [(LSTM(3, **common, **rare), (None, 2)) for rare in (hard, {"cell_clip": 0.3})]
+        cases.append((CoupledLSTM(3, **common), (None, 2)))
+        everything = {"recurrent_activation": HardSigmoid(), "cell_clip": 0.3}
+        if sequences:
+            cases.append((LearnedState(LSTM(3, **common)), (None, 2)))
+        if sequences != backwards:
+            coupled = CoupledLSTM(3, **common, **everything)
+            cases.append((coupled if sequences else LearnedState(coupled), (None, 2)))
+    return cases
+
+
 def tied() -> Layer:
     embedding = Embedding(6, 4)
     return Sequential([embedding, LSTM(4, return_sequences=True), Dense(6, tie=embedding)])
@@ -75,6 +99,12 @@ def tied() -> Layer:
 def twice() -> Layer:
     shared = LSTM(3, peephole=True, return_sequences=True)
     return Sequential([Dense(3), shared, Tanh(), shared, Dense(2)])
+
+
+def learned_twice() -> Layer:
+    """One learned state in two places, and its layer bare in a third."""
+    shared = LearnedState(LSTM(3, return_sequences=True))
+    return Sequential([shared, Tanh(), shared, shared.layer, LearnedState(CoupledLSTM(2)), Dense(2)])
 
 
 def nested() -> Layer:
@@ -114,6 +144,74 @@ LAYERS: list[Case] = [
     (AdditiveAttention(4), ((None, 3), (None, 2))),
     (AdditiveAttention(2), ((None, 3), (None, 2), (None, 1))),
     *lstm_cases(),
+    (HardSigmoid(), (4,)),
+    (HardSigmoid(0.2), (None, 4)),
+    (LSTM(3, recurrent_activation=Sigmoid()), (None, 2)),
+    *lstm_variants(),
+]
+
+
+def siamese() -> Layer:
+    read = Sequential([Embedding(7, 3), LSTM(4)])
+    net = Graph(inputs=("left", "right"))
+    return (
+        net.add("a", read, "left").add("b", read, "right").add("both", Multiply(), "a", "b").add("y", Dense(2), "both")
+    )
+
+
+def translator(attention: Layer) -> Layer:
+    """Attention, an edge for the state, and an encoder whose y is used besides."""
+    net = Graph(inputs=("source", "target"))
+    net.add("read", Embedding(7, 3), "source").add("encoder", LSTM(4, return_sequences=True), "read")
+    net.add("written", Embedding(5, 3), "target").add(
+        "decoder", LSTM(4, return_sequences=True), "written", state="encoder"
+    )
+    net.add("attention", attention, "decoder", "encoder").add("both", Concatenate(), "decoder", "attention")
+    return net.add("scores", Dense(5), "both").add("p", Softmax(), "scores")
+
+
+def residual() -> Layer:
+    """Fan-out, an instance that stands twice, two outputs."""
+    net, shared = Graph(outputs=("y", "end")), LSTM(3, peephole=True, return_sequences=True)
+    net.add("a", shared, "x").add("b", Add(), "a", "x").add("c", shared, "b").add("y", Add(), "c", "b", "x")
+    return net.add("end", LastStep(), "b")
+
+
+def edge(*layers: Layer) -> Layer:
+    """From a state to a first state, of what is not an array alone: the y of the first is used by nobody."""
+    first, second = layers
+    net = Graph(inputs=("source", "target"))
+    return net.add("first", first, "source").add("second", second, "target", state="first")
+
+
+def nested_graph() -> Layer:
+    inner = Graph().add("a", Dense(3), "x").add("b", LSTM(3, return_sequences=True), "a").add("y", Add(), "a", "b")
+    return Sequential(
+        [("inner", inner), Dropout(0.3), ("both", Bidirectional(LSTM(2, return_sequences=True))), LSTM(2)]
+    )
+
+
+GRAPHS: list[Case] = [
+    (Graph().add("a", LSTM(3, return_sequences=True), "x").add("y", Dense(2), "a"), (None, 2)),
+    (siamese(), ((None,), (None,))),
+    (translator(Attention()), ((None,), (None,))),
+    (translator(AdditiveAttention(3)), ((None,), (None,))),
+    (residual(), (None, 3)),
+    (edge(LSTM(3), LSTM(3, peephole=True)), ((None, 2), (None, 3))),
+    (
+        edge(
+            Sequential([Dense(3), LSTM(3, go_backwards=True)]),
+            Sequential([Dense(2), LSTM(3, return_sequences=True), Dropout(0.3)]),
+        ),
+        ((None, 2), (None, 3)),
+    ),
+    (nested_graph(), (None, 2)),
+    *(
+        (Bidirectional(LSTM(3, peephole, return_sequences=sequences), merge=merge), (None, 2))
+        for peephole in (False, "full")
+        for sequences in (False, True)
+        for merge in (None, Add(), Multiply())
+    ),
 ]
 
 NETS: list[Case] = [
@@ -125,11 +223,13 @@ NETS: list[Case] = [
     (twice(), (None, 2)),
     (nested(), (None,)),
     (Sequential([Tanh(), Dense(3), Sigmoid(), Dropout(0.5)]), (None, 2)),
+    *GRAPHS,
     (Sequential([Embedding(7, 3), Conv1D(4, 3), ReLU(), LSTM(3, return_sequences=True), PoolTime("max")]), (None,)),
     (
         Sequential([Conv1D(3, 3, "causal"), LayerNorm(), LSTM(3, return_sequences=True), Conv1D(2, 2, "causal")]),
         (None, 2),
     ),
+    (learned_twice(), (None, 3)),
 ]
 
 
@@ -145,4 +245,4 @@ def public(base: type) -> set[str]:
     return {n for n, c in found.items() if isinstance(c, type) and issubclass(c, base) and c.__name__ not in ABSTRACT}
 
 
-ABSTRACT = {"Layer", "Stateful", "Loss", "Optimizer"}
+ABSTRACT = {"Container", "Layer", "Stateful", "Loss", "Optimizer"}

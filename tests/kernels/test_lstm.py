@@ -51,10 +51,9 @@ def test_fast_equals_reference(B, T, D, H, peephole, masked, dropped, backwards,
 def reference(arrays, options, backwards, dy, dh, dc, dtype):
     """All results of both passes of the plain twin by name, computed in a dtype."""
     arrays, (dy, dh, dc) = ([None if a is None else a.astype(dtype) for a in some] for some in (arrays, (dy, dh, dc)))
-    *_, Wx, Wh, _, p = arrays
     r = None if options["r"] is None else options["r"].astype(dtype)
-    y, h, c, steps = lstm_forward_reference(*arrays, mask=options["mask"], r=r, go_backwards=backwards)
-    dx, dh0, dc0, grads = lstm_backward_reference(dy, dh, dc, steps, Wx, Wh, p, r=r)
+    y, h, c, cache = lstm_forward_reference(*arrays, mask=options["mask"], r=r, go_backwards=backwards)
+    dx, dh0, dc0, grads = lstm_backward_reference(dy, dh, dc, cache)
     return {"y": y, "h": h, "c": c, "dx": dx, "dh0": dh0, "dc0": dc0, **grads}
 
 
@@ -115,15 +114,14 @@ def test_complex_numbers_pass_through():
 @pytest.mark.parametrize("sizes", [(50, 60, 64, 65), (2, 400, 33, 130), (7, 300, 40, 100)])
 def test_shared_by_two_threads_equals_the_reference(sizes, peephole):
     arrays, options, _ = case(*sizes, peephole, True, True, np.float64, 3, 0.05)
-    *_, Wx, Wh, _, p = arrays
     passes = []
     for _ in range(2):
         y, h, c, cache = lstm_forward(*arrays, **options)
         *dxs, grads = lstm_backward(y, h, c, cache)
         passes.append((y, h, c, *dxs, *grads.values()))
     assert all((a == b).all() for a, b in zip(*passes, strict=True))
-    y_, h_, c_, steps = lstm_forward_reference(*arrays, **options)
-    *dxs_, grads_ = lstm_backward_reference(y_, h_, c_, steps, Wx, Wh, p, r=options["r"])
+    y_, h_, c_, cache = lstm_forward_reference(*arrays, **options)
+    *dxs_, grads_ = lstm_backward_reference(y_, h_, c_, cache)
     for fast, plain in zip(passes[0], (y_, h_, c_, *dxs_, *grads_.values()), strict=True):
         np.testing.assert_allclose(fast, plain, rtol=1e-10, atol=1e-12 * max(1.0, abs(plain).max()))
 

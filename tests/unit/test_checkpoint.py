@@ -12,7 +12,7 @@ import pytest
 import minidl
 from minidl import ArgumentError, ModelFormatError, Trainer
 from minidl.archive import archive
-from minidl.fingerprints import checksum, differences, of_data, settings
+from minidl.fingerprints import checksum, differences, of_batch, of_data, settings
 from minidl.trees import as_before, from_plain, to_plain
 from tests.conftest import setting
 
@@ -322,6 +322,11 @@ OTHERS = {
     "net": (lambda folder: training(folder, net=wider()), data(), r"layer 2 was .*4.*, is .*8"),
     "optimizer": (lambda folder: training(folder, optimizer=minidl.SGD(0.01)), data(), r"optimizer was Adam\(lr=0.01,"),
     "rate": (lambda folder: training(folder, optimizer=minidl.Adam(0.02)), data(), r"is Adam\(lr=0.02, betas="),
+    "factors": (
+        lambda folder: training(folder, optimizer=minidl.Adam(0.01, lr_factors={"*.b": 2})),
+        data(),
+        r"optimizer was Adam\(lr=0.01, .*False\), is Adam\(.*False, lr_factors=\{'\*.b': 2.0\}\)",
+    ),
     "seed": (lambda folder: training(folder, seed=4), data(), "seed was 3, is 4"),
 }
 
@@ -635,6 +640,39 @@ def test_differences_are_named():
     assert (
         of_data(None) == {} and "content" in of_data(list(data())) and of_data(iter([1])) == {"class": "list_iterator"}
     )
+
+
+def test_padded_data_is_told_apart_by_its_sequences_and_its_buckets():
+    left, right = [[1, 2], [], [3]], [[4], [5], []]
+
+    def differing(then, now):
+        return [words.split()[0] for words in differences(of_data(then), of_data(now))]
+
+    first = minidl.PaddedBatches((left, right), [0, 1, 2])
+    assert differing(first, minidl.PaddedBatches((left, right), [0, 1, 2])) == []
+    assert differing(first, minidl.PaddedBatches((left, right), [0, 1, 2], by_length=True)) == ["by_length"]
+    for other in ((left, left), (right, left), ([[1, 2], [3], []], right), left):
+        assert differing(first, minidl.PaddedBatches(other, [0, 1, 2])) == ["sequences"]
+    batch, other = (next(iter(minidl.PaddedBatches((left, part), [0, 1, 2]))) for part in (right, left))
+    assert of_batch(batch) == of_batch(next(iter(first))) != of_batch(other)
+
+
+def test_a_training_on_buckets_goes_on_to_the_same_bits(tmp_path):
+    rows = [IDS[n : n + 1 + n % 7] for n in range(60)]
+    batches = minidl.PaddedBatches(rows, [row[::-1] for row in rows], 4, by_length=True)
+    factors = {"embedding.*": 0.1, "*.b": 2.0}
+
+    def made(folder, callbacks=()):
+        return training(folder, callbacks, optimizer=minidl.AdamW(0.01, lr_factors=factors))
+
+    whole, rest = made(tmp_path / "whole"), made(tmp_path / "rest")
+    whole.fit(batches, epochs=3)
+    with pytest.raises(ZeroDivisionError):
+        made(tmp_path / "rest", [Stop(20)]).fit(batches, epochs=3)
+    rest.fit(batches, epochs=3, resume=True)
+    assert rest.resumed and rest.history["loss"] == whole.history["loss"]
+    for name, p in whole.net.params.items():
+        assert np.array_equal(p.value, rest.net.params[name].value)
 
 
 def test_a_checkpoint_that_is_no_checkpoint(tmp_path):
