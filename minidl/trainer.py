@@ -335,7 +335,7 @@ class Trainer:
         if not self.net.streams:
             raise ArgumentError(
                 f"Trainer is to carry state from batch to batch (start=False), but {type(self.net).__name__} cannot "
-                f"be streamed (go_backwards): give batches with start=True."
+                f"be streamed (go_backwards, or a layer looks ahead or at all steps): give batches with start=True."
             )
         return state
 

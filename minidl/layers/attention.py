@@ -216,8 +216,9 @@ class AdditiveAttention(Attention):
 
     def scores_backward(self, ds: Array, query: Array, key: Array, h: Array) -> tuple[Array, Array]:
         self.v.grad += ds.ravel() @ h.reshape(-1, self.units)
-        dh = ds[..., None] * self.v.value * (1 - h * h)
-        return through(query, self.Wq, dh.sum(axis=2)), through(key, self.Wk, dh.sum(axis=1))
+        slope = 1 - h * h
+        dquery, dkey = (np.einsum(f"bij,biju->b{kept}u", ds, slope) * self.v.value for kept in "ij")
+        return through(query, self.Wq, dquery), through(key, self.Wk, dkey)
 
 
 def through(x: Array, W: Parameter, dy: Array) -> Array:

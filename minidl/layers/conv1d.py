@@ -149,7 +149,7 @@ class Conv1D(Stateful):
             counts = np.full(len(x), T) if mask is None else mask.sum(axis=1)
             if mask is not None:
                 real_first = np.argsort(~mask, axis=1, kind="stable")[:, : counts.max(initial=0)]
-                x = np.take_along_axis(x, real_first[:, :, None], axis=1)
+                x = x[rows_of(x), real_first]
             x = np.concatenate([before, x], axis=1)
             after = Conv1DState(x[last_steps(counts, width - 1)])
         elif self.padding == "same":
@@ -175,7 +175,7 @@ class Conv1D(Stateful):
         if mask is not None:
             dy = clear_padding(dy, self.hand_on(mask))
         if real_first is not None:
-            dy = np.take_along_axis(dy, real_first[:, :, None], axis=1)
+            dy = dy[rows_of(dy), real_first]
         W, dy2 = self.W.value.reshape(width * D, self.units), dy.reshape(B * steps, self.units)
         self.W.grad += product(windows.reshape(B * steps, width * D).T, dy2).reshape(self.W.grad.shape)
         if self.bias:
@@ -195,7 +195,7 @@ class Conv1D(Stateful):
 
 def last_steps(counts: Array, width: int) -> tuple[Array, Array]:
     """The index of `width` steps of each row from step counts on: the last ones, where a state stands in front."""
-    return np.arange(len(counts))[:, None], counts[:, None] + np.arange(width)
+    return rows_of(counts), counts[:, None] + np.arange(width)
 
 
 def spread_out(x: Array, places: Array | None, T: int) -> Array:
@@ -203,5 +203,10 @@ def spread_out(x: Array, places: Array | None, T: int) -> Array:
     if places is None:
         return x
     y = np.zeros((len(x), T, x.shape[2]), x.dtype)
-    np.put_along_axis(y, places[:, :, None], x, axis=1)
+    y[rows_of(y), places] = x
     return y
+
+
+def rows_of(a: Array) -> Array:
+    """The index of all rows, [B, 1], to go with one of steps."""
+    return np.arange(len(a))[:, None]

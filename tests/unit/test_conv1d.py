@@ -225,6 +225,28 @@ def test_it_comes_back_from_a_file(padding, tmp_path):
     assert repr(loaded) == repr(net) and (loaded(features()) == net(features())).all()
 
 
+class BreaksOff(minidl.Callback):
+    def on_step_end(self, trainer):
+        if trainer.step == 35:
+            raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_a_training_goes_on_with_the_state_of_the_middle_of_an_epoch(width, tmp_path):
+    def train(folder, *callbacks):
+        net = minidl.Sequential(
+            [minidl.Embedding(7, 4), Conv1D(5, width, "causal"), minidl.LayerNorm(), minidl.Dense(7)]
+        )
+        callbacks = [minidl.Checkpoint(tmp_path / folder, every=10), *callbacks]
+        trainer = minidl.Trainer(net, minidl.SoftmaxCrossEntropy(), callbacks=callbacks, quiet=True)
+        trainer.fit(minidl.TextStream(np.arange(2000) ** 2 % 7, 4, 10), epochs=2, resume=True)
+        return [p.value.tobytes() for p in net.params.values()]
+
+    with pytest.raises(ZeroDivisionError):
+        train("part", BreaksOff())
+    assert train("part") == train("whole")
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
