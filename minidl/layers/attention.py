@@ -68,11 +68,10 @@ class Attention(Layer):
     def setup(self, in_shape: Shape, rng: np.random.Generator, dtype: Any) -> Shape:
         shapes = in_shape if several(in_shape) else (in_shape,)
         self.fit(shapes, shape_text(in_shape))
-        self.setup_scores(shapes[0][1], shapes[-1][1], rng, dtype)
         return (shapes[0][0], shapes[1][1])
 
     def weights(self, x: tuple[Any, ...], mask: Any = None) -> Array:
-        """How much each query takes of each value, [B, Tq, Tv]: the rows add up to 1, or are 0 without a value."""
+        """How much each query takes of each value, [B, Tq, Tv]: rows add up to 1, or to 0 where nothing is real."""
         return self.look(cast_input(x, self.dtype), as_mask(mask))[1].a
 
     def forward_with_state(
@@ -97,7 +96,7 @@ class Attention(Layer):
         top = s.real.max(axis=-1, keepdims=True, where=real, initial=np.finfo(s.dtype).min)
         a = np.exp(s - top, where=real, out=np.zeros_like(s))
         total = a.sum(axis=-1, keepdims=True)
-        a /= np.where(total == 0, 1, total)  # a query without any value: the largest of others has exp(0)
+        a /= np.where(total == 0, 1, total)  # no value is real: then all are 0, otherwise one is exp(0)
         return x[1], AttentionPass(x, mask, a, cache)
 
     def backward_with_state(
@@ -123,9 +122,6 @@ class Attention(Layer):
                 f"Attention expects a query and a key of one size, got {D} and {Dk}: put a Dense behind one of them, "
                 f"or take AdditiveAttention(units)."
             )
-
-    def setup_scores(self, D: int, Dk: int, rng: np.random.Generator, dtype: Any) -> None:
-        """Create the parameters of the scores."""
 
     def scores(self, query: Array, key: Array) -> tuple[Array, Any]:
         """s [B, Tq, Tv], and what its backward needs."""
@@ -196,6 +192,14 @@ class AdditiveAttention(Attention):
         self.units = positive_int("AdditiveAttention", "units", units)
         self.init = choose("AdditiveAttention", init, Wq=glorot_uniform, Wk=glorot_uniform, v=glorot_uniform)
 
+    def setup(self, in_shape: Shape, rng: np.random.Generator, dtype: Any) -> Shape:
+        out_shape = super().setup(in_shape, rng, dtype)
+        D, Dk, U = in_shape[0][1], in_shape[-1][1], self.units
+        self.Wq = self.add_param("Wq", drawn(self.init["Wq"], (D, U), rng, dtype))
+        self.Wk = self.add_param("Wk", drawn(self.init["Wk"], (Dk, U), rng, dtype))
+        self.v = self.add_param("v", drawn(self.init["v"], (U,), rng, dtype))
+        return out_shape
+
     def check_sizes(self, D: int, Dk: int) -> None:
         if self.in_shape is None:
             return
@@ -205,11 +209,6 @@ class AdditiveAttention(Attention):
                 f"AdditiveAttention expects a query of size {built[0]} and a key of size {built[1]}, got {D} and {Dk}: "
                 f"it was built for these."
             )
-
-    def setup_scores(self, D: int, Dk: int, rng: np.random.Generator, dtype: Any) -> None:
-        self.Wq = self.add_param("Wq", drawn(self.init["Wq"], (D, self.units), rng, dtype))
-        self.Wk = self.add_param("Wk", drawn(self.init["Wk"], (Dk, self.units), rng, dtype))
-        self.v = self.add_param("v", drawn(self.init["v"], (self.units,), rng, dtype))
 
     def scores(self, query: Array, key: Array) -> tuple[Array, Array]:
         h = np.tanh((query @ self.Wq.value)[:, :, None] + (key @ self.Wk.value)[:, None])
@@ -224,7 +223,7 @@ class AdditiveAttention(Attention):
 def through(x: Array, W: Parameter, dy: Array) -> Array:
     """Add to the gradient of W, of y = x W; return dx."""
     rows = dy.reshape(-1, dy.shape[-1])
-    add_product(x.reshape(len(rows), -1).T, rows, W.grad)
+    add_product(x.reshape(-1, x.shape[-1]).T, rows, W.grad)
     return dy @ W.value.T
 
 

@@ -159,10 +159,10 @@ class Conv1D(Stateful):
         windows = empty((len(x), x.shape[1] - width + 1, width, D), x.dtype)
         for k in range(width):
             windows[:, :, k] = x[:, k : k + windows.shape[1]]
-        y = product(windows.reshape(-1, width * D), self.W.value.reshape(width * D, -1))
+        y = product(windows.reshape(-1, width * D), self.W.value.reshape(width * D, self.units))
         if self.bias:
             y += self.b.value
-        y = spread_out(y.reshape(*windows.shape[:2], -1), real_first, T)
+        y = spread_out(y.reshape(*windows.shape[:2], self.units), real_first, T)
         if mask is not None:
             y = clear_padding(y, self.hand_on(mask))
         return y, after, Conv1DPass(windows, T, mask, real_first, counts, start) if keep_cache else None
@@ -176,8 +176,8 @@ class Conv1D(Stateful):
             dy = clear_padding(dy, self.hand_on(mask))
         if real_first is not None:
             dy = np.take_along_axis(dy, real_first[:, :, None], axis=1)
-        W, dy2 = self.W.value.reshape(width * D, -1), dy.reshape(B * steps, -1)
-        self.W.grad += product(windows.reshape(B * steps, -1).T, dy2).reshape(self.W.grad.shape)
+        W, dy2 = self.W.value.reshape(width * D, self.units), dy.reshape(B * steps, self.units)
+        self.W.grad += product(windows.reshape(B * steps, width * D).T, dy2).reshape(self.W.grad.shape)
         if self.bias:
             self.b.grad += dy2.sum(axis=0)
         dwindows = product(dy2, W.T).reshape(windows.shape)

@@ -9,7 +9,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minidl
-from minidl import LSTM, Dense, Dropout, Embedding, LastStep, LogSoftmax, ReLU, Sequential, Sigmoid, Softmax, Tanh
+from minidl import (
+    LSTM,
+    Conv1D,
+    Dense,
+    Dropout,
+    Embedding,
+    LastStep,
+    LayerNorm,
+    LogSoftmax,
+    PoolTime,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
 
 GOLDEN = Path(__file__).parent / "format-1.npz"
 
@@ -30,7 +45,7 @@ def nets(draw):
         )  # fmt: skip
 
     for _ in range(draw(st.integers(0, 4))):
-        kind = draw(st.sampled_from(["lstm", "dense", "plain", "net", "again"]))
+        kind = draw(st.sampled_from(["lstm", "dense", "conv", "plain", "net", "again"]))
         fitting = [layer for width, layer in used if width == size]
         if kind == "again" and fitting:
             layers.append(draw(st.sampled_from(fitting)))
@@ -38,14 +53,20 @@ def nets(draw):
         layer = {
             "lstm": lambda: recurrent(size),
             "dense": lambda: Dense(size, bias=draw(st.booleans())),
+            "conv": lambda: Conv1D(size, draw(st.integers(1, 3)), draw(st.sampled_from(["valid", "same", "causal"]))),
             "net": lambda: Sequential([recurrent(size), Tanh()], name=draw(st.sampled_from([None, "inner", "ä b"]))),
-        }.get(kind, lambda: draw(st.sampled_from([Tanh(), ReLU(), Sigmoid(), Dropout(0.3), LogSoftmax(), Softmax()])))()
+        }.get(
+            kind,
+            lambda: draw(
+                st.sampled_from([Tanh(), ReLU(), Sigmoid(), Dropout(0.3), LayerNorm(0.1), LogSoftmax(), Softmax()])
+            ),
+        )()
         layers.append(layer)
         used.append((size, layer))
     if embedding is not None and draw(st.booleans()):
         layers.append(Dense(vocab, tie=embedding))
     elif draw(st.booleans()):
-        layers.append(draw(st.sampled_from([LastStep(), LSTM(3), Dense(2)])))
+        layers.append(draw(st.sampled_from([LastStep(), LSTM(3), Dense(2), PoolTime(), PoolTime("max")])))
     layers = [embedding, *layers] if embedding is not None else layers or [Dense(2)]
     pairs = [(f"{k}" + draw(st.text("äb _-/\n")), layer) for k, layer in enumerate(layers)]
     net = Sequential(pairs if draw(st.booleans()) else layers, name=draw(st.none() | st.text(max_size=5)))
@@ -65,7 +86,7 @@ def test_any_net_comes_back(tmp_path_factory, made):
     path = tmp_path_factory.mktemp("net") / "net.npz"
     net.save(path)
     loaded = minidl.load(path)
-    x = net.example(in_shape, np.random.default_rng(0))
+    x = net.example(in_shape, np.random.default_rng(0), time=9)  # four convolutions take two steps each
     assert net(x).tobytes() == loaded(x).tobytes() and repr(net) == repr(loaded)
     assert [p.trainable for p in net.params.values()] == [p.trainable for p in loaded.params.values()]
     loaded.save(path.with_name("again.npz"))

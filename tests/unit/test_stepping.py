@@ -11,12 +11,14 @@ from minidl.inputs import Array
 from minidl.layer import Layer
 from minidl.layers import (
     LSTM,
+    Conv1D,
     CoupledLSTM,
     Dense,
     Dropout,
     Embedding,
     HardSigmoid,
     LastStep,
+    LayerNorm,
     LearnedState,
     Sigmoid,
     Softmax,
@@ -52,6 +54,7 @@ NETS = {
     "nested": [Sequential([LSTM(5, return_sequences=True), Tanh()]), Dense(4, bias=False), Softmax()],
     "subclass": [OtherLSTM(5, return_sequences=True)],
     "pooled": [LSTM(5, return_sequences=True), LastStep(), Dense(2)],
+    "convolution": [Conv1D(5, 3, "causal"), LayerNorm(), LSTM(5, return_sequences=True), Conv1D(2, 1, "causal")],
     "tied": [Dense(4), LSTM(4, return_sequences=True), Dense(9, tie=embedding)],
 }
 
