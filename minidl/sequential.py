@@ -73,7 +73,7 @@ class Sequential(Layer):
             hint = f": write {layer.__name__}(...)" if isinstance(layer, type) and issubclass(layer, Layer) else ""
             raise ArgumentError(f"{self._title()} expects layers, got {layer!r}{hint}.")
         if name is None:
-            base = layer.name or re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", type(layer).__name__).lower()
+            base = layer.name or re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z]|[A-Z]{3})", "_", type(layer).__name__).lower()
             name, count = base, 1
             while name in self.layers:
                 name, count = f"{base}_{count + 1}", count + 1
