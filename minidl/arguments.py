@@ -62,7 +62,7 @@ def check_keywords(cls: Any, given: dict[str, Any]) -> None:
     known = arguments_of(cls.__init__)
     for name in given:
         if name not in known and not any(p.kind is p.VAR_KEYWORD for p in known.values()):
-            close = difflib.get_close_matches(name, known, 1)
+            close = difflib.get_close_matches(name, known, 1) if name != "activation" else []
             hint = (
                 f"did you mean {close[0]}?"
                 if close

@@ -108,7 +108,7 @@ class Container(Layer, abstract=True):
 
     def _free_name(self, layer: Layer) -> str:
         """The name of a layer that was given none: its own or its class in snake case, numbered from the second on."""
-        base = layer.name or re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", type(layer).__name__).lower()
+        base = layer.name or re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z]|[A-Z]{3})", "_", type(layer).__name__).lower()
         name, count = base, 1
         while name in self.layers:
             name, count = f"{base}_{count + 1}", count + 1

@@ -80,6 +80,11 @@ class Loss(ABC):
         Returns:
             (weighted mean, its gradient by y, sum of the weights); (0, zeros, 0) where nothing counts.
         """
+        if isinstance(y, tuple):
+            raise ShapeError(
+                f"{self.title} expects one output, got {len(y)}: train a Graph with outputs=... naming one of them, or "
+                f"write a loss that adds up those of several."
+            )
         owner, shape, dtype = self.title, y.shape[:-1], y.real.dtype
         t = self.targets(y, np.asarray(t))
         if t.shape == y.shape:

@@ -99,7 +99,7 @@ def gate_activation(owner: str, activation: Any) -> Sigmoid | HardSigmoid | None
     hint = words.get(getattr(activation, "__name__", str(activation)).lower().replace("hards", "hard_s"))
     raise ArgumentError(
         f"{owner} expects recurrent_activation to be an instance, Sigmoid() or HardSigmoid(0.2), got {activation!r}: "
-        f"{'write recurrent_activation=' + hint if hint else 'the gates are numbers from 0 to 1'}."
+        f"{'write recurrent_activation=' + hint if hint else 'a gate is a number from 0 to 1, write one of them'}."
     )
 
 

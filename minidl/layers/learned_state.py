@@ -66,9 +66,10 @@ class LearnedState(Stateful):
                 f"LearnedState expects a layer whose state is a tuple of arrays, got {type(first).__name__} of a "
                 f"{type(self.layer).__name__}: of a container, wrap the recurrent layers inside."
             )
-        fields = getattr(first, "_fields", [f"state{k}_" for k in range(len(first))])
-        for field, a in zip(fields, first, strict=True):
-            self.add_param(f"{field}0", np.zeros(a.shape[1:], dtype))
+        fields = getattr(first, "_fields", None)
+        names = [f"state{k}" for k in range(len(first))] if fields is None else [f"{field}0" for field in fields]
+        for name, a in zip(names, first, strict=True):
+            self.add_param(name, np.zeros(a.shape[1:], dtype))
         return out_shape
 
     @property

@@ -46,7 +46,8 @@ class LSTM(Stateful):
         init: initializers by parameter, {"Wh": minidl.normal(0.1)}; drawn per gate.
         recurrent_activation: what opens the gates instead of the sigmoid, HardSigmoid(0.2) for one.
         cell_clip: c is kept within ± this number, before o looks at it; where it was beyond, no gradient passes.
-            HardSigmoid and cell_clip run on the plain kernel: a training pass takes FACTOR times as long.
+            HardSigmoid and cell_clip run on the plain kernel: with 128 units, training takes 2 to 4 times as long on
+            32 rows, and 10 to 18 times on a single one.
 
     Shapes:
         x [B, T, D] -> y [B, T, H], or [B, H] without return_sequences. State: h [B, H], c [B, H].
@@ -151,7 +152,7 @@ class LSTM(Stateful):
 
     def backward_with_state(self, dy: Array, dstate: Any, cache: RecurrentCache) -> tuple[Array, LSTMState]:
         if cache.kernel is None:
-            raise ArgumentError("LSTM expects the cache of a pass that kept one: run it with keep_cache=True.")
+            raise ArgumentError(f"{type(self).__name__} expects the cache of a pass that kept one: keep_cache=True.")
         dh, dc = self.initial_state(len(dy)) if dstate is None else dstate
         sequence, dh = (dy, dh) if self.return_sequences else (None, dh + dy)
         run = lstm_backward_reference if self.rare_options() else lstm_backward

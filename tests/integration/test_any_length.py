@@ -85,7 +85,7 @@ def sequences_for(net: Layer, lengths: list[int], seed: int) -> tuple[list[np.nd
 def padded_by_hand(rows: list[np.ndarray], width: int, begins: list[int], fill: float) -> tuple[np.ndarray, np.ndarray]:
     """Rows in an array of that width, each from its own step on; what is no number is a number out of range for ids."""
     if rows[0].dtype.kind in "iu":
-        fill = np.nan_to_num(fill, nan=-7, posinf=10**6, neginf=-(10**6))
+        fill = int(np.clip(np.nan_to_num(fill, nan=-7), -(10**6), 10**6))
     x = np.full((len(rows), width, *rows[0].shape[1:]), fill, rows[0].dtype)
     mask = np.zeros((len(rows), width), bool)
     for n, (row, begin) in enumerate(zip(rows, begins, strict=True)):
@@ -136,7 +136,7 @@ FILLS = st.sampled_from([0.0, 1.0, -3e300, np.nan, np.inf, -np.inf])
 
 
 @every_net
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     lengths=LENGTHS,
     extra=st.integers(0, 4),
@@ -164,7 +164,7 @@ def test_padding_never_changes_a_result(
 
 
 @every_net
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(lengths=LENGTHS, seed=st.integers(0, 9))
 def test_a_batch_is_its_rows_alone(name: str, lengths: list[int], seed: int) -> None:
     net = built(name)

@@ -12,11 +12,14 @@ import minidl
 from minidl import (
     LSTM,
     Conv1D,
+    CoupledLSTM,
     Dense,
     Dropout,
     Embedding,
+    HardSigmoid,
     LastStep,
     LayerNorm,
+    LearnedState,
     LogSoftmax,
     PoolTime,
     ReLU,
@@ -36,13 +39,18 @@ def nets(draw):
     vocab = draw(st.none() | st.integers(1, 6))
     embedding = None if vocab is None else Embedding(vocab, D)
     layers, used, size = [], [], D
+    gates = HardSigmoid(0.2)  # may be those of several
 
     def recurrent(size):
-        return LSTM(
+        make = draw(st.sampled_from([LSTM, CoupledLSTM]))
+        lstm = make(
             size, peephole=draw(st.sampled_from([False, True, "diagonal", "full"])), return_sequences=True,
             go_backwards=draw(st.booleans()), forget_bias=draw(st.floats(-2, 2)),
             recurrent_dropout=draw(st.floats(0, 0.9)),
+            recurrent_activation=draw(st.sampled_from([None, Sigmoid(), HardSigmoid(), gates])),
+            cell_clip=draw(st.none() | st.floats(0.1, 9)),
         )  # fmt: skip
+        return draw(st.sampled_from([lstm, LearnedState(lstm)]))
 
     for _ in range(draw(st.integers(0, 4))):
         kind = draw(st.sampled_from(["lstm", "dense", "conv", "plain", "net", "again"]))

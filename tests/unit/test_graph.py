@@ -130,6 +130,8 @@ def test_several_outputs_are_a_tuple_and_each_may_be_used_inside():
     words, label = net(np.ones((2, 6, 3)))
     assert words.shape == (2, 6, 5) and label.shape == (2, 2)
     assert check_layer(net, (None, 3)).ok
+    with pytest.raises(ShapeError, match="MeanSquaredError expects one output, got 2: train a Graph"):
+        minidl.loss_value(net, minidl.MeanSquaredError(), minidl.Batch(np.ones((2, 6, 3)), np.ones((2, 2))))
 
 
 def test_the_state_is_carried_by_node():
