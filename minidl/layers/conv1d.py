@@ -114,8 +114,10 @@ class Conv1D(Stateful):
         return T - self.width + 1
 
     def initial_state(self, batch: int) -> Conv1DState | None:
-        _, D, _ = self.W.value.shape
-        return Conv1DState(np.zeros((batch, self.width - 1, D), self.W.value.dtype)) if self.streams else None
+        if not self.streams:
+            return None
+        width, D, _ = self.W.value.shape
+        return Conv1DState(np.zeros((batch, width - 1, D), self.W.value.dtype))
 
     @property
     def streams(self) -> bool:
