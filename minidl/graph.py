@@ -108,7 +108,7 @@ class Graph(Container):
             name: what other nodes call it.
             layer: what it computes; the same layer may be added under several names.
             sources: inputs or nodes that it takes its x from; several make x a tuple.
-            state: a node whose final state this one starts from.
+            state: a node whose final state this one starts from; of a net inside, the dotted path: "encoder.lstm".
         """
         if isinstance(name, Layer):
             raise ArgumentError(
@@ -123,8 +123,10 @@ class Graph(Container):
                 f"{self._title()} expects a source for node {name!r}, got none: write "
                 f'add("{name}", layer, "{[*self.inputs, *self.nodes][-1]}").'
             )
-        for source in (*sources, *(() if state is None else (state,))):
+        for source in sources:
             self._known(name, source)
+        if state is not None:
+            self._known(name, state.partition(".")[0] if isinstance(state, str) else state)
         if state in self._inputs:
             raise ArgumentError(f"{self._title()}: node {name!r} cannot start from {state!r}, an input has no state.")
         self.layers[name] = layer
@@ -177,7 +179,7 @@ class Graph(Container):
             with self._place(name):
                 values[name], after, cache = layer.forward_with_state(
                     of_sources(values, sources),
-                    finals[origin] if origin else None if state is None else state.get(name),
+                    part_of(finals, origin) if origin else None if state is None else state.get(name),
                     start=None if origin else start,
                     mask=node_mask if layer.mixes_steps else None,
                     rng=rng,
@@ -214,7 +216,10 @@ class Graph(Container):
             with self._place(name):
                 dx, dbefore = node.layer.backward_with_state(d, after.get(name), node_cache)
             if node.state:
-                after[node.state] = added(after.get(node.state), dbefore)
+                first, _, path = node.state.partition(".")
+                for key in reversed(path.split(".") if path else []):
+                    dbefore = {key: dbefore}
+                after[first] = added(after.get(first), dbefore)
             elif dbefore is not None:
                 before[name] = dbefore
             for source, part in zip(node.sources, dx if len(node.sources) > 1 else (dx,), strict=True):
@@ -240,7 +245,8 @@ class Graph(Container):
     def _only_states(self) -> set[str]:
         """The nodes whose y nobody takes: others start from their final state."""
         taken = {source for node in self.nodes.values() for source in node.sources}
-        return {node.state for node in self.nodes.values() if node.state} - taken - set(self.outputs)
+        origins = {node.state.partition(".")[0] for node in self.nodes.values() if node.state}
+        return origins - taken - set(self.outputs)
 
     # -- building ---------------------------------------------------------------------------------
 
@@ -273,7 +279,7 @@ class Graph(Container):
                 raise UnknownNameError(
                     f"{self._title()} has no node {name!r} to return: outputs are among {', '.join(self.nodes)}."
                 )
-        used = {name for node in self.nodes.values() for name in (*node.sources, node.state)} | set(self.outputs)
+        used = {name for node in self.nodes.values() for name in node.sources} | self._only_states | set(self.outputs)
         for name in (*self.inputs, *self.nodes):
             if name not in used:
                 what = "input" if name in self.inputs else "node"
@@ -282,7 +288,9 @@ class Graph(Container):
 
     def _check_start(self, name: str, layer: Layer, origin: str) -> None:
         """Refuse a final state that is not like the state which the node starts from."""
-        given, wanted = (leaves(one.initial_state(1)) for one in (self.nodes[origin].layer, layer))
+        first = origin.partition(".")[0]
+        ends = part_of({first: self.nodes[first].layer.initial_state(1)}, origin)
+        given, wanted = leaves(ends), leaves(layer.initial_state(1))
         if not given or not wanted:
             who = name if given else origin
             raise ShapeError(
@@ -334,7 +342,7 @@ class Graph(Container):
         name = self.outputs[0]
         _, sources, state = self.nodes[name]
         others = {n: node for n, node in self.nodes.items() if n != name}
-        needed = any(name in (*node.sources, node.state) for node in others.values())
+        needed = any(name in (*node.sources, (node.state or "").partition(".")[0]) for node in others.values())
         if needed or (layer is None and (len(sources) > 1 or sources[0] not in others)):
             return None
         nodes = others if layer is None else self.nodes | {name: Node(layer, sources, state)}
@@ -376,3 +384,11 @@ def of_sources(values: dict[str, Any], sources: Sequence[str]) -> Any:
         return values[sources[0]]
     parts = tuple(values[source] for source in sources)
     return None if all(part is None for part in parts) else parts
+
+
+def part_of(states: dict[str, Any], path: str) -> Any:
+    """The state at a dotted path; None where there is none."""
+    part: Any = states
+    for key in path.split("."):
+        part = part.get(key) if isinstance(part, dict) else None
+    return part

@@ -90,6 +90,24 @@ def test_gradients_flow_back_through_the_state_edge():
     assert net.params["encoder.Wx"].grad.any()
 
 
+def test_a_state_inside_of_a_net_has_a_dotted_path():
+    """Of two recurrent layers of an encoder, the decoder starts from the second; both paths get gradients."""
+    encoder = Sequential([Embedding(9, 3), ("low", LSTM(4, return_sequences=True)), ("top", LSTM(5))])
+    net = Graph(inputs=("source", "target"))
+    net.add("encoder", encoder, "source").add("decoder", LSTM(5), "target", state="encoder.top")
+    net.build(((None,), (None, 2)), dtype=np.float64)
+    rng = np.random.default_rng(0)
+    source, target = ids(rng, 3, 6), rng.standard_normal((3, 4, 2))
+    _, state, _ = encoder.forward_with_state(source)
+    y, _, _ = net["decoder"].forward_with_state(target, state["top"])
+    np.testing.assert_array_equal(net((source, target)), y)
+    assert check_layer(net, ((None,), (None, 2))).ok
+    with pytest.raises(ShapeError, match=r"'encoder\.tap' has no state"):
+        Graph(inputs=("a", "b")).add("encoder", encoder, "a").add("y", LSTM(5), "b", state="encoder.tap").build(
+            ((None,), (None, 2)), dtype=np.float64
+        )
+
+
 def test_an_encoder_decoder_with_attention_keeps_every_promise():
     assert check_layer(translator(), ((None,), (None,))).ok
 
