@@ -151,11 +151,10 @@ class LSTM(Stateful):
         return y if self.return_sequences else h.copy(), LSTMState(h, c), RecurrentCache(cache, start)
 
     def backward_with_state(self, dy: Array, dstate: Any, cache: RecurrentCache) -> tuple[Array, LSTMState]:
-        if cache.kernel is None:
-            raise ArgumentError(f"{type(self).__name__} expects the cache of a pass that kept one: keep_cache=True.")
+        kernel = self.check_cache(cache)
         dh, dc = self.initial_state(len(dy)) if dstate is None else dstate
         sequence, dh = (dy, dh) if self.return_sequences else (None, dh + dy)
         run = lstm_backward_reference if self.rare_options() else lstm_backward
-        dx, dh0, dc0, grads = run(sequence, dh, dc, cache.kernel)
+        dx, dh0, dc0, grads = run(sequence, dh, dc, kernel)
         self.add_gradients(grads)
         return dx, LSTMState(*stop_at_start((dh0, dc0), cache.start))

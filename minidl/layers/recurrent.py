@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl.errors import ShapeError
+from minidl.errors import ArgumentError, ShapeError
 from minidl.inputs import Array, Shape, clear_padding, shape_text, start_rows
 from minidl.layer import Layer
 
@@ -95,6 +95,14 @@ class Stateful(Layer, abstract=True):
         rows = (start_rows(start, len(a), a.ndim) for a in first)
         mixed = (np.where(row, a, b) for row, a, b in zip(rows, first, state, strict=True))
         return tuple(b.astype(a.dtype, copy=False) for a, b in zip(first, mixed, strict=True))
+
+    def check_cache(self, cache: RecurrentCache) -> Any:
+        """The kernel's cache; refuse that of a pass that kept none."""
+        if cache.kernel is None:
+            raise ArgumentError(
+                f"{type(self).__name__} expects the cache of a pass that kept one: run it with keep_cache=True."
+            )
+        return cache.kernel
 
 
 def stop_at_start(dstate: tuple[Array, ...], start: Any) -> tuple[Array, ...]:

@@ -239,6 +239,11 @@ def name_of(case: Case) -> str:
     return f"{layer!r}-{in_shape}".replace(" ", "")
 
 
+def on_kernels(layer: Layer) -> bool:
+    """Whether it is a layer that has a kernel in NumPy and one as machine code."""
+    return isinstance(layer, LSTM) and not layer.rare_options()
+
+
 def public(base: type) -> set[str]:
     """The public concrete classes of minidl that derive from `base`."""
     found = {name: getattr(minidl, name) for name in minidl.__all__}

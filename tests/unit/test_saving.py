@@ -437,6 +437,21 @@ GARBAGE = {
         "net": 0,
     },
     "forget_bias is NaN": {"layers": [{"class": "LSTM", "args": {"units": 2, "forget_bias": float("nan")}}], "net": 0},
+    "recurrent_activation is a word": {
+        "layers": [{"class": "LSTM", "args": {"units": 2, "recurrent_activation": "sigmoid"}}],
+        "net": 0,
+    },
+    "recurrent_activation is an LSTM": {
+        "layers": [LSTM_ENTRY, {"class": "LSTM", "args": {"units": 2, "recurrent_activation": {"layer": 0}}}],
+        "net": 1,
+    },
+    "cell_clip is negative": {"layers": [{"class": "LSTM", "args": {"units": 2, "cell_clip": -1.0}}], "net": 0},
+    "a learned state of nothing": {"layers": [{"class": "LearnedState", "args": {"layer": None}}], "net": 0},
+    "a learned state of itself": {"layers": [{"class": "LearnedState", "args": {"layer": {"layer": 0}}}], "net": 0},
+    "a learned state of a layer without one": {
+        "layers": [{"class": "Tanh", "args": {}}, {"class": "LearnedState", "args": {"layer": {"layer": 0}}}],
+        "net": 1,
+    },
     "init is a layer": {
         "layers": [LSTM_ENTRY, {"class": "LSTM", "args": {"units": 2, "init": {"layer": 0}}}],
         "net": 1,
