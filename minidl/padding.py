@@ -60,7 +60,7 @@ class PaddedBatches(Batches):
         by_length: bool = False,
     ) -> None:
         self.sequences: list[Array] | tuple[list[Array], ...]
-        if isinstance(sequences, tuple):
+        if isinstance(sequences, tuple) and sequences:
             parts = (as_sequences("PaddedBatches", part, f" of input {k + 1}") for k, part in enumerate(sequences))
             self.sequences = tuple(parts)
         else:
@@ -153,7 +153,9 @@ def as_sequences(owner: str, sequences: Sequence[Any], whose: str = "") -> list[
     first = next((row for row in rows if row.ndim and len(row)), rows[0])
     for n, row in enumerate(rows):
         if not row.ndim or (row.shape[1:] != first.shape[1:] and row.shape != (0,)):
-            hint = "a tuple stands for the inputs of a net, each a list of sequences" if whose else "check that one"
+            hint = "a sequence is a list or an array of steps" if not row.ndim else "check that one"
+            if whose and not row.ndim:
+                hint = "a tuple stands for the inputs of a net, each a list of sequences"
             raise ShapeError(
                 f"{owner} expects sequences whose steps have one shape, got {row.shape} for sequence {n}{whose} "
                 f"and {first.shape} for another: {hint}."

@@ -44,7 +44,7 @@ def test_what_cannot_be_padded() -> None:
         ([np.ones((2, 3)), np.zeros((0, 4))], "for sequence 1"),
         ([[], []], r"got 2 without: .* np\.zeros"),
         ([np.zeros((2, 3)), np.zeros((2, 4))], "for sequence 1"),
-        ([1, 2], "for sequence 0"),
+        ([1, 2], r"got \(\) for sequence 0 .*: a sequence is a list or an array of steps"),
     ):
         with pytest.raises(ShapeError, match=match):
             pad(sequences)
@@ -100,8 +100,9 @@ def test_sequences_and_targets_that_do_not_fit() -> None:
     ):
         with pytest.raises(ShapeError, match=match):
             PaddedBatches(sequences, targets)
-    with pytest.raises(ShapeError, match="at least one"):
-        PaddedBatches([], [])
+    for nothing in [], ():
+        with pytest.raises(ShapeError, match="at least one"):
+            PaddedBatches(nothing, [])
 
 
 # -- rows without steps ---------------------------------------------------------------------------

@@ -84,6 +84,17 @@ def test_one_part_may_fill_two_and_two_may_be_exchanged() -> None:
     assert len(transplant(source, source).copied) == 6 and changed(before, source) == []
 
 
+def test_what_is_shared_goes_by_its_first_name() -> None:
+    embedding, tied = Embedding(7, 4), Embedding(7, 4)
+    source = Sequential([embedding, LSTM(4), Dense(7, tie=embedding)])
+    target = Sequential([tied, LSTM(4), Dense(7, tie=tied)])
+    for seed, net in enumerate((source, target)):
+        net.build((None,), seed)
+    report = transplant(source, target)
+    assert report.copied == [(name, name) for name in source.params] and "dense.E" not in source.params
+    assert np.array_equal(target["dense"].params["E"].value, embedding.E.value)
+
+
 def test_single_layers_and_nothing_in_common() -> None:
     source = language_model()
     lstm = LSTM(3)
