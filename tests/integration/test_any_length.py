@@ -16,22 +16,40 @@ from hypothesis import strategies as st
 from minidl import (
     LSTM,
     Adam,
+    Attention,
     Batch,
+    Bidirectional,
+    Concatenate,
+    Conv1D,
+    CoupledLSTM,
     Dense,
     Embedding,
+    Graph,
     LastStep,
     Layer,
+    LayerNorm,
+    LearnedState,
+    Multiply,
     PaddedBatches,
+    PoolTime,
     Sequential,
     SoftmaxCrossEntropy,
     Tanh,
     Trainer,
     loss_and_grads,
 )
+from minidl.nested import leaves
 
 pytestmark = pytest.mark.usefixtures("kernels")
 
 SYMBOLS, D, CLASSES = 5, 3, 4
+
+
+def attending() -> Graph:
+    """An LSTM, and beside each of its outputs what attention finds in all of them."""
+    net = Graph().add("h", LSTM(4, return_sequences=True), "x").add("seen", Attention(), "h", "h", "h")
+    return net.add("y", Concatenate(), "h", "seen")
+
 
 # With Embedding in front the inputs are ids, otherwise features [D]; the last layer gives scores [CLASSES].
 NETS: dict[str, Callable[[], list[Any]]] = {
@@ -42,6 +60,13 @@ NETS: dict[str, Callable[[], list[Any]]] = {
     "lstm backwards, steps": lambda: [LSTM(5, go_backwards=True, return_sequences=True), Dense(CLASSES)],
     "lstm backwards": lambda: [Embedding(SYMBOLS, D), LSTM(5, go_backwards=True), Dense(CLASSES)],
     "full peepholes, last step": lambda: [LSTM(4, "full", return_sequences=True), LastStep(), Dense(CLASSES)],
+    "bidirectional, steps": lambda: [Bidirectional(LSTM(3, return_sequences=True)), Dense(CLASSES)],
+    "bidirectional": lambda: [Embedding(SYMBOLS, D), Bidirectional(LSTM(3), merge=Multiply()), Dense(CLASSES)],
+    "convolutions": lambda: [Conv1D(4, 3, "same"), Tanh(), Conv1D(4, 2, "causal"), LayerNorm(), Dense(CLASSES)],
+    "pooled": lambda: [LSTM(4, return_sequences=True), PoolTime("max"), Dense(CLASSES)],
+    "mean": lambda: [Embedding(SYMBOLS, D), PoolTime("mean"), Dense(CLASSES)],
+    "learned state": lambda: [LearnedState(CoupledLSTM(4, return_sequences=True)), Dense(CLASSES)],
+    "attention": lambda: [attending(), Dense(CLASSES)],
     "both ways": lambda: [
         Embedding(SYMBOLS, D),
         LSTM(4, return_sequences=True),
@@ -108,7 +133,7 @@ def results(
     return Results(
         [y[real] if steps else y for y, real in zip(found.y, mask, strict=True)],
         None if found.dx is None else [dx[real] for dx, real in zip(found.dx, mask, strict=True)],
-        [array for state in (found.state or {}).values() for array in state],
+        list(leaves(found.state).values()),
         {key: p.grad.copy() for key, p in net.params.items()},
         float(found.value) * found.weight,
     )
