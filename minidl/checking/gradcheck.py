@@ -105,14 +105,14 @@ def gradcheck(
         dafter = map_arrays(lambda a: rng.standard_normal(a.shape), after)
         dx, dstate = twin.backward_with_state(dy, dafter, cache)
         scale = largest((dy, dafter))
-    analytic = {**leaves(dx, "x"), **leaves(dstate, suffix="0")}
+    analytic = coming_in(dx, dstate, twin)
     analytic |= {name: p.grad for name, p in twin.params.items()}
 
     # the numeric side: the same function of live arrays
     def problem(dtype: Any) -> Problem:
         net = twin.copy(dtype)
         x_, state_ = map_arrays(lambda a: a.astype(dtype) if is_numeric(a) else a, (x, state))
-        live = {**leaves(x_, "x"), **leaves(state_, suffix="0")}
+        live = coming_in(x_, state_, net)
         live |= {name: p.value for name, p in net.params.items()}
 
         def value() -> Any:
@@ -204,6 +204,12 @@ def fitting_state(layer: Layer, state: Any, first: Any) -> Any:
             f"leave it out for {'a random one' if first is not None else 'a layer without memory'}."
         )
     return fitted
+
+
+def coming_in(x: Any, state: Any, layer: Layer) -> dict[str, Array]:
+    """The arrays of the input and the state by name; one that is called like a parameter, a learned h0, says so."""
+    found = {**leaves(x, "x"), **leaves(state, suffix="0")}
+    return {f"{name} (coming in)" if name in layer.params else name: array for name, array in found.items()}
 
 
 class Measured(NamedTuple):

@@ -177,6 +177,40 @@ def test_a_net_that_could_not_be_built_is_as_it_was():
     assert Sequential([net[0]]).build((None, 7)) == (4,)
 
 
+class Leaky(LearnedState):
+    """The gradient of what came in is forgotten."""
+
+    def backward_with_state(self, dy, dstate, cache):
+        dx, d = super().backward_with_state(dy, dstate, cache)
+        return dx, LSTMState(*(0 * a for a in d))
+
+
+class Deaf(LearnedState):
+    """The parameters of the state get no gradient."""
+
+    def backward_with_state(self, dy, dstate, cache):
+        grads = [self.params[name].grad.copy() for name in ("h0", "c0")]
+        result = super().backward_with_state(dy, dstate, cache)
+        for name, grad in zip(("h0", "c0"), grads, strict=True):
+            self.params[name].grad[...] = grad
+        return result
+
+
+STATES = ["h0 (coming in)", "c0 (coming in)"]
+
+
+@pytest.mark.parametrize(("make", "wrong"), [(LearnedState, []), (Leaky, STATES), (Deaf, ["h0", "c0"])])
+@pytest.mark.parametrize("nested", [False, True])
+def test_gradcheck_tells_the_parameter_from_the_state(make, wrong, nested):
+    layer = make(LSTM(H))
+    layer = Sequential([("one", layer)]) if nested else layer
+    layer.build((None, D))
+    report = minidl.checking.gradcheck(layer, start=[True, False, False])
+    place = "one." if nested else ""
+    assert [row.name for row in report.rows if not row.ok] == [place + name for name in wrong]
+    assert {place + name for name in ["h0", "c0", *STATES]} <= {row.name for row in report.rows}
+
+
 class PlainState(Stateful):
     """A layer of one's own whose state is a plain tuple, with an array of three axes."""
 
