@@ -50,6 +50,7 @@ from minidl.initializers import (
 from minidl.inputs import Array, Shape
 from minidl.layer import Layer
 from minidl.layers import (
+    GRU,
     LSTM,
     Add,
     AdditiveAttention,
@@ -62,6 +63,7 @@ from minidl.layers import (
     Dropout,
     Embedding,
     Flatten,
+    GRUState,
     HardSigmoid,
     LastStep,
     LayerNorm,
@@ -72,6 +74,8 @@ from minidl.layers import (
     PoolTime,
     ReLU,
     Sigmoid,
+    SimpleRNN,
+    SimpleRNNState,
     Softmax,
     Stateful,
     Tanh,
@@ -96,6 +100,7 @@ if typing.TYPE_CHECKING:
     from minidl.callbacks.console import Console
 
 __all__ = [
+    "GRU",
     "LSTM",
     "SGD",
     "Adadelta",
@@ -133,6 +138,7 @@ __all__ = [
     "Embedding",
     "ExponentialLR",
     "Flatten",
+    "GRUState",
     "Graph",
     "HardSigmoid",
     "History",
@@ -166,6 +172,8 @@ __all__ = [
     "Shape",
     "ShapeError",
     "Sigmoid",
+    "SimpleRNN",
+    "SimpleRNNState",
     "Softmax",
     "SoftmaxCrossEntropy",
     "Stateful",

@@ -13,9 +13,8 @@ import numpy as np
 from minidl.inputs import Array
 from minidl.kernels.buffers import empty
 from minidl.kernels.products import product
-from minidl.kernels.threads import one_blas_thread, share
+from minidl.kernels.threads import CELLS, one_blas_thread, share
 
-CELLS = 2**12  # of a step that are worth a thread
 BLOCK = 2**17  # gates of some steps that stay in the cache
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
 PRODUCT = 2**22  # multiplications that are worth a thread
+CELLS = 2**12  # of a step in NumPy that are worth a thread
 
 
 class Team:

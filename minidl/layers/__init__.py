@@ -8,6 +8,7 @@ from minidl.layers.dense import Dense
 from minidl.layers.dropout import Dropout
 from minidl.layers.embedding import Embedding
 from minidl.layers.flatten import Flatten
+from minidl.layers.gru import GRU, GRUState
 from minidl.layers.last_step import LastStep
 from minidl.layers.layer_norm import LayerNorm
 from minidl.layers.learned_state import LearnedState
@@ -15,9 +16,11 @@ from minidl.layers.lstm import LSTM, LSTMState
 from minidl.layers.merging import Add, Concatenate, Multiply
 from minidl.layers.pool_time import PoolTime
 from minidl.layers.recurrent import Stateful
+from minidl.layers.simple_rnn import SimpleRNN, SimpleRNNState
 from minidl.layers.softmax import LogSoftmax, Softmax
 
 __all__ = [
+    "GRU",
     "LSTM",
     "Add",
     "AdditiveAttention",
@@ -30,6 +33,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Flatten",
+    "GRUState",
     "HardSigmoid",
     "LSTMState",
     "LastStep",
@@ -40,6 +44,8 @@ __all__ = [
     "PoolTime",
     "ReLU",
     "Sigmoid",
+    "SimpleRNN",
+    "SimpleRNNState",
     "Softmax",
     "Stateful",
     "Tanh",

@@ -6,6 +6,7 @@ from itertools import product
 
 import minidl
 from minidl import (
+    GRU,
     LSTM,
     Add,
     AdditiveAttention,
@@ -31,6 +32,7 @@ from minidl import (
     Sequential,
     Shape,
     Sigmoid,
+    SimpleRNN,
     Softmax,
     Tanh,
 )
@@ -89,6 +91,42 @@ def lstm_variants() -> list[Case]:
             coupled = CoupledLSTM(3, **common, **everything)
             cases.append((coupled if sequences else LearnedState(coupled), (None, 2)))
     return cases
+
+
+def gru_cases() -> list[Case]:
+    """Every combination of the GRU's options."""
+    options = product([False, True], [False, True], [False, True], [0.0, 0.4])
+    return [
+        (
+            GRU(
+                3,
+                reset_after=after,
+                return_sequences=sequences,
+                go_backwards=backwards,
+                recurrent_dropout=dropout,
+            ),
+            (None, 2),
+        )
+        for after, sequences, backwards, dropout in options
+    ]
+
+
+def simple_rnn_cases() -> list[Case]:
+    """Every combination of the SimpleRNN's options."""
+    options = product([Tanh, ReLU], [False, True], [False, True], [0.0, 0.4])
+    return [
+        (
+            SimpleRNN(
+                3,
+                activation=activation(),
+                return_sequences=sequences,
+                go_backwards=backwards,
+                recurrent_dropout=dropout,
+            ),
+            (None, 2),
+        )
+        for activation, sequences, backwards, dropout in options
+    ]
 
 
 def tied() -> Layer:
@@ -206,12 +244,17 @@ GRAPHS: list[Case] = [
         ((None, 2), (None, 3)),
     ),
     (nested_graph(), (None, 2)),
+    (edge(GRU(3, reset_after=False), GRU(3, return_sequences=True)), ((None, 2), (None, 3))),
+    (Bidirectional(GRU(3), merge=Add()), (None, 2)),
+    (Bidirectional(LearnedState(SimpleRNN(3, return_sequences=True))), (None, 2)),
     *(
         (Bidirectional(LSTM(3, peephole, return_sequences=sequences), merge=merge), (None, 2))
         for peephole in (False, "full")
         for sequences in (False, True)
         for merge in (None, Add(), Multiply())
     ),
+    *gru_cases(),
+    *simple_rnn_cases(),
 ]
 
 NETS: list[Case] = [
@@ -241,7 +284,7 @@ def name_of(case: Case) -> str:
 
 def on_kernels(layer: Layer) -> bool:
     """Whether it is a layer that has a kernel in NumPy and one as machine code."""
-    return isinstance(layer, LSTM) and not layer.rare_options()
+    return isinstance(layer, GRU | SimpleRNN) or (isinstance(layer, LSTM) and not layer.rare_options())
 
 
 def public(base: type) -> set[str]:

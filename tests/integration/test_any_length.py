@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minidl import (
+    GRU,
     LSTM,
     Adam,
     Attention,
@@ -33,6 +34,7 @@ from minidl import (
     PaddedBatches,
     PoolTime,
     Sequential,
+    SimpleRNN,
     SoftmaxCrossEntropy,
     Tanh,
     Trainer,
@@ -60,6 +62,10 @@ NETS: dict[str, Callable[[], list[Any]]] = {
     "lstm backwards, steps": lambda: [LSTM(5, go_backwards=True, return_sequences=True), Dense(CLASSES)],
     "lstm backwards": lambda: [Embedding(SYMBOLS, D), LSTM(5, go_backwards=True), Dense(CLASSES)],
     "full peepholes, last step": lambda: [LSTM(4, "full", return_sequences=True), LastStep(), Dense(CLASSES)],
+    "gru, steps": lambda: [GRU(4, return_sequences=True), Dense(CLASSES)],
+    "gru backwards": lambda: [GRU(4, reset_after=False, go_backwards=True), Dense(CLASSES)],
+    "simple rnn": lambda: [Embedding(SYMBOLS, D), SimpleRNN(4), Dense(CLASSES)],
+    "bidirectional grus": lambda: [Bidirectional(GRU(3, return_sequences=True)), Dense(CLASSES)],
     "bidirectional, steps": lambda: [Bidirectional(LSTM(3, return_sequences=True)), Dense(CLASSES)],
     "bidirectional": lambda: [Embedding(SYMBOLS, D), Bidirectional(LSTM(3), merge=Multiply()), Dense(CLASSES)],
     "convolutions": lambda: [Conv1D(4, 3, "same"), Tanh(), Conv1D(4, 2, "causal"), LayerNorm(), Dense(CLASSES)],

@@ -15,7 +15,14 @@ FOLDER = Path(importlib.import_module("minidl.kernels.compiled").__file__).paren
 
 
 @pytest.mark.parametrize(
-    ("name", "parts"), [("lstm", ["tiles", "tanh"]), ("lstm_step", ["lstm", "tiles", "tanh"]), ("softmax", ["exp"])]
+    ("name", "parts"),
+    [
+        ("gru", ["rows", "tiles", "tanh"]),
+        ("lstm", ["rows", "tiles", "tanh"]),
+        ("lstm_step", ["lstm", "rows", "tiles", "tanh"]),
+        ("simple_rnn", ["rows", "tiles", "tanh"]),
+        ("softmax", ["exp"]),
+    ],
 )
 def test_a_changed_part_is_compiled_anew(name, parts):
     built_on = importlib.import_module(f"minidl.kernels.compiled.{name}").BUILT_ON

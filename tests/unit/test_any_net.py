@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import minidl
 from minidl import (
+    GRU,
     LSTM,
     Conv1D,
     CoupledLSTM,
@@ -25,6 +26,7 @@ from minidl import (
     ReLU,
     Sequential,
     Sigmoid,
+    SimpleRNN,
     Softmax,
     Tanh,
 )
@@ -42,15 +44,22 @@ def nets(draw):
     gates = HardSigmoid(0.2)  # may be those of several
 
     def recurrent(size):
-        make = draw(st.sampled_from([LSTM, CoupledLSTM]))
-        lstm = make(
-            size, peephole=draw(st.sampled_from([False, True, "diagonal", "full"])), return_sequences=True,
-            go_backwards=draw(st.booleans()), forget_bias=draw(st.floats(-2, 2)),
-            recurrent_dropout=draw(st.floats(0, 0.9)),
-            recurrent_activation=draw(st.sampled_from([None, Sigmoid(), HardSigmoid(), gates])),
-            cell_clip=draw(st.none() | st.floats(0.1, 9)),
-        )  # fmt: skip
-        return draw(st.sampled_from([lstm, LearnedState(lstm)]))
+        kind = draw(st.sampled_from([LSTM, CoupledLSTM, GRU, SimpleRNN]))
+        options = {
+            "return_sequences": True, "go_backwards": draw(st.booleans()), "recurrent_dropout": draw(st.floats(0, 0.9))
+        }  # fmt: skip
+        if kind is GRU:
+            options["reset_after"] = draw(st.booleans())
+        elif kind is SimpleRNN:
+            options["activation"] = draw(st.sampled_from([Tanh(), ReLU()]))
+        else:
+            options |= {
+                "peephole": draw(st.sampled_from([False, True, "diagonal", "full"])),
+                "forget_bias": draw(st.floats(-2, 2)), "cell_clip": draw(st.none() | st.floats(0.1, 9)),
+                "recurrent_activation": draw(st.sampled_from([None, Sigmoid(), HardSigmoid(), gates])),
+            }  # fmt: skip
+        layer = kind(size, **options)
+        return draw(st.sampled_from([layer, LearnedState(layer)]))
 
     for _ in range(draw(st.integers(0, 4))):
         kind = draw(st.sampled_from(["lstm", "dense", "conv", "plain", "net", "again"]))

@@ -8,52 +8,21 @@ Gain: passes of 128 and 512 cells are 1.5 times as fast as the NumPy kernel's on
 steps more than 3 times (`python tests/benchmarks/kernels.py`).
 
 Letters and layout as in `minidl/kernels/lstm.py`: time first, blocks i f o g. An option that is not used is an array
-without entries, so that one compilation serves all of them.
+without entries (`rows.given`).
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from minidl.inputs import Array
 from minidl.kernels.buffers import empty
+from minidl.kernels.compiled.rows import add, add_times, given, kernel, kernel_on_disk, sigmoid_row, tanh_row
 from minidl.kernels.compiled.tanh import tanh
 from minidl.kernels.compiled.tiles import add_packed, packed, packed_product, padded, scratch
 from minidl.kernels.threads import PRODUCT, share
 
-BUILT_ON = "69a7ad7b"  # tiles.py and tanh.py: numba sees when this file changes, and has to see when those do
-kernel = njit(nogil=True, error_model="numpy", fastmath={"contract"})
-kernel_on_disk = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
-
-
-@kernel
-def sigmoid_row(z: Array) -> None:
-    """z = sigmoid(z), in place: 0.5 tanh(z / 2) + 0.5."""
-    half = z.dtype.type(0.5)
-    for j in range(len(z)):
-        z[j] = half * tanh(half * z[j]) + half
-
-
-@kernel
-def tanh_row(z: Array) -> None:
-    """z = tanh(z), in place."""
-    for j in range(len(z)):
-        z[j] = tanh(z[j])
-
-
-@kernel
-def add(z: Array, d: Array) -> None:
-    """z += d."""
-    for j in range(len(z)):
-        z[j] += d[j]
-
-
-@kernel
-def add_look(z: Array, c: Array, p: Array) -> None:
-    """z += c p: a gate looks at the cell."""
-    for j in range(len(z)):
-        z[j] += c[j] * p[j]
+BUILT_ON = "cc05b93f"  # rows.py, tiles.py and tanh.py: numba sees when this file changes, and has to see when those do
 
 
 @kernel
@@ -62,8 +31,8 @@ def cell(z: Array, c_: Array, c: Array, h: Array, tc: Array, p: Array) -> None:
     H = len(c)
     i, f, o, g = z[:H], z[H : 2 * H], z[2 * H : 3 * H], z[3 * H :]
     if len(p):
-        add_look(i, c_, p[0])
-        add_look(f, c_, p[1])
+        add_times(i, c_, p[0])
+        add_times(f, c_, p[1])
         sigmoid_row(z[: 2 * H])
     else:
         sigmoid_row(z[: 3 * H])
@@ -71,7 +40,7 @@ def cell(z: Array, c_: Array, c: Array, h: Array, tc: Array, p: Array) -> None:
     for j in range(H):
         c[j] = f[j] * c_[j] + i[j] * g[j]
     if len(p):
-        add_look(o, c, p[2])
+        add_times(o, c, p[2])
         sigmoid_row(o)
     for j in range(H):
         tc[j] = tanh(c[j])
@@ -137,7 +106,7 @@ def backward_rows(
             for j in range(H):
                 dc_t[j] += dh_t[j] * o[j] * (one - tc[j] * tc[j])
             if len(p):
-                add_look(dc_t, dz_o, p[2])
+                add_times(dc_t, dz_o, p[2])
             for j in range(H):
                 dz_i[j] = dc_t[j] * g[j] * (i[j] * (one - i[j]))
             for j in range(H):
@@ -147,30 +116,20 @@ def backward_rows(
             for j in range(H):
                 dc_t[j] *= f[j]
             if len(p):
-                add_look(dc_t, dz_i, p[0])
-                add_look(dc_t, dz_f, p[1])
-                add_look(dp[0], dz_i, c_)
-                add_look(dp[1], dz_f, c_)
-                add_look(dp[2], dz_o, c_all[t + 1, row])
+                add_times(dc_t, dz_i, p[0])
+                add_times(dc_t, dz_f, p[1])
+                add_times(dp[0], dz_i, c_)
+                add_times(dp[1], dz_f, c_)
+                add_times(dp[2], dz_o, c_all[t + 1, row])
             add(db, d)
             dh_t[:] = 0
         if len(r):
             dhr[first:last] = 0
             add_packed(dz[t], first, last, WhT, dhr, edge)
             for row in range(first, last):
-                add_look(dh[row, :H], dhr[row], r[row])
+                add_times(dh[row, :H], dhr[row], r[row])
         else:
             add_packed(dz[t], first, last, WhT, dh, edge)
-
-
-def given(like: Array, p: Array | None, real: Array | None, r: Array | None) -> tuple[Array, Array, Array]:
-    """The options, those that are not used as arrays without entries."""
-    none = np.empty((0, 1), like.dtype)
-    return (
-        none if p is None else np.ascontiguousarray(p),
-        np.empty((0, 1), bool) if real is None else real,
-        none if r is None else np.ascontiguousarray(r),
-    )
 
 
 def forward(
@@ -180,7 +139,7 @@ def forward(
     """As `lstm_steps.forward`."""
     T, B, D = xt.shape
     packed_product(xt.reshape(T * B, D), Wx, gates.reshape(T * B, 4 * len(Wh)))
-    W, (p, real, r) = packed(Wh), given(Wh, p, real, r)
+    W, (real, p, r) = packed(Wh), given(Wh.dtype, real, p, r)
     z_h, hr = padded(B, W), np.empty_like(r)
 
     def rows(first: int, last: int) -> None:
@@ -195,7 +154,7 @@ def backward(
 ) -> tuple[Array, Array, Array, Array | None]:  # fmt: skip
     """As `lstm_steps.backward`."""
     T, B, H = tanh_c.shape
-    WhT, (peepholes, real, r) = packed(Wh.T), given(Wh, p, real, r)
+    WhT, (real, peepholes, r) = packed(Wh.T), given(Wh.dtype, real, p, r)
     dhr, dh_padded = np.empty_like(r), padded(B, WhT)
     dh_padded[:, :H] = dh
     dy = np.empty((0, B, H), dh.dtype) if dy is None else dy

@@ -14,10 +14,11 @@ from collections.abc import Callable
 import numpy as np
 
 from minidl.inputs import Array
-from minidl.kernels.compiled.lstm import cell, given, kernel_on_disk
+from minidl.kernels.compiled.lstm import cell
+from minidl.kernels.compiled.rows import given, kernel_on_disk
 from minidl.kernels.compiled.tiles import add_packed, packed, padded, scratch
 
-BUILT_ON = "63c46e4f"  # lstm.py, tiles.py and tanh.py, see lstm.py
+BUILT_ON = "292e3991"  # lstm.py, rows.py, tiles.py and tanh.py, see lstm.py
 PAYS = 2**20  # bytes of weights
 
 
@@ -35,7 +36,7 @@ def step_rows(xh: Array, c: Array, z: Array, W: Array, b: Array, p: Array, tanh_
 def lstm_stepper(h0: Array, c0: Array, Wx: Array, Wh: Array, b: Array, p: Array | None) -> Callable[[Array], Array]:
     """As `minidl.kernels.lstm_stepper`."""
     D, (B, H) = len(Wx), h0.shape
-    W, b, (p, _, _) = packed(np.concatenate([Wx, Wh])), b.copy(), given(Wh, None if p is None else p.copy(), None, None)
+    W, b, (_, p) = packed(np.concatenate([Wx, Wh])), b.copy(), given(Wh.dtype, None, None if p is None else p.copy())
     xh, c, z, edge, tanh_c = np.empty((B, D + H), W.dtype), c0.copy(), padded(B, W), scratch(W), np.empty(H, W.dtype)
     x_, h = xh[:, :D], xh[:, D:]
     h[:] = h0

@@ -160,8 +160,8 @@ def scratch(B: Array) -> Array:
 
 @njit(nogil=True)
 def add_packed(a: Array, first: int, last: int, B: Array, c: Array, edge: Array) -> None:
-    """c[first:last] += a[first:last] @ B, which is packed; `edge` is scratch."""
-    K, N = a.shape[1], c.shape[1]
+    """c[first:last] += a[first:last] @ B, which is packed; `edge` is scratch. Of a wider a, the first columns count."""
+    K, N = B.shape[1], c.shape[1]
     width = B.shape[2]
     whole = N // width
     rows = last - first
