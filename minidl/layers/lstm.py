@@ -47,7 +47,7 @@ class LSTM(Stateful):
         recurrent_activation: what opens the gates instead of the sigmoid, HardSigmoid(0.2) for one.
         cell_clip: c is kept within ± this number, before o looks at it; where it was beyond, no gradient passes.
             HardSigmoid and cell_clip run on the plain kernel: with 128 units, training takes 2 to 4 times as long on
-            32 rows, and 10 to 18 times on a single one.
+            32 rows, and 10 to 20 times on a single one.
 
     Shapes:
         x [B, T, D] -> y [B, T, H], or [B, H] without return_sequences. State: h [B, H], c [B, H].
