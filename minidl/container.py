@@ -57,9 +57,14 @@ class Container(Layer, abstract=True):
         if first not in self.layers:
             raise UnknownNameError(f"{self._title()} has no layer {first!r}: it has {', '.join(self.layers)}.")
         layer = self.layers[first]
-        if rest and not isinstance(layer, Container):
-            raise UnknownNameError(f"{self._title()}: {first!r} is a {type(layer).__name__}, it has no layers.")
-        return layer[rest] if rest else layer  # type: ignore[index]
+        for name in rest.split(".") if rest else []:
+            inner = vars(layer).get("layers")  # of a container, and of a layer around another one
+            if not isinstance(inner, dict):
+                raise UnknownNameError(f"{self._title()}: {first!r} is a {type(layer).__name__}, it has no layers.")
+            if name not in inner:
+                raise UnknownNameError(f"{self._title()}: {first!r} has no layer {name!r}: it has {', '.join(inner)}.")
+            first, layer = f"{first}.{name}", inner[name]
+        return layer
 
     def __len__(self) -> int:
         return len(self.layers)

@@ -20,6 +20,7 @@ from minidl import (
     ShapeError,
     Stateful,
     Trainer,
+    UnknownNameError,
 )
 
 B, T, D, H = 4, 5, 3, 2
@@ -280,3 +281,11 @@ def test_a_pass_without_a_cache_has_no_way_back():
     y, _, cache = learned.forward_with_state(some()[0], keep_cache=False)
     with pytest.raises(ArgumentError, match=r"LSTM expects the cache of a pass that kept one.*In LearnedState"):
         learned.backward_with_state(y, None, cache)
+
+
+def test_the_layer_inside_has_a_dotted_path():
+    lstm = LSTM(3)
+    net = Sequential([("encoder", LearnedState(lstm)), Dense(2)])
+    assert net["encoder.layer"] is lstm
+    with pytest.raises(UnknownNameError, match="'encoder' has no layer 'lstm': it has layer"):
+        net["encoder.lstm"]
