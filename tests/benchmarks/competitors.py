@@ -23,6 +23,7 @@ class Competitor(NamedTuple):
     settings: list[Setting]
     env: dict[str, str]
     tasks: list[str]
+    layers: tuple[str, ...] = ("LSTM",)
 
 
 # what the settings decide is not inherited from the shell
@@ -47,10 +48,11 @@ def counted(name: str, variable: str) -> list[Setting]:
 
 
 MINIDL = [DEFAULT, TEAM, ONE_BLAS] if CORES > 1 else [DEFAULT]
+FAMILY = "LSTM", "GRU", "SimpleRNN"
 OWN_TASKS = ["training", "generation", "inference", "peepholes"]
 COMPETITORS = {
-    "minidl": Competitor("minidl", "minidl_net", [], MINIDL, {"MINIDL_KERNELS": "numpy"}, OWN_TASKS),
-    "fast": Competitor("minidl fast", "minidl_net", ["numba"], MINIDL, {"MINIDL_KERNELS": "numba"}, OWN_TASKS),
+    "minidl": Competitor("minidl", "minidl_net", [], MINIDL, {"MINIDL_KERNELS": "numpy"}, OWN_TASKS, FAMILY),
+    "fast": Competitor("minidl fast", "minidl_net", ["numba"], MINIDL, {"MINIDL_KERNELS": "numba"}, OWN_TASKS, FAMILY),
     "torch": Competitor(
         "PyTorch",
         "torch_net",
@@ -58,6 +60,7 @@ COMPETITORS = {
         counted("OMP", "OMP_NUM_THREADS"),
         {},
         ["training", "generation", "inference"],
+        FAMILY,
     ),
     "jax": Competitor("JAX", "jax_net", ["jax"], [DEFAULT, ONE_CORE] if AFFINITY else [DEFAULT], {}, ["training"]),
     "keras": Competitor(
@@ -79,6 +82,11 @@ COMPETITORS = {
     "gemms": Competitor("GEMMs alone", "gemms", [], [DEFAULT, ONE_BLAS] if CORES > 1 else [DEFAULT], {}, ["training"]),
 }
 KERNELS = ["minidl", "fast"]  # minidl's own
+
+
+def takes_part(name: str, task: str, layer: str) -> bool:
+    """Whether this competitor does the task with nets of such layers."""
+    return task in COMPETITORS[name].tasks and layer in COMPETITORS[name].layers
 
 
 def missing(name: str) -> list[str]:

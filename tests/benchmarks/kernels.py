@@ -26,7 +26,18 @@ from tasks import LEARNING_RATE, TEMPERATURE, repeated
 from turns import PAUSE, quartiles
 
 import minidl
-from minidl.kernels import add_product, backend, lstm_stepper, lstm_steps, machine_code, one_blas_thread, product, team
+from minidl.kernels import (
+    add_product,
+    backend,
+    gru_steps,
+    lstm_stepper,
+    lstm_steps,
+    machine_code,
+    one_blas_thread,
+    product,
+    simple_rnn_steps,
+    team,
+)
 from minidl.kernels.backend import loaded
 
 TURNS = 11
@@ -98,6 +109,35 @@ def window(way: str, B: int, T: int, D: int, H: int) -> Pair:
     return tuple(passes(steps, B, T, D, H)[way == "backward"] for steps in (lstm_steps, loaded("lstm")))
 
 
+def gru(way: str, reset: str, B: int, T: int, D: int, H: int) -> Pair:
+    """The steps of gru_forward or gru_backward, and the products with all inputs."""
+    x, dy, h, gates = normal(T, B, D), normal(T, B, H), np.zeros((T + 1, B, H), np.float32), normal(T, B, 3 * H)
+    Wx, Wh, b, s = normal(D, 3 * H) / D**0.5, normal(H, 3 * H) / H**0.5, normal(3 * H), normal(T, B, H)
+    bh, zero = normal(H) if reset == "after" else None, h[0].copy()
+
+    def run(steps: Any) -> Callable[[int], Any]:
+        forward = into(h, steps.forward, x, gates, h, s, Wx, Wh, b, bh, None, None)
+        forward(1)
+        backward = lambda: steps.backward(dy, +zero, gates, h, s, Wx, Wh, bh is not None, None, None)[1]  # noqa: E731
+        return forward if way == "forward" else repeated(backward)
+
+    return run(gru_steps), run(loaded("gru"))
+
+
+def simple_rnn(way: str, B: int, T: int, D: int, H: int) -> Pair:
+    """The steps of simple_rnn_forward or simple_rnn_backward, and the products with all inputs."""
+    x, dy, h, zero = normal(T, B, D), normal(T, B, H), np.zeros((T + 1, B, H), np.float32), np.zeros((B, H), np.float32)
+    Wx, Wh, b = normal(D, H) / D**0.5, normal(H, H) / H**0.5, normal(H)
+
+    def run(steps: Any) -> Callable[[int], Any]:
+        forward = into(h, steps.forward, x, h, Wx, Wh, b, False, None, None)
+        forward(1)
+        backward = lambda: steps.backward(dy, +zero, h, Wx, Wh, False, None, None)[1]  # noqa: E731
+        return forward if way == "forward" else repeated(backward)
+
+    return run(simple_rnn_steps), run(loaded("simple_rnn"))
+
+
 def peepholes(numba: bool, B: int, T: int, D: int, H: int) -> Pair:
     """Both passes without peepholes, and with diagonal ones."""
     steps = loaded("lstm") if numba else lstm_steps
@@ -153,6 +193,11 @@ def products(way: str, M: int, K: int, N: int) -> Pair:
 
 SIZES = [(50, 50, 128, 128), (50, 50, 512, 512), (1, 100, 64, 100), (20, 20, 200, 200)]  # B, T, D, H
 WINDOWS = [(way, *size) for size in SIZES for way in ("forward", "backward")]
+FAMILY_SIZES = [(32, 64, 128, 128), (25, 50, 128, 128)]
+GRUS = [
+    (way, reset, *size) for size in FAMILY_SIZES for reset in ("after", "before") for way in ("forward", "backward")
+]
+RNNS = [(way, *size) for size in FAMILY_SIZES for way in ("forward", "backward")]
 TILES = [(25, 128, 512), (25, 512, 2048), (10, 650, 2600), (1, 100, 400)]
 PRODUCTS = [(way, *size) for size in ((2500, 512, 2048), (200, 400, 10_000)) for way in ("product", "add")]
 LOOKS, FAST = ("without", "diagonal"), ("NumPy", "compiled")
@@ -160,6 +205,8 @@ ROWS = {
     "tiles": Row("c = a @ B, one thread", ("np.matmul", "packed"), "µs", tiles, TILES),
     "tanh": Row("tanh", FAST, "ns a number", tanh, [(25_600,)]),
     "lstm": Row("The steps of an LSTM", FAST, "ms", window, WINDOWS),
+    "gru": Row("The steps of a GRU", FAST, "ms", gru, GRUS),
+    "simple_rnn": Row("The steps of a SimpleRNN", FAST, "ms", simple_rnn, RNNS),
     "peepholes": Row("Peepholes, compiled", LOOKS, "ms", partial(peepholes, True), SIZES[:2], cost=True),
     "peepholes-numpy": Row("Peepholes, NumPy", LOOKS, "ms", partial(peepholes, False), SIZES[:2], False, cost=True),
     "step": Row("A step of generation", FAST, "µs", step, [(64, 100), (64, 128)]),

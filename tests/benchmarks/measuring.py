@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
-from competitors import COMPETITORS, DEFAULT, KERNELS
+from competitors import COMPETITORS, DEFAULT, KERNELS, takes_part
 from peers.gemms import PEAK, operations
 from tasks import Size
 from turns import Worker, best_setting, close, quartiles, started, take_turns
@@ -25,7 +25,7 @@ def measure(task: str, row: str, size: Size, names: list[str], choose: bool = Tr
         names: who takes part, as far as they do this task.
         choose: try the thread settings; otherwise everyone takes the first one.
     """
-    names = [name for name in names if task in COMPETITORS[name].tasks]
+    names = [name for name in names if takes_part(name, task, size.layer)]
     kind = "training" if task == "peepholes" else task
     settings = {name: best_setting(name, kind, size) if choose else COMPETITORS[name].settings[0] for name in names}
     workers: dict[str, Worker] = {}

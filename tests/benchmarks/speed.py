@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from competitors import COMPETITORS, KERNELS, missing
+from competitors import COMPETITORS, KERNELS, missing, takes_part
 from machine import load, machine, versions
 from measuring import kernel_of, measure
 from printing import console, facts, markdown, show
@@ -76,7 +76,7 @@ def measured(args: argparse.Namespace, peers: list[str]) -> tuple[list[dict[str,
             size = tiny(size) if args.smoke else size._replace(turns=args.turns or size.turns)
             row = f"tiny {name}" if args.smoke else name  # no floor stands for it
             print(f"{task} {size.title} ...", file=sys.stderr, flush=True)
-            if not any(task in COMPETITORS[peer].tasks for peer in peers):
+            if not any(takes_part(peer, task, size.layer) for peer in peers):
                 continue
             try:
                 rows.append(measure(task, row, size, peers, choose=not args.smoke))

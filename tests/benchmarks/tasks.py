@@ -20,11 +20,13 @@ class Size(NamedTuple):
     turns: int
     updates: int
     generated: int = 0  # symbols a turn of generation; 0 where nobody would generate
+    layer: str = "LSTM"  # the class of the recurrent layers
 
     @property
     def title(self) -> str:
         """The net and its batch in letters."""
-        return f"{self.layers}x{self.units} (V {self.symbols:,}, T {self.window}, B {self.batch})"
+        kind = "" if self.layer == "LSTM" else f"{self.layer} "
+        return f"{kind}{self.layers}x{self.units} (V {self.symbols:,}, T {self.window}, B {self.batch})"
 
     def steps(self, task: str) -> int:
         """How many steps a turn of this task has: symbols of generation, else updates or windows."""
@@ -37,6 +39,10 @@ SIZES = {
     "2x512": Size(2, 512, 96, 64, window=50, batch=50, turns=12, updates=1, generated=100),
     "2x200": Size(2, 200, 10_000, 200, window=20, batch=20, turns=15, updates=3),
     "2x650": Size(2, 650, 10_000, 650, window=35, batch=20, turns=12, updates=1),
+    "gru-1x128": Size(1, 128, 96, 128, window=64, batch=32, turns=20, updates=4, layer="GRU"),
+    "gru-2x128": Size(2, 128, 96, 128, window=50, batch=25, turns=20, updates=4, layer="GRU"),
+    "rnn-1x128": Size(1, 128, 96, 128, window=64, batch=32, turns=20, updates=8, layer="SimpleRNN"),
+    "rnn-2x128": Size(2, 128, 96, 128, window=50, batch=25, turns=20, updates=8, layer="SimpleRNN"),
 }
 TASKS = ["training", "generation", "inference", "peepholes"]
 PEEPHOLES = ["2x128", "2x512"]  # the rows that show what peepholes cost

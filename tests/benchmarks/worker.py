@@ -39,7 +39,7 @@ class Player:
     def prepare(self, task: str, size: list[Any], options: dict[str, Any]) -> dict[str, Any]:
         """Build a net and its data, a tiny one first: what is loaded or compiled at the first use is then there."""
         make = self.peer.TASKS[task]
-        make(tiny(SIZES["1x100"]), **options)(2)
+        make(tiny(SIZES["1x100"]._replace(layer=Size(*size).layer)), **options)(2)
         memory.forget_peak()
         self.after_tiny = memory.now()
         self.run = make(Size(*size), **options)

@@ -26,7 +26,13 @@ def about() -> dict[str, str]:
 
 def built(size: Size, peephole: Any = False) -> minidl.Sequential:
     """The net."""
-    net = char_lm(size.symbols, size.units, size.layers, peephole=peephole, embedding=size.embedding)
+    if size.layer == "LSTM":
+        net = char_lm(size.symbols, size.units, size.layers, peephole=peephole, embedding=size.embedding)
+    else:
+        kind = getattr(minidl, size.layer)
+        stack = [kind(size.units, return_sequences=True) for _ in range(size.layers)]
+        ends = minidl.Embedding(size.symbols, size.embedding), minidl.Dense(size.symbols), minidl.Softmax()
+        net = minidl.Sequential([ends[0], *stack, *ends[1:]])
     net.build((None,), seed=0)
     return net
 

@@ -1,4 +1,4 @@
-"""PyTorch: torch.nn.LSTM, which runs on oneDNN, and the fused Adam."""
+"""PyTorch: torch.nn.LSTM, which runs on oneDNN, or torch.nn.GRU and RNN, and the fused Adam."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 from tasks import LEARNING_RATE, MAX_NORM, PROMPT, TEMPERATURE, Size, repeated, window
+
+LAYERS = {"LSTM": torch.nn.LSTM, "GRU": torch.nn.GRU, "SimpleRNN": torch.nn.RNN}
 
 
 def about() -> dict[str, str]:
@@ -20,7 +22,7 @@ def built(size: Size) -> Any:
     return torch.nn.ModuleDict(
         {
             "embedding": torch.nn.Embedding(size.symbols, size.embedding),
-            "lstm": torch.nn.LSTM(size.embedding, size.units, size.layers, batch_first=True),
+            "recurrent": LAYERS[size.layer](size.embedding, size.units, size.layers, batch_first=True),
             "dense": torch.nn.Linear(size.units, size.symbols),
         }
     )
@@ -39,12 +41,12 @@ def training(size: Size) -> Callable[[int], Any]:
     def step() -> Any:
         nonlocal state
         optimizer.zero_grad()
-        h, (h_end, c_end) = net["lstm"](net["embedding"](x), state)
+        h, end = net["recurrent"](net["embedding"](x), state)
         loss = torch.nn.functional.cross_entropy(net["dense"](h).flatten(0, 1), t.flatten())
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), MAX_NORM)
         optimizer.step()
-        state = h_end.detach(), c_end.detach()
+        state = tuple(a.detach() for a in end) if isinstance(end, tuple) else end.detach()
         return loss.detach()
 
     return repeated(step)
@@ -58,7 +60,7 @@ def generation(size: Size) -> Callable[[int], None]:
         with torch.inference_mode():
             x, state = torch.tensor([PROMPT]), None
             for _ in range(count):
-                h, state = net["lstm"](net["embedding"](x), state)
+                h, state = net["recurrent"](net["embedding"](x), state)
                 p = torch.softmax(net["dense"](h[:, -1]) / TEMPERATURE, dim=-1)
                 x = torch.multinomial(p, 1)
                 int(x)
@@ -72,7 +74,7 @@ def inference(size: Size) -> Callable[[int], Any]:
 
     def step() -> Any:
         with torch.inference_mode():
-            h, _ = net["lstm"](net["embedding"](x))
+            h, _ = net["recurrent"](net["embedding"](x))
             return torch.softmax(net["dense"](h), dim=-1)[0, 0, 0]
 
     return repeated(step)
