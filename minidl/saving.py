@@ -21,6 +21,7 @@ import numpy as np
 
 from minidl import durable
 from minidl.archive import Member, about, archive, no_model, opened, read_array, read_directory, read_into
+from minidl.arguments import arguments_of
 from minidl.container import Container
 from minidl.description import (
     BUILT_IN,
@@ -250,6 +251,9 @@ def rebuilt(header: dict[str, Any], stored: Stored, known: Mapping[str, type[Lay
         raise ModelFormatError("its net is not the last of its layers.")
     for entry in header["layers"]:
         name, args = entry["class"], entry["args"]
+        needed = [n for n, p in arguments_of(known[name].__init__).items() if p.default is p.empty and n != "self"]
+        if not set(needed) <= args.keys():
+            raise ModelFormatError(f"a {name} of it lacks an argument: it needs {', '.join(needed)}.")
         layer = known[name](**{argument: recall(value, made) for argument, value in args.items()})
         kept = {
             n: plain(name, v, lambda inner: places.get(id(inner), -1)) for n, v in layer.config().items() if n in args
