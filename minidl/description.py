@@ -189,7 +189,7 @@ def check_named(cls: type[Layer], args: Mapping[str, Any]) -> None:
         )
 
 
-def plain(owner: str, value: Any, place: Callable[[Layer], int]) -> Any:
+def plain(owner: str, value: Any, place: Callable[[Layer], int | None]) -> Any:
     """The JSON form of an argument; `place` tells where a layer stands in the file."""
     if isinstance(value, Layer):
         return {"layer": place(value)}
@@ -252,6 +252,8 @@ def check_entry(layer: Any) -> None:
     slots = args.get("layers", []) if layer["class"] == "Sequential" else []
     if type(slots) is not list or not all(map(is_slot, slots)):
         raise ModelFormatError("its Sequential has layers without names.")
+    if layer["class"] == "Graph" and type(args.get("nodes", [])) is not list:
+        raise ModelFormatError("its Graph has nodes that are no list.")
 
 
 def in_order(parts: list[list[int]], place: int, order: list[int], seen: set[int] | None = None) -> None:

@@ -30,6 +30,7 @@ from minidl.description import (
     as_json,
     check_layers,
     describe,
+    mentioned,
     plain,
     read_header,
     recall,
@@ -255,9 +256,10 @@ def rebuilt(header: dict[str, Any], stored: Stored, known: Mapping[str, type[Lay
         if not set(needed) <= args.keys():
             raise ModelFormatError(f"a {name} of it lacks an argument: it needs {', '.join(needed)}.")
         layer = known[name](**{argument: recall(value, made) for argument, value in args.items()})
-        kept = {
-            n: plain(name, v, lambda inner: places.get(id(inner), -1)) for n, v in layer.config().items() if n in args
-        }
+        kept = {n: plain(name, value, lambda inner: places.get(id(inner))) for n, value in layer.config().items()}
+        if None in mentioned(kept):
+            raise ModelFormatError(f"a {name} of it has a layer inside that is not in the file, and would be drawn.")
+        kept = {n: value for n, value in kept.items() if n in args}  # an older minidl wrote fewer
         if as_json(kept) != as_json(args):
             raise ModelFormatError(f"a {name} of it was not written by minidl: it would have other arguments.")
         build_from(layer, entry["in_shape"], np.dtype(header["dtype"]), entry["params"], stored)

@@ -8,6 +8,7 @@ import numpy as np
 
 from minidl.arguments import positive_real
 from minidl.errors import ShapeError
+from minidl.initializers import drawn, ones, zeros
 from minidl.inputs import Array, Shape
 from minidl.layer import Layer
 
@@ -53,8 +54,8 @@ class LayerNorm(Layer):
     def setup(self, in_shape: Shape, rng: np.random.Generator, dtype: Any) -> Shape:
         if not in_shape or in_shape[-1] is None:
             raise ShapeError(f"LayerNorm expects a known size of the last axis, got in_shape {in_shape}.")
-        self.g = self.add_param("g", np.ones(in_shape[-1], dtype))
-        self.b = self.add_param("b", np.zeros(in_shape[-1], dtype))
+        self.g = self.add_param("g", drawn(ones, in_shape[-1:], rng, dtype))
+        self.b = self.add_param("b", drawn(zeros, in_shape[-1:], rng, dtype))
         return in_shape
 
     def forward(self, x: Array, *, rng: np.random.Generator | None = None) -> tuple[Array, LayerNormCache]:
