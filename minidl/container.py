@@ -29,6 +29,8 @@ class Container(Layer, abstract=True):
     mixes_steps = True
 
     def __init__(self, name: str | None = None) -> None:
+        if name is not None and not isinstance(name, str):
+            raise ArgumentError(f"{type(self).__name__} expects name to be a word, got {name!r:.60}.")
         self.name = name
         self.layers: dict[str, Layer] = {}
         self.shapes: dict[str, Shape] = {}  # the outputs' shapes by layer, once it is built

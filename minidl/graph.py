@@ -12,6 +12,7 @@ from minidl.container import Container
 from minidl.errors import ArgumentError, ShapeError, UnknownNameError
 from minidl.inputs import Shape, clear_padding, several, shape_text
 from minidl.layer import Layer
+from minidl.names import MOST_SHOWN
 from minidl.nested import added, leaves, map_arrays
 from minidl.summary import print_tree
 
@@ -144,11 +145,11 @@ class Graph(Container):
         if source in self._inputs or source in self.nodes:
             return
         there = (*self.inputs, *self.nodes)
-        near = difflib.get_close_matches(source, there, 1)
+        near = difflib.get_close_matches(source[:40], [known for known in there[-200:] if len(known) <= 40], 1)  # fast
         hint = f"did you mean {near[0]!r}?" if near else "a node can only take from what was added before it."
         raise UnknownNameError(
             f"{self._title()}: node {name!r} names {source!r}, which is not there yet: there is "
-            f"{', '.join(there)}; {hint}"
+            f"{', '.join(there[:MOST_SHOWN])}{' ...' if len(there) > MOST_SHOWN else ''}; {hint}"
         )
 
     @property

@@ -16,10 +16,15 @@ if TYPE_CHECKING:
 def rows_of(net: Any, prefix: str = "") -> Iterator[tuple[str, Any, Shape | None, bool]]:
     """All layers as (path, layer, output shape, whether it is a container), inner ones behind their container."""
     for name, layer in net.layers.items():
-        nested = hasattr(layer, "layers")
+        nested = holds_layers(layer)
         yield prefix + name, layer, net.shapes.get(name, layer.out_shape), nested
         if nested:
             yield from rows_of(layer, f"{prefix}{name}.")
+
+
+def holds_layers(layer: Any) -> bool:
+    """Whether a layer is made of layers by name; one of somebody's own may keep something else as `layers`."""
+    return "shapes" in vars(layer) and isinstance(vars(layer).get("layers"), dict)
 
 
 class Notes:
@@ -80,7 +85,7 @@ def summary_tree(net: Any) -> Tree:
 
     def list_nodes(part: Any, depth: int, prefix: str) -> None:
         for name, layer in part.layers.items():
-            shape, nested = part.shapes.get(name, layer.out_shape), hasattr(layer, "layers")
+            shape, nested = part.shapes.get(name, layer.out_shape), holds_layers(layer)
             node = getattr(part, "nodes", {}).get(name)
             sources = () if node is None else (*node.sources, *([f"state of {node.state}"] if node.state else []))
             twin = places.setdefault(id(layer), prefix + name)

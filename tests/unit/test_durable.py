@@ -313,6 +313,60 @@ def test_a_folder_whose_parent_is_a_file(tmp_path):
             call()
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null")):
+        with pytest.raises(FileExistsError, match="This is a device or a pipe, and no file: name another place"):
+            net(1).save(path)
+        assert not stat.S_ISREG(path.stat().st_mode)
+    assert [p.name for p in tmp_path.iterdir()] == ["pipe"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links are rare elsewhere, and permissions others")
+def test_a_link_stays_one(tmp_path):
+    (tmp_path / "there").mkdir()
+    net(1).save(tmp_path / "there" / "model.npz")
+    (tmp_path / "link").symlink_to(Path("there") / "model.npz")
+    (tmp_path / "dangling").symlink_to(Path("there") / "new.npz")
+    (tmp_path / "round").symlink_to("round")
+    for name, target in ("link", "model.npz"), ("dangling", "new.npz"):
+        net(2).save(tmp_path / name)
+        assert (tmp_path / name).is_symlink()
+        assert (minidl.load(tmp_path / "there" / target)["lstm"].Wx.value == net(2)["lstm"].Wx.value).all()
+    with pytest.raises(OSError, match=r"symbolic links: name another place: '.*round'"):
+        net(2).save(tmp_path / "round")
+    assert sorted(p.name for p in (tmp_path / "there").iterdir()) == ["model.npz", "new.npz"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links are rare elsewhere, and permissions others")
+@pytest.mark.parametrize("mode", [0o600, 0o664, 0o640])
+def test_a_file_keeps_its_permissions_and_never_has_others(mode, tmp_path, monkeypatch):
+    path, seen = tmp_path / "model.npz", set()
+    net(1).save(path)
+    path.chmod(mode)
+
+    def watched(handle, data):
+        seen.add(stat.S_IMODE(os.fstat(handle).st_mode))
+        return WRITES(handle, data)
+
+    monkeypatch.setattr(os, "write", watched)
+    net(2).save(path)
+    assert stat.S_IMODE(path.stat().st_mode) == mode and seen == {mode}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a folder cannot be opened there")
+def test_a_folder_that_may_be_written_to_and_not_read(tmp_path, monkeypatch):
+    def opened(path, flags, *mode, **options):
+        if Path(path).is_dir():
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return OPENS(path, flags, *mode, **options)
+
+    monkeypatch.setattr(os, "open", opened)
+    net(1).save(tmp_path / "model.npz")
+    assert (minidl.load(tmp_path / "model.npz")["lstm"].Wx.value == net(1)["lstm"].Wx.value).all()
+
+
 def test_short_writes_are_gone_on_with(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "write", lambda handle, data: WRITES(handle, data[:7]))
     replace(tmp_path / "file", [b"a" * 100, b"", b"b" * 20])
