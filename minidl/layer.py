@@ -124,7 +124,10 @@ class Layer:
         return self.backward(dy, cache), None
 
     def setup(self, in_shape: Shape, rng: np.random.Generator, dtype: Any) -> Shape:
-        """Create the parameters with `add_param` and return the output's shape, both without the batch axis."""
+        """Create the parameters with `add_param` and return the output's shape, both without the batch axis.
+
+        A file holds what is a parameter: whatever else is drawn here is one with trainable=False.
+        """
         return in_shape
 
     # -- what a layer may say about itself --------------------------------------------------------

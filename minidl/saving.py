@@ -163,7 +163,8 @@ def load(path: str | os.PathLike[str], classes: Iterable[type[Layer]] = ()) -> A
             among minidl's own layers, and nowhere else.
 
     Raises:
-        OSError: when the file cannot be read. ModelFormatError: when it is no model, with the reason.
+        OSError: when the file cannot be read. ModelFormatError: when it is no model, with the reason. ArgumentError:
+            for what is no path, or no classes.
 
     Example:
         >>> import tempfile, os

@@ -49,9 +49,9 @@ class Sequential(Container):
     """
 
     def __init__(self, layers: Iterable[Layer | tuple[str, Layer]] = (), name: str | None = None) -> None:
-        super().__init__(name)
         if isinstance(layers, Layer):
             raise ArgumentError(f"Sequential expects a list of layers, got {layers!r}: write Sequential([...]).")
+        super().__init__(name)
         for entry in layers:
             if isinstance(entry, tuple) and len(entry) == 2:
                 self.add(entry[1], name=entry[0])

@@ -856,6 +856,18 @@ def test_garbage_in_the_header(garbage, words, model):
     assert "Error:" not in came, "in words, not in Python's"
 
 
+def test_what_the_file_says_is_shared_is_what_the_net_shares(tmp_path):
+    net, path = Sequential([("words", Embedding(3, 2)), ("out", Dense(3, bias=False))]), tmp_path / "net.npz"
+    net.build((None,))
+    net.save(path)
+    header = header_of(path)
+    header["layers"][1]["args"]["tie"] = {"layer": 0}
+    header["layers"][1]["params"] = {"E": "out.W"}
+    set_header(path, json.dumps(header))
+    rewrite(path, lambda arrays: arrays.update({"out.W": np.ones((3, 2), np.float32)}))
+    assert "Dense shares its 'E' with another layer" in reason(path)
+
+
 def test_a_header_that_is_no_text(model):
     rewrite(model, lambda arrays: arrays.update(__minidl__=np.full((2, 2), np.nan)))
     assert "its header is no text, or too long" in reason(model)
