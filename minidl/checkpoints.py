@@ -133,6 +133,7 @@ def check(trainer: Trainer, saved: Saved) -> list[str]:
 def restore(trainer: Trainer, saved: Saved) -> None:
     """Put a checkpoint into a trainer whose net is built; what its callbacks remember comes with `recall`."""
     state = saved.state
+    trainer.what = state["what"]  # as the call was begun with, whatever a callback has set since
     for name, p in trainer.net.params.items():
         p.value[...] = saved.weights[name]
         p.trainable = name not in saved.frozen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 import warnings
@@ -36,9 +37,11 @@ class Checkpoint(Callback):
     A file is written beside the others, flushed to the disk, and takes its name only then: a crash at any instant
     leaves the older ones whole. Each is a model as well: `minidl.load("run/checkpoint-000000100.npz")`.
 
-    A net whose weights are no numbers is not written: the older checkpoints stay. The gradients are in no file: a
-    callback that reads them at the end of an epoch finds zeros where a training goes on from there. Callbacks find what
-    they remembered by their class and their order among those of the class: put a new one behind the others.
+    A net whose weights are no numbers is not written, nor the end of a training that was stopped at a loss that is
+    none: the older checkpoints stay. The gradients are in no file: a callback that reads them at the end of an epoch
+    finds zeros where a training goes on from there. Callbacks find what they remembered by their class and their order
+    among those of the class: put a new one behind the others. What is frozen, and a learning rate that is a number,
+    come back as they were in the checkpoint.
 
     Args:
         folder: where to; it belongs to this training alone, and is made if need be.
@@ -133,12 +136,13 @@ class Checkpoint(Callback):
 
     def write_end(self, trainer: Trainer, over: bool) -> None:
         """Write where a call of fit ends, unless that is in a file; say so where the weights forbid it."""
-        if trainer.step and self.last != standing(trainer, over):
-            self.keep_up(trainer, over)
-            if not is_sound(trainer) and trainer.stop_reason is None:
-                warnings.warn(
-                    f"{self.folder}: step {trainer.step} is not written, its weights are no numbers.", stacklevel=2
-                )
+        sick = trainer.stop_reason and not math.isfinite(trainer.value)  # as NanGuard ends it: nothing to go on from
+        if sick or not trainer.step or self.last == standing(trainer, over):
+            return
+        self.keep_up(trainer, over)
+        if not trainer.stop_reason and not is_sound(trainer):
+            words = f"{self.folder}: the end, step {trainer.step}, is not written, for its weights are no numbers."
+            warnings.warn(words, stacklevel=2)
 
     # -- going on ---------------------------------------------------------------------------------
 

@@ -319,7 +319,7 @@ def test_weights_that_are_no_numbers_are_told(press_at, tmp_path):
             trainer.net.W.value[...] = np.nan
 
     trainer, batches = sick(tmp_path, press_at, Spoil())
-    with pytest.warns(UserWarning, match=r"step \d is not written, its weights are no numbers"):
+    with pytest.warns(UserWarning, match=r"the end, step \d, is not written, for its weights"):
         trainer.fit(batches)
     assert names(tmp_path) == []
     trainer, batches = sick(tmp_path, press_at, minidl.NanGuard(), Spoil())
@@ -327,3 +327,9 @@ def test_weights_that_are_no_numbers_are_told(press_at, tmp_path):
         warnings.simplefilter("error")
         trainer.fit(batches)
     assert trainer.stop_reason
+
+
+def test_a_training_that_was_stopped_at_a_loss_that_is_none_is_not_closed(tmp_path):
+    trainer, batches = sick(tmp_path, 99, minidl.NanGuard())
+    trainer.fit(batches, epochs=2)
+    assert trainer.step == 2 and trainer.stop_reason.startswith("the loss is nan") and names(tmp_path) == []

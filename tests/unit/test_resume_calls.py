@@ -229,6 +229,26 @@ def test_what_a_callback_sets_goes_on(ends, change, tmp_path):
 
 
 @pytest.mark.parametrize("change", [freeze, slow_down])
+def test_what_a_callback_sets_goes_on_twice(change, tmp_path):
+    """By the same trainer, where it is set already, and then by another process, where it is not."""
+    stop = Stop(7)
+    part = training(tmp_path / "part", [Change(2, change), stop])
+    for stop.step in 7, 13:
+        broken(part.fit, data(), epochs=3, resume=True)
+    rest = training(tmp_path / "part", [Change(2, change)])
+    rest.fit(data(), epochs=3, resume=True)
+    assert_same(rest, fitted(tmp_path / "whole", {"epochs": 3}, callbacks=[Change(2, change)]))
+
+
+def test_another_rate_for_the_same_trainer_is_refused(tmp_path):
+    part = training(tmp_path, [Press(7)])
+    part.fit(data(), epochs=3)
+    slow_down(part)
+    with pytest.raises(ArgumentError, match=r"learning rate was 0\.01, is 0\.001"):
+        part.fit(data(), epochs=3, resume=True)
+
+
+@pytest.mark.parametrize("change", [freeze, slow_down])
 @pytest.mark.parametrize("epoch", [2, 3])
 def test_what_is_set_in_a_later_call_goes_on(epoch, change, tmp_path):
     def run(folder, at=0):
