@@ -105,20 +105,24 @@ def remembering(trainer: Trainer) -> Iterator[tuple[str, Any]]:
             yield f"{kind} {seen[kind]}", callback
 
 
-def check(trainer: Trainer, saved: Saved) -> list[str]:
+def check(trainer: Trainer, saved: Saved, left: Any = None) -> list[str]:
     """Refuse a training that is another one; return what may change the last bits, in words.
+
+    Args:
+        trainer, saved: that goes on, and from where.
+        left: the learning rate that the trainer's last call of fit left, where it had one.
 
     Raises:
         ArgumentError: with what is different.
     """
     then, now = saved.state["what"], trainer.what
-    rate = saved.state["optimizer"]["lr"]
+    rate = number_of(trainer.optimizer.lr)
     if trainer.over:  # another call of fit may have other data, and all that can be set in between
         then, now = (
             {name: words for name, words in what.items() if name.startswith(("layer ", "parameter "))}
             for what in (then, now)
         )
-    elif rate is not None and rate == number_of(trainer.optimizer.lr):  # a callback has set it on the way
+    elif rate is not None and rate in (saved.state["optimizer"]["lr"], left):  # a callback has set it on the way
         then, now = ({**what, "learning rate": rate} for what in (then, now))
     others = fingerprints.differences(then, now)
     if others:

@@ -151,7 +151,7 @@ class Trainer:
             resume: go on from the newest checkpoint in the folder of the `Checkpoint` among the callbacks, if there is
                 one: the call then ends as it would have without the interruption, `epochs` and `steps` included. With
                 more `epochs` than before it is as if they had been asked for at once; with more `steps` it goes on in
-                a new epoch, for the last one was closed. Of several calls, those that are done already do nothing, and
+                a new epoch, for the last one was closed. Of several calls, those that came to their end do nothing, and
                 a warning says so.
 
         Returns:

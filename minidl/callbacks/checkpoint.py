@@ -90,6 +90,7 @@ class Checkpoint(Callback):
         self.whole: list[Path] = []  # checkpoints that were written or read by this one, the oldest first
         self.last: object = None  # where the training stood when the last one was written
         self.trainer: Trainer | None = None
+        self.rate: object = None  # the learning rate that its last call of fit left
 
     # -- the moments of a training ----------------------------------------------------------------
 
@@ -116,6 +117,9 @@ class Checkpoint(Callback):
         before = self.best.remember()
         if self.best.improves(trainer) and not self.write(trainer, self.folder / BEST):
             self.best.recall(trainer, before)  # the next that is better than the file is written
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        self.rate = trainer.optimizer.lr
 
     def remember(self) -> dict[str, Any]:
         return {} if self.best is None else self.best.remember()
@@ -167,7 +171,7 @@ class Checkpoint(Callback):
         if trainer.over:
             later = f"{saved.path} is of call {saved.state['call']}"
             warnings.warn(f"Call {this} of fit is done already, for {later}: it does nothing.", stacklevel=4)
-        others = checkpoints.check(trainer, saved)
+        others = checkpoints.check(trainer, saved, self.rate if trainer is self.trainer else None)
         if others:
             warnings.warn(
                 f"{saved.path} comes from other surroundings, so the last bits may be others: {'; '.join(others)}.",

@@ -229,10 +229,11 @@ def test_what_a_callback_sets_goes_on(ends, change, tmp_path):
 
 
 @pytest.mark.parametrize("change", [freeze, slow_down])
-def test_what_a_callback_sets_goes_on_twice(change, tmp_path):
+@pytest.mark.parametrize("every", [1, 4])  # the last checkpoint knows of it, or not
+def test_what_a_callback_sets_goes_on_twice(every, change, tmp_path):
     """By the same trainer, where it is set already, and then by another process, where it is not."""
     stop = Stop(7)
-    part = training(tmp_path / "part", [Change(2, change), stop])
+    part = training(tmp_path / "part", [Change(2, change), stop], every=every)
     for stop.step in 7, 13:
         broken(part.fit, data(), epochs=3, resume=True)
     rest = training(tmp_path / "part", [Change(2, change)])
