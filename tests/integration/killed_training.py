@@ -78,6 +78,7 @@ def arrays():
     return net, minidl.MeanSquaredError(), data, (x[:20], np.sin(x[:20].sum(axis=1)))
 
 
+BROKEN_OFF = 130
 DATA = [stateful, shuffled, arrays]
 
 
@@ -157,7 +158,7 @@ def train(scenario, folder, every, slow):
     print("begins", flush=True)
     trainer.fit(data, epochs=6, validation=validation, resume=True)
     if trainer.interrupted:
-        sys.exit("broken off")
+        sys.exit(BROKEN_OFF)
     print(digest(trainer, folder), flush=True)
 
 
@@ -184,9 +185,12 @@ def killed(scenario, kills, rng, folder):
         process = launch(scenario, folder, every, slow)
         process.stdout.readline()
         time.sleep(rng.uniform(0, 0.35))
-        process.send_signal(rng.choice([signal.SIGKILL] * 4 + [signal.SIGINT, signal.SIGTERM]))
+        number = rng.choice([signal.SIGKILL] * 4 + [signal.SIGINT, signal.SIGTERM])
+        process.send_signal(number)
         output = process.communicate()[0]
         if process.returncode and not output:
+            if process.returncode not in (-number, BROKEN_OFF if number == signal.SIGINT else None):
+                raise AssertionError(f"a training failed by itself, with {process.returncode}")
             done += 1
             hits += (folder / "saving").exists()
         else:  # it came to its end before: from the beginning, for as many kills as are left

@@ -25,13 +25,14 @@ class Recorder:
     """The calls of a save that change the disk, in their order, while they are carried out."""
 
     def __init__(self, monkeypatch):
-        self.log, self.names = [], {}
+        self.log, self.names, self.opened = [], {}, []
         for name in "open", "write", "fsync", "replace", "unlink":
             monkeypatch.setattr(os, name, getattr(self, name))
 
     def open(self, path, flags, *mode, **options):
         handle = OPENS(path, flags, *mode, **options)
         self.names[handle] = str(path)
+        self.opened.append(str(path))
         if flags & os.O_CREAT:
             self.log.append(("create", str(path)))
         return handle
@@ -373,11 +374,20 @@ def test_short_writes_are_gone_on_with(tmp_path, monkeypatch):
     assert (tmp_path / "file").read_bytes() == b"a" * 100 + b"b" * 20
 
 
-def test_a_checkpoint_costs_little(tmp_path):
+def test_a_checkpoint_costs_little(tmp_path, monkeypatch):
     """Not the time, which a test cannot judge, but the work: one file, written once, nothing read."""
-    trainer = trained(tmp_path, 1, every=timedelta(hours=1))
-    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint-000000003.npz"] and trainer.step == 3
-    assert checkpoints.read(tmp_path / "checkpoint-000000003.npz").facts["step"] == 3
+    with monkeypatch.context() as patch:
+        recorder = Recorder(patch)
+        trainer = trained(tmp_path, 1, every=timedelta(hours=1))
+    (path,) = tmp_path.iterdir()
+    assert path.name == "checkpoint-000000003.npz" and trainer.step == 3 and checkpoints.read(path).facts["step"] == 3
+    kinds = [entry[0] for entry in recorder.log]
+    tried, (_, temporary), *writes = recorder.log[0], recorder.log[2], *recorder.log[3:-3]
+    assert kinds == ["create", "unlink", "create", *["write"] * len(writes), "fsync", "rename", "fsync"]
+    assert {entry[1] for entry in writes} == {temporary} and sum(len(entry[2]) for entry in writes) == len(
+        path.read_bytes()
+    )
+    assert recorder.opened == [tried[1], temporary, str(tmp_path)]
 
 
 def test_no_temporary_file_is_taken_for_another_thing(tmp_path):
