@@ -79,7 +79,27 @@ def arrays():
 
 
 BROKEN_OFF = 130
-DATA = [stateful, shuffled, arrays]
+
+
+def branched():
+    """A graph: an encoder from both ends, attention, a state from node to node; batches of two inputs by length."""
+    rng = np.random.default_rng(4)
+    sources = [rng.integers(0, 5, n) for n in rng.integers(0, 7, 120)]
+    targets = [rng.integers(0, 5, n) for n in rng.integers(1, 7, 120)]
+    net = minidl.Graph(inputs=("source", "target"))
+    net.add("read", minidl.Embedding(5, 4), "source")
+    net.add("encoder", minidl.Bidirectional(minidl.LearnedState(minidl.GRU(3, return_sequences=True))), "read")
+    net.add("last", minidl.GRU(6), "encoder")
+    net.add("written", minidl.Embedding(5, 4), "target").add("wide", minidl.Conv1D(5, 2, "causal"), "written")
+    net.add("decoder", minidl.GRU(6, return_sequences=True, recurrent_dropout=0.2), "wide", state="last")
+    net.add("attention", minidl.AdditiveAttention(4), "decoder", "encoder")
+    net.add("both", minidl.Concatenate(), "decoder", "attention").add("norm", minidl.LayerNorm(), "both")
+    net.add("scores", minidl.Dense(5), "norm")
+    data = minidl.PaddedBatches((sources, targets), targets, 4, seed=5, by_length=True)
+    return net, minidl.SoftmaxCrossEntropy(), data, None
+
+
+DATA = [stateful, shuffled, arrays, branched]
 
 
 class Pause(minidl.Callback):
@@ -92,7 +112,7 @@ class Pause(minidl.Callback):
 def make(scenario, folder, every):
     """A trainer; what is combined follows from the number of the scenario."""
     net, loss, data, validation = DATA[scenario % len(DATA)]()
-    optimizer = OPTIMIZERS[scenario % len(OPTIMIZERS)](RATES[scenario % len(RATES)])
+    optimizer = OPTIMIZERS[scenario // len(DATA) % len(OPTIMIZERS)](RATES[scenario % len(RATES)])
     clip = [minidl.ClipNorm(0.5), minidl.AdaptiveClip(80, history=20), minidl.ClipValue(0.1)][scenario % 3]
     callbacks = [
         minidl.NanGuard(),
