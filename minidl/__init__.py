@@ -4,6 +4,7 @@ import typing
 
 from minidl import kernels
 from minidl.baselines import ngram_bits
+from minidl.bidirectional import Bidirectional
 from minidl.callbacks import (
     AdaptiveClip,
     Callback,
@@ -18,7 +19,8 @@ from minidl.callbacks import (
     SampleText,
     SaveBest,
 )
-from minidl.data import ArrayBatches, Batch, PaddedBatches, TextStream, pad, split
+from minidl.container import Container
+from minidl.data import ArrayBatches, Batch, TextStream, split
 from minidl.errors import (
     ArgumentError,
     IdError,
@@ -31,6 +33,7 @@ from minidl.errors import (
 )
 from minidl.generation import generate, generate_text
 from minidl.gradients import check_finite, clip_norm, clip_value, global_norm, norms
+from minidl.graph import Graph
 from minidl.history import History
 from minidl.initializers import (
     constant,
@@ -49,14 +52,26 @@ from minidl.layer import Layer
 from minidl.layers import (
     GRU,
     LSTM,
+    Add,
+    AdditiveAttention,
+    Attention,
+    Concatenate,
+    Conv1D,
+    Conv1DState,
+    CoupledLSTM,
     Dense,
     Dropout,
     Embedding,
     Flatten,
     GRUState,
+    HardSigmoid,
     LastStep,
+    LayerNorm,
+    LearnedState,
     LogSoftmax,
     LSTMState,
+    Multiply,
+    PoolTime,
     ReLU,
     Sigmoid,
     SimpleRNN,
@@ -68,13 +83,16 @@ from minidl.layers import (
 from minidl.losses import BinaryCrossEntropy, CrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from minidl.metrics import accuracy, bits_per_character, perplexity
 from minidl.objective import loss_and_grads, loss_value
-from minidl.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Optimizer, RMSProp
+from minidl.optimizer import Optimizer
+from minidl.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSProp
+from minidl.padding import PaddedBatches, pad
 from minidl.parameter import Parameter
 from minidl.saving import load
 from minidl.schedules import ConstantLR, CosineLR, ExponentialLR, OneCycleLR, StepLR
 from minidl.sequential import Sequential
 from minidl.text import CharVocab, WordVocab, read_text
 from minidl.trainer import Trainer
+from minidl.transplant import transplant
 from minidl.version import __version__ as __version__
 
 if typing.TYPE_CHECKING:
@@ -90,10 +108,14 @@ __all__ = [
     "Adam",
     "AdamW",
     "AdaptiveClip",
+    "Add",
+    "AdditiveAttention",
     "ArgumentError",
     "Array",
     "ArrayBatches",
+    "Attention",
     "Batch",
+    "Bidirectional",
     "BinaryCrossEntropy",
     "CSVLog",
     "Callback",
@@ -101,9 +123,14 @@ __all__ = [
     "Checkpoint",
     "ClipNorm",
     "ClipValue",
+    "Concatenate",
     "Console",
     "ConstantLR",
+    "Container",
+    "Conv1D",
+    "Conv1DState",
     "CosineLR",
+    "CoupledLSTM",
     "CrossEntropy",
     "Dense",
     "Dropout",
@@ -112,17 +139,22 @@ __all__ = [
     "ExponentialLR",
     "Flatten",
     "GRUState",
+    "Graph",
+    "HardSigmoid",
     "History",
     "IdError",
     "JSONLog",
     "LSTMState",
     "LastStep",
     "Layer",
+    "LayerNorm",
+    "LearnedState",
     "LogSoftmax",
     "Loss",
     "MeanSquaredError",
     "MinidlError",
     "ModelFormatError",
+    "Multiply",
     "NanGuard",
     "NonFiniteError",
     "NotBuiltError",
@@ -130,6 +162,7 @@ __all__ = [
     "Optimizer",
     "PaddedBatches",
     "Parameter",
+    "PoolTime",
     "RMSProp",
     "ReLU",
     "ReduceLROnPlateau",
@@ -177,6 +210,7 @@ __all__ = [
     "perplexity",
     "read_text",
     "split",
+    "transplant",
     "uniform",
     "zeros",
 ]

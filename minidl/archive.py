@@ -199,4 +199,11 @@ def without_waiting(path: str, flags: int) -> int:
 def no_model(path: str | os.PathLike[str], reason: str, doubt: str = "or damaged") -> ModelFormatError:
     """The error for a file that is no model, with its reason, on one line."""
     what = "is no model of minidl" + (f", {doubt}" if doubt else "")
-    return ModelFormatError(f"{path} {what}: {' '.join(reason.split())[:300]}")
+    return about(path, f"{what}: {' '.join(reason.split())[:300]}")
+
+
+def about(path: str | os.PathLike[str], words: str) -> ModelFormatError:
+    """The error that says something of a file."""
+    error = ModelFormatError(f"{path} {words}")
+    error.path = path
+    return error

@@ -62,7 +62,7 @@ def check_keywords(cls: Any, given: dict[str, Any]) -> None:
     known = arguments_of(cls.__init__)
     for name in given:
         if name not in known and not any(p.kind is p.VAR_KEYWORD for p in known.values()):
-            close = difflib.get_close_matches(name, known, 1)
+            close = difflib.get_close_matches(name, known, 1) if name != "activation" else []
             hint = (
                 f"did you mean {close[0]}?"
                 if close
@@ -71,3 +71,24 @@ def check_keywords(cls: Any, given: dict[str, Any]) -> None:
                 else f"it has {', '.join(n for n in known if n != 'self') or 'no arguments'}."
             )
             raise ArgumentError(f"{cls.__name__} has no argument {name!r}: {hint}")
+
+
+def kept_arguments(layer: Any) -> dict[str, Any]:
+    """The constructor's arguments, read from the attributes of the same names (initializers apart)."""
+    names = [n for n in arguments_of(type(layer).__init__) if n != "self" and not are_initializers(layer, n)]
+    for name in names:
+        if name not in vars(layer):
+            raise ArgumentError(f"{type(layer).__name__} must keep its argument {name!r} as self.{name}.")
+    return {name: getattr(layer, name) for name in names}
+
+
+def are_initializers(layer: Any, name: str) -> bool:
+    """Whether an argument says how parameters are drawn, which is over once they are: `init`, by their names."""
+    return name == "init" and isinstance(vars(layer).get(name, {}), Mapping)
+
+
+def written_out(layer: Any) -> str:
+    """The call that makes such a layer, without what is a default."""
+    defaults = {n: repr(p.default) for n, p in arguments_of(type(layer).__init__).items()}
+    kept = {n: repr(vars(layer)[n]) for n in defaults if n in vars(layer) and not are_initializers(layer, n)}
+    return f"{type(layer).__name__}({', '.join(f'{n}={text}' for n, text in kept.items() if text != defaults[n])})"

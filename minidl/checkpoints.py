@@ -56,7 +56,7 @@ def contents(trainer: Trainer, over: bool = False) -> dict[str, Array]:
         "what": trainer.what,
         "machine": fingerprints.of_machine(),
         "place": {name: getattr(trainer, name) for name in Trainer.PLACE},
-        "call": trainer.calls,
+        "call": trainer.calls + 1,
         "call is over": over,
         "ended": None if trainer.stop_reason == trainer.interrupted else trainer.stop_reason,
         "elapsed": time.perf_counter() - trainer.epoch_began,
@@ -64,8 +64,9 @@ def contents(trainer: Trainer, over: bool = False) -> dict[str, Array]:
         "row": trainer.row,
         "means": vars(trainer.means),
         "carried": trainer.state,
-        "last batch": None if trainer.batch is None else fingerprints.of_batch(trainer.batch),
-        "optimizer": {name: getattr(trainer.optimizer, name) for name in ("steps", "lr_scale", "state")},
+        "last batch": None if trainer.learned is None else fingerprints.of_batch(trainer.learned),
+        "optimizer": {name: getattr(trainer.optimizer, name) for name in ("steps", "lr_scale", "state")}
+        | {"lr": number_of(trainer.optimizer.lr)},
         "callbacks": {name: callback.remember() for name, callback in remembering(trainer)},
     }
     arrays: dict[str, Array] = {}
@@ -104,16 +105,25 @@ def remembering(trainer: Trainer) -> Iterator[tuple[str, Any]]:
             yield f"{kind} {seen[kind]}", callback
 
 
-def check(trainer: Trainer, saved: Saved) -> list[str]:
+def check(trainer: Trainer, saved: Saved, left: Any = None) -> list[str]:
     """Refuse a training that is another one; return what may change the last bits, in words.
+
+    Args:
+        trainer, saved: that goes on, and from where.
+        left: the learning rate that the trainer's last call of fit left, where it had one.
 
     Raises:
         ArgumentError: with what is different.
     """
     then, now = saved.state["what"], trainer.what
-    if trainer.over:  # another call of fit may have other data, and train other parameters
-        same = [name for name in (*then, *now) if ", " not in name and name != "frozen"]
-        then, now = ({name: what.get(name) for name in same} for what in (then, now))
+    rate = number_of(trainer.optimizer.lr)
+    if trainer.over:  # another call of fit may have other data, and all that can be set in between
+        then, now = (
+            {name: words for name, words in what.items() if name.startswith(("layer ", "parameter "))}
+            for what in (then, now)
+        )
+    elif rate is not None and rate in (saved.state["optimizer"]["lr"], left):  # a callback has set it on the way
+        then, now = ({**what, "learning rate": rate} for what in (then, now))
     others = fingerprints.differences(then, now)
     if others:
         more = f"; and {len(others) - 2} more" if len(others) > 2 else ""
@@ -127,6 +137,7 @@ def check(trainer: Trainer, saved: Saved) -> list[str]:
 def restore(trainer: Trainer, saved: Saved) -> None:
     """Put a checkpoint into a trainer whose net is built; what its callbacks remember comes with `recall`."""
     state = saved.state
+    trainer.what = state["what"]  # as the call was begun with, whatever a callback has set since
     for name, p in trainer.net.params.items():
         p.value[...] = saved.weights[name]
         p.trainable = name not in saved.frozen
@@ -142,6 +153,8 @@ def restore(trainer: Trainer, saved: Saved) -> None:
     trainer.state = carried(trainer, state["carried"])
     optimizer = trainer.optimizer
     optimizer.steps, optimizer.lr_scale = state["optimizer"]["steps"], state["optimizer"]["lr_scale"]
+    if state["optimizer"]["lr"] is not None:
+        optimizer.lr = state["optimizer"]["lr"]
     optimizer.state = {
         name: in_layout(optimizer.slots(trainer.net.params[name].value), slots)
         for name, slots in state["optimizer"]["state"].items()
@@ -160,6 +173,11 @@ def carried(trainer: Trainer, state: Any) -> Any:
     """The state of a recurrent net, with its named tuples."""
     rows = next((len(a) for a in leaves(state) if a.ndim), None)
     return state if rows is None else as_before(state, trainer.net.initial_state(rows))
+
+
+def number_of(rate: Any) -> Any:
+    """A learning rate that is a number; None for a schedule, which is no part of a file."""
+    return None if callable(rate) else rate
 
 
 def leaves(value: Any) -> Iterator[Array]:

@@ -1,13 +1,13 @@
 """`Batch`: what a training step sees at once, and the iterables that cut data into batches.
 
-`TextStream` cuts one long sequence, `ArrayBatches` plain arrays, `PaddedBatches` sequences of different lengths.
+`TextStream` cuts one long sequence, `ArrayBatches` plain arrays; sequences of different lengths are in `padding.py`.
 """
 
 from __future__ import annotations
 
 import numbers
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -26,7 +26,7 @@ class Batch(NamedTuple):
         x: inputs, batch first: ids [B, T], features [B, T, D], ...
         t: targets: ids, or arrays of the output's shape.
         weight: how much each position counts, broadcast to the positions of t; None for equally.
-        mask: [B, T] bools, True where a step is real; None without padding.
+        mask: [B, T] bools, True where a step is real; None without padding. Of several inputs a tuple, as x is.
         start: which rows begin a new sequence: a bool or [B] bools. False goes on from the carried state.
 
     Example:
@@ -110,10 +110,13 @@ class Batches(ABC):
     def epoch(self, k: int) -> Iterator[Batch]:
         """The batches of epoch k = 0, 1, ...; the last may be smaller."""
         natural(type(self).__name__, "the epoch", k)
-        stream = np.random.default_rng([self.seed, k, *b"order"])  # apart from that of dropout
-        order = stream.permutation(self.count) if self.shuffle else None
+        return (self.take(rows) for rows in self.cut(np.random.default_rng([self.seed, k, *b"order"])))
+
+    def cut(self, rng: np.random.Generator) -> Iterable[Any]:
+        """The rows of each batch of an epoch, whose Generator (another than that of dropout) it is."""
+        order = rng.permutation(self.count) if self.shuffle else None
         slices = (slice(at, at + self.batch_size) for at in range(0, self.count, self.batch_size))
-        return (self.take(rows if order is None else order[rows]) for rows in slices)
+        return (rows if order is None else order[rows] for rows in slices)
 
     def __len__(self) -> int:
         return -(-self.count // self.batch_size)
@@ -171,85 +174,6 @@ class ArrayBatches(Batches):
         return Batch(x, self.t[rows], *(None if a is None else a[rows] for a in (self.weight, self.mask)))
 
 
-class PaddedBatches(Batches):
-    """Batches of separate sequences of different lengths, padded to the longest of the batch, with masks.
-
-    Args:
-        sequences: arrays [T_n, ...]: ids or features.
-        targets: one per sequence, all of one shape; or one per step, [T_n, ...], which are padded as well.
-        batch_size: the number of sequences of a batch; the last batch may be smaller.
-        shuffle: whether each epoch has an order of its own; iterating is epoch 0.
-        seed: of the orders.
-
-    Shapes:
-        x [B, T, ...], mask [B, T] True where a step is real, t [B, ...] or [B, T, ...].
-
-    Raises:
-        ShapeError: for sequences that are empty or do not go together, or targets that do not fit them.
-
-    Example:
-        >>> batches = minidl.PaddedBatches([[1, 2, 3], [4]], [0, 1], shuffle=False)
-        >>> batch = next(iter(batches))
-        >>> batch.x.tolist(), batch.t.tolist(), batch.mask.tolist()
-        ([[1, 2, 3], [4, 0, 0]], [0, 1], [[True, True, True], [True, False, False]])
-    """
-
-    def __init__(
-        self, sequences: Sequence[Any], targets: Any, batch_size: int = 32, shuffle: bool = True, seed: int = 0
-    ) -> None:
-        self.sequences = as_sequences("PaddedBatches", sequences)
-        self.targets = [np.asarray(t) for t in targets]
-        if len(self.targets) != len(self.sequences):
-            raise ShapeError(
-                f"PaddedBatches expects targets for {len(self.sequences)} sequences, got {len(self.targets)}."
-            )
-        steps = [t.ndim > 0 and len(t) == len(x) for x, t in zip(self.sequences, self.targets, strict=True)]
-        self.per_step = all(steps)
-        if len({t.shape[self.per_step :] for t in self.targets}) > 1:
-            n = steps.index(self.per_step)
-            raise ShapeError(
-                f"PaddedBatches expects targets of one shape, or one target per step, got {self.targets[n].shape} for "
-                f"sequence {n} of {len(self.sequences[n])} steps, and others elsewhere: check targets[{n}]."
-            )
-        super().__init__(len(self.sequences), batch_size, shuffle, seed)
-
-    def take(self, rows: Any) -> Batch:
-        rows = range(self.count)[rows] if isinstance(rows, slice) else rows
-        x, mask = pad([self.sequences[n] for n in rows])
-        targets = [self.targets[n] for n in rows]
-        return Batch(x, pad(targets)[0] if self.per_step else np.stack(targets), mask=mask)
-
-
-def pad(sequences: Sequence[Any], value: float = 0) -> tuple[Array, Array]:
-    """Sequences of different lengths as one array, and which of its steps are real.
-
-    Args:
-        sequences: arrays [T_n, ...].
-        value: what stands in the padding.
-
-    Returns:
-        (padded [B, T, ...] with T the longest, mask [B, T] bools).
-
-    Raises:
-        ShapeError: for no sequences, empty ones, or steps of different shapes. ArgumentError: for a value that the
-            sequences' dtype cannot hold.
-
-    Example:
-        >>> padded, mask = minidl.pad([[1, 2, 3], [4]], value=9)
-        >>> padded.tolist(), mask.tolist()
-        ([[1, 2, 3], [4, 9, 9]], [[True, True, True], [True, False, False]])
-    """
-    rows = as_sequences("pad", sequences)
-    dtype = np.result_type(*{row.dtype for row in rows})
-    if dtype.kind in "iu" and not (float(value).is_integer() and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max):
-        raise ArgumentError(f"pad expects a value that {dtype} can hold, got {value!r}: convert the sequences first.")
-    lengths = np.array([len(row) for row in rows])
-    padded = np.full((len(rows), lengths.max(), *rows[0].shape[1:]), value, dtype)
-    for into, row in zip(padded, rows, strict=True):
-        into[: len(row)] = row
-    return padded, np.arange(lengths.max()) < lengths[:, None]
-
-
 def split(data: Sliceable, share: float) -> tuple[Sliceable, Sliceable]:
     """Cut off the last `share` of a text, a list or an array, to be held out: (train, held_out). Arrays give views.
 
@@ -284,17 +208,3 @@ def as_rows(name: str, values: Any) -> Array:
     if not array.ndim:
         raise ShapeError(f"ArrayBatches expects {name} to be an array [N, ...], got {values!r:.40}.")
     return array
-
-
-def as_sequences(owner: str, sequences: Sequence[Any]) -> list[Array]:
-    """Sequences as arrays [T_n, ...] whose steps have one shape."""
-    rows = [np.asarray(row) for row in sequences]
-    if not rows:
-        raise ShapeError(f"{owner} expects at least one sequence, got none.")
-    for n, row in enumerate(rows):
-        if not row.ndim or not len(row) or row.shape[1:] != rows[0].shape[1:]:
-            raise ShapeError(
-                f"{owner} expects sequences of one step or more, all of one shape, got {row.shape} for sequence {n} "
-                f"and {rows[0].shape} for the first: leave empty ones out."
-            )
-    return rows

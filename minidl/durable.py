@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -48,20 +49,25 @@ def replace(path: Path, parts: Iterable[Any]) -> None:
         b'one two'
     """
     try:
-        if path.is_dir():
+        target = Path(os.path.realpath(path))  # a link stays one
+        if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if not path.parent.is_dir():
+        if not target.parent.is_dir():
             raise FileNotFoundError(errno.ENOENT, "The folder does not exist")
-        _replace(path, parts)
+        _replace(target, parts)
     except OSError as error:
         raise OSError(error.errno, f"{error.strerror or error}: {hint(error)}", str(path)) from error
 
 
 def _replace(path: Path, parts: Iterable[Any]) -> None:
     temporary = path.parent / f"{PREFIX}{secrets.token_hex(8)}"
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    mode = mode_of(path)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    handle = os.open(temporary, flags, 0o666 if mode is None else mode)
     try:
         try:
+            if mode is not None and hasattr(os, "fchmod") and stat.S_IMODE(os.fstat(handle).st_mode) != mode:
+                os.fchmod(handle, mode)
             for part in parts:
                 write(handle, part)
             os.fsync(handle)
@@ -73,6 +79,19 @@ def _replace(path: Path, parts: Iterable[Any]) -> None:
             os.unlink(temporary)
         raise
     sync_folder(path.parent)
+
+
+def mode_of(path: Path) -> int | None:
+    """The permissions of a file that is there, which the new one gets; a pipe or a device is nothing to replace."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return None
+    if stat.S_ISLNK(mode):
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EEXIST, "This is a device or a pipe, and no file")
+    return stat.S_IMODE(mode)
 
 
 def try_out(folder: Path) -> None:
@@ -101,7 +120,10 @@ def write(handle: int, part: Any) -> None:
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder durable, where the system can."""
     if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
+        try:
+            handle = os.open(folder, os.O_RDONLY)
+        except PermissionError:  # it may be written to, but not be read
+            return
         try:
             os.fsync(handle)
         except OSError as error:

@@ -54,3 +54,13 @@ class NonFiniteError(MinidlError, ValueError):
 
 class ModelFormatError(MinidlError, ValueError):
     """A file that is no model of minidl, or a damaged one."""
+
+    path: object = None  # the file, where the message names it
+
+
+def tell_place(error: Exception, place: str) -> None:
+    """Let an error say where it was raised; one that is not minidl's gets a note."""
+    if isinstance(error, MinidlError):
+        error.places.append(place)
+    else:
+        error.add_note(f"In {place}.")

@@ -66,7 +66,7 @@ def epoch_of(data: Any, epoch: int, what: str = "data") -> Iterator[Batch]:
         yield batch
     if empty:
         hint = "give at least one"
-        if epoch or iter(data) is data:
+        if epoch or goes_once(data):
             hint = "an iterator that is used up is empty the second time: give a list, or an object with __iter__"
         when = f" in epoch {epoch + 1}" if what == "data" else ""
         raise ArgumentError(f"The {what} is expected to yield batches in every epoch, got none{when}: {hint}.")
@@ -82,4 +82,9 @@ def groups_of(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
 def first_of(data: Any) -> tuple[Batch, Any]:
     """The first batch, and the data with it: of an iterator that can be gone through once, nothing is lost."""
     first = next(epoch_of(data, 0))
-    return first, (chain([first], data) if iter(data) is data else data)
+    return first, (chain([first], data) if goes_once(data) else data)
+
+
+def goes_once(data: Any) -> bool:
+    """Whether it can be gone through once only, as an iterator."""
+    return not hasattr(data, "epoch") and iter(data) is data

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from minidl.container import Container
 from minidl.data import Batch
 from minidl.errors import ArgumentError
 from minidl.inputs import as_mask
 from minidl.layer import Layer
 from minidl.losses import Loss
-from minidl.sequential import Sequential
 
 # the figures of a row that no metric may be called by: the trainer's own, and those of the callbacks
 RESERVED = {"epoch", "loss", "step", "rate", "seconds", "targets_per_second"}
@@ -69,8 +69,8 @@ def outputs(net: Layer, loss: Loss, y: Any) -> Any:
     """The outputs of the net itself, from those that the loss saw: it may be fused with the net's last layer."""
     if loss.on(net)[0] is net:
         return y
-    while isinstance(net, Sequential):
-        net = net[-1]
+    while isinstance(net, Container) and net.last is not None:
+        net = net.last
     return net(y)
 
 

@@ -11,7 +11,6 @@ import platform
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import is_dataclass
 from typing import Any
 
 import numpy as np
@@ -32,24 +31,26 @@ def checksum(value: Any, start: int = 0) -> int:
     if value is None:
         return zlib.crc32(b"none", start)
     if isinstance(value, tuple | list) and any(isinstance(part, tuple | list | np.ndarray) for part in value):
+        start = zlib.crc32(f"{len(value)} parts".encode(), start)
         for part in value:
             start = checksum(part, start)
         return start
     a: Array = np.ascontiguousarray(value)
-    if a.dtype.kind not in "fiubc":
-        return zlib.crc32(repr(value).encode("utf-8", "replace"), start)
+    if a.dtype.kind not in "fiubcUS":
+        return zlib.crc32(ADDRESS.sub("", repr(a.tolist())).encode("utf-8", "replace"), start)
     return zlib.crc32(a.reshape(-1).view(np.uint8).data, zlib.crc32(f"{a.shape} {a.dtype.str}".encode(), start))
 
 
-def settings(thing: Any) -> str:
-    """An object by its class and what its constructor was given: Adam(lr=0.001, ...)."""
+def settings(thing: Any, without: str = "") -> str:
+    """An object by its class and what its constructor was given: Adam(betas=(0.9, 0.999), ...)."""
+    given = {name: getattr(thing, name, None) for name in inspect.signature(type(thing)).parameters if name != without}
+    words = [f"{name}={word(value)}" for name, value in given.items() if value is not None]
+    return f"{type(thing).__name__}({', '.join(words)})"
 
-    def word(value: Any) -> str:
-        named = callable(value) and not is_dataclass(value)  # the repr of a function is another in each process
-        return getattr(value, "__qualname__", type(value).__name__) if named else ADDRESS.sub("", repr(value))
 
-    names = [name for name in inspect.signature(type(thing)).parameters if hasattr(thing, name)]
-    return f"{type(thing).__name__}({', '.join(f'{name}={word(getattr(thing, name))}' for name in names)})"
+def word(value: Any) -> str:
+    """A value as it is in every process."""
+    return ADDRESS.sub("", repr(value))
 
 
 def of_data(data: Any) -> dict[str, Any]:
@@ -81,17 +82,20 @@ def of_batch(batch: Batch) -> int:
 
 
 def of_training(trainer: Any) -> dict[str, Any]:
-    """What has to be the same for a training to go on."""
+    """What has to be the same for a training to go on; which parameters are frozen may change on the way."""
     net = describe(trainer.net)
     facts: dict[str, Any] = {"seed": trainer.seed, "accumulate": trainer.accumulate}
     facts |= {"metrics": ", ".join(map(name_of, trainer.metrics))}
-    facts |= {"loss": settings(trainer.loss), "optimizer": settings(trainer.optimizer)}
+    facts |= {"loss": settings(trainer.loss), "optimizer": settings(trainer.optimizer, without="lr")}
+    facts |= {"learning rate": word(trainer.optimizer.lr)}
     for what in "data", "validation":  # first, for the symbols of another text make another net as well
         facts |= {f"{what}, {name}": value for name, value in of_data(getattr(trainer, what)).items()}
     for k, layer in enumerate(net["layers"]):
         told = {key: layer[key] for key in ("class", "args", "in_shape")}
         facts[f"layer {k + 1}"] = json.dumps(told, ensure_ascii=False)
-    return facts | {"dtype": net["dtype"], "frozen": ", ".join(net["frozen"])}
+    for name, p in trainer.net.params.items():
+        facts[f"parameter {name}"] = f"{p.value.shape} of {p.value.dtype}"
+    return facts
 
 
 def of_machine() -> dict[str, Any]:

@@ -77,7 +77,7 @@ def generate(
     if not net.streams:
         raise ArgumentError(
             f"generate expects a net that goes from the first step to the last, got a {type(net).__name__} that cannot "
-            f"be streamed: use layers without go_backwards."
+            f"be streamed: use layers without go_backwards, Conv1D with padding='causal'."
         )
     prompt = np.asarray(prompt_ids)
     if prompt.ndim != 1 or not prompt.size:

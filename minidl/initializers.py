@@ -151,6 +151,22 @@ def drawn(init: Initializer, shape: tuple[int, ...], rng: np.random.Generator, d
     return Drawn(shape, dtype, lambda: draw(init, shape, rng, dtype))
 
 
+def drawn_blocks(
+    init: Initializer, shape: tuple[int, ...], blocks: str, rng: np.random.Generator, dtype: Any, **plus: float
+) -> Drawn:
+    """A value of blocks side by side, each with a letter and drawn on its own; `f=1.0` is added to block f."""
+
+    def draw_blocks() -> Array:
+        return np.concatenate([draw(init, shape, rng, dtype) + plus.get(k, 0.0) for k in blocks], axis=-1)
+
+    return Drawn((*shape[:-1], len(blocks) * shape[-1]), dtype, draw_blocks)
+
+
+def drawn_rows(init: Initializer, shape: tuple[int, ...], rows: int, rng: np.random.Generator, dtype: Any) -> Drawn:
+    """A value of rows, each drawn on its own."""
+    return Drawn((rows, *shape), dtype, lambda: np.stack([draw(init, shape, rng, dtype) for _ in range(rows)]))
+
+
 def draw(init: Initializer, shape: tuple[int, ...], rng: np.random.Generator, dtype: Any) -> Array:
     """Draw the values and check that an array of that shape came back."""
     value = init if init in (uniform, normal, constant) else init(shape, rng)  # which want their number first

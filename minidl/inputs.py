@@ -2,25 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from minidl.errors import ShapeError
+from minidl.errors import ArgumentError, ShapeError
 
 Array = np.ndarray[Any, Any]
-Shape = tuple[int | None, ...]  # without the batch axis; None where the length is free (time)
+Shape = tuple[Any, ...]  # without the batch axis; None where the length is free (time); a tuple of shapes for several
+
+
+def several(in_shape: Any) -> bool:
+    """Whether it is the shapes of several inputs."""
+    return isinstance(in_shape, tuple | list) and any(isinstance(part, tuple | list) for part in in_shape)
+
+
+def as_shape(owner: str, in_shape: Any) -> Shape:
+    """A shape as a tuple of ints and None, or of such tuples for several inputs; anything else is refused."""
+    if several(in_shape):
+        return tuple(as_shape(owner, part) for part in in_shape)
+    sizes = tuple(in_shape) if isinstance(in_shape, list | tuple) else (0,)
+    if not all(n is None or (isinstance(n, int | np.integer) and not isinstance(n, bool) and n > 0) for n in sizes):
+        raise ArgumentError(
+            f"{owner} expects in_shape to be a tuple of positive integers or None, without the batch axis, like "
+            f"(None, 8) or (3,), got {in_shape!r}."
+        )
+    return tuple(None if n is None else int(n) for n in sizes)
+
+
+def each_shape(function: Callable[[Shape], Any], in_shape: Shape) -> Any:
+    """`function(shape)`, or for several inputs a tuple with that of each."""
+    return tuple(function(part) for part in in_shape) if several(in_shape) else function(in_shape)
 
 
 def shape_text(in_shape: Shape) -> str:
     """A shape without batch axis as people write it: (None, 32) is [B, T, 32], (7,) is [B, 7]."""
+    if several(in_shape):
+        return "(" + ", ".join(map(shape_text, in_shape)) + ")"
     return "[" + ", ".join(["B", *("T" if n is None else str(n) for n in in_shape)]) + "]"
+
+
+def each_array(function: Callable[[Array], Any], x: Any) -> Any:
+    """`function(x)`, or for several inputs a tuple with that of each."""
+    return tuple(each_array(function, part) for part in x) if isinstance(x, tuple) else function(x)
 
 
 def cast_input(x: Any, dtype: Any) -> Any:
     """Lists and arrays as arrays, real floats in `dtype` (ids stay ids), tuple for tuple."""
     if isinstance(x, tuple):
         return tuple(cast_input(part, dtype) for part in x)
+    if isinstance(x, dict):
+        names = ", ".join(f"x[{name!r}]" for name in x)
+        raise ShapeError(
+            f"Expected is a tuple of arrays in the order of the net's inputs, got a dict: write ({names})."
+        )
     try:
         x = np.asarray(x)
     except ValueError:
@@ -28,15 +64,26 @@ def cast_input(x: Any, dtype: Any) -> Any:
     return x.astype(dtype, copy=False) if dtype is not None and x.dtype.kind == "f" else x
 
 
-def as_mask(mask: Any) -> Array | None:
-    """A mask given as lists or as an array, as an array."""
+def as_mask(mask: Any) -> Any:
+    """A mask given as lists or as an array, as an array; a tuple holds one (or None) for each input."""
+    if isinstance(mask, tuple):
+        masks = tuple(as_mask(part) for part in mask)
+        return None if all(part is None for part in masks) else masks
     return None if mask is None else np.asarray(mask)
 
 
-def clear_padding(x: Any, mask: Array | None) -> Any:
-    """x with 0 in the steps that are padding; `mask` [B, T] is True where a step is real."""
-    if mask is None:
+def clear_padding(x: Any, mask: Any) -> Any:
+    """x with 0 in the steps that are padding; `mask` [B, T] is True where a step is real. Tuple for tuple."""
+    if mask is None or x is None:
         return x
+    if isinstance(x, tuple) or isinstance(mask, tuple):
+        if not isinstance(x, tuple) or not isinstance(mask, tuple) or len(mask) != len(x):
+            wanted = (
+                f"a tuple, a mask or None for each of {len(x)} inputs" if isinstance(x, tuple) else "one array [B, T]"
+            )
+            came = f"a tuple of {len(mask)}" if isinstance(mask, tuple) else "one array"
+            raise ShapeError(f"The mask is expected to be {wanted}, got {came}.")
+        return tuple(clear_padding(part, part_mask) for part, part_mask in zip(x, mask, strict=True))
     if mask.dtype != bool or mask.shape != x.shape[:2]:
         raise ShapeError(
             f"The mask is expected to be bools [B, T] = {x.shape[:2]}, True where a step is real, "
@@ -45,12 +92,12 @@ def clear_padding(x: Any, mask: Array | None) -> Any:
     return np.where(mask.reshape(mask.shape + (1,) * (x.ndim - 2)), x, 0)
 
 
-def start_rows(start: Any, batch: int) -> Array:
-    """`start`, a bool or one per row, as [B, 1] bools."""
+def start_rows(start: Any, batch: int, axes: int = 2) -> Array:
+    """`start`, a bool or one per row, as [B, 1] bools, or with as many axes as are asked for."""
     rows = np.asarray(start, dtype=bool)
     if rows.shape not in ((), (batch,)):
         raise ShapeError(f"start is expected to be a bool or one per row, ({batch},), got {rows.shape}.")
-    return np.broadcast_to(rows, batch)[:, None]
+    return np.broadcast_to(rows, batch).reshape(-1, *(1,) * (axes - 1))
 
 
 def spread(owner: str, what: str, values: Any, shape: tuple[int, ...]) -> Array:

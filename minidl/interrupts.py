@@ -35,7 +35,8 @@ def interrupt_stops(trainer: Any, keeps: bool) -> Iterator[None]:
 
     def stop(number: int, _: Any) -> None:
         signal.signal(number, handlers[number])
-        trainer.interrupted = reasons[signal.Signals(number)]
+        if not (trainer.interrupted or "").startswith(TERMINATED):  # Ctrl-C does not take back what ends the program
+            trainer.interrupted = reasons[signal.Signals(number)]
 
     heeded = [number for number, handler in handlers.items() if handler not in (None, signal.SIG_IGN)]  # as nohup does
     for number in heeded:

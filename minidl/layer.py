@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from minidl.arguments import arguments_of, check_keywords
+from minidl.arguments import check_keywords, kept_arguments, written_out
 from minidl.errors import ArgumentError, NotBuiltError, ShapeError
 from minidl.initializers import Drawn
-from minidl.inputs import Array, Shape, as_mask, cast_input, clear_padding
+from minidl.inputs import Array, Shape, as_mask, as_shape, cast_input, clear_padding, each_shape
 from minidl.kernels import one_blas_thread
-from minidl.parameter import DTYPES, Parameter
+from minidl.parameter import DTYPES, Parameter, set_trainable
 
 
 class Layer:
@@ -41,6 +41,7 @@ class Layer:
         - `state=None` is the layer's own initial state; `start` [B] bools let single rows begin there anew,
           and their `dstate` is 0. `dstate=None`: nothing flows in from the future.
         - `mask` [B, T] is True where a step is real. What stands in the padding never changes a result.
+        - Several inputs are a tuple x, with a tuple of shapes in_shape and a tuple (a mask or None for each) mask.
         - Arrays that go into or come out of a pass are not written to until its backward is done.
 
     Example:
@@ -105,7 +106,7 @@ class Layer:
         state: Any = None,
         *,
         start: Any = None,
-        mask: Array | None = None,
+        mask: Any = None,
         rng: np.random.Generator | None = None,
         keep_cache: bool = True,
     ) -> tuple[Any, Any, Any]:
@@ -123,7 +124,10 @@ class Layer:
         return self.backward(dy, cache), None
 
     def setup(self, in_shape: Shape, rng: np.random.Generator, dtype: Any) -> Shape:
-        """Create the parameters with `add_param` and return the output's shape, both without the batch axis."""
+        """Create the parameters with `add_param` and return the output's shape, both without the batch axis.
+
+        A file holds what is a parameter: whatever else is drawn here is one with trainable=False.
+        """
         return in_shape
 
     # -- what a layer may say about itself --------------------------------------------------------
@@ -132,8 +136,8 @@ class Layer:
         """The state that `state=None` stands for, batch first; None for a layer without memory."""
         return None
 
-    def hand_on(self, mask: Array) -> Array | None:
-        """The mask of y, given the mask of x; None where y has no steps that could be padding."""
+    def hand_on(self, mask: Any) -> Array | None:
+        """The mask of y, given the mask of x (or masks); None where y has no steps that could be padding."""
         return mask
 
     @property
@@ -143,27 +147,22 @@ class Layer:
 
     def example(self, in_shape: Shape, rng: np.random.Generator, batch: int = 3, time: int = 5) -> Any:
         """A random input for checks: normal numbers [B, *in_shape], free lengths becoming `time`."""
-        return rng.standard_normal((batch, *(time if n is None else n for n in in_shape)))
+        return each_shape(lambda s: rng.standard_normal((batch, *(time if n is None else n for n in s))), in_shape)
 
     # -- building and parameters ------------------------------------------------------------------
 
-    def build(self, in_shape: Sequence[int | None], seed: Any = 0, dtype: Any = np.float32) -> Shape:
+    def build(self, in_shape: Sequence[Any], seed: Any = 0, dtype: Any = np.float32) -> Shape:
         """Create the parameters; return the output's shape. What is built already is kept, only shapes are checked.
 
         Args:
-            in_shape: the input's shape without the batch axis; None where the length is free, (None, 32).
+            in_shape: the input's shape without the batch axis; None where the length is free, (None, 32). A tuple of
+                such for several inputs.
             seed: an int or a `np.random.Generator`; the layer spawns a Generator of its own from it.
             dtype: np.float32 or np.float64.
         """
-        sizes = tuple(in_shape) if isinstance(in_shape, list | tuple) else (0,)
-        if not all(n is None or (isinstance(n, int | np.integer) and not isinstance(n, bool) and n > 0) for n in sizes):
-            raise ArgumentError(
-                f"{type(self).__name__} expects in_shape to be a tuple of positive integers or None, without the "
-                f"batch axis, like (None, 32), got {in_shape!r}."
-            )
+        shape = as_shape(type(self).__name__, in_shape)
         if np.dtype(dtype).name not in DTYPES:
             raise ArgumentError(f"{type(self).__name__} expects dtype np.float32 or np.float64, got {dtype!r}.")
-        shape = tuple(None if n is None else int(n) for n in sizes)
         rng = np.random.default_rng(seed).spawn(1)[0]
         before = dict(vars(self))
         try:
@@ -216,16 +215,14 @@ class Layer:
         for p in self.params.values():
             p.zero_grad()
 
-    def freeze(self) -> Self:
-        """Keep all parameters as they are, in every net that holds them; gradients still flow through."""
-        for p in self.params.values():
-            p.trainable = False
+    def freeze(self, pattern: str | None = None) -> Self:
+        """Keep all parameters ("encoder.*", "*.b": those) as they are in every net; gradients still flow through."""
+        set_trainable("freeze", self.params, pattern, False)
         return self
 
-    def unfreeze(self) -> Self:
-        """Let training change all parameters again."""
-        for p in self.params.values():
-            p.trainable = True
+    def unfreeze(self, pattern: str | None = None) -> Self:
+        """Let training change all parameters again, or those whose names the pattern fits."""
+        set_trainable("unfreeze", self.params, pattern, True)
         return self
 
     def copy(self, dtype: Any = None) -> Self:
@@ -270,17 +267,10 @@ class Layer:
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments, read from the attributes of the same names (initializers apart)."""
-        names = [n for n in arguments_of(type(self).__init__) if n not in ("self", "init")]
-        for name in names:
-            if name not in vars(self):
-                raise ArgumentError(f"{type(self).__name__} must keep its argument {name!r} as self.{name}.")
-        return {name: getattr(self, name) for name in names}
+        return kept_arguments(self)
 
     def __repr__(self) -> str:
-        defaults = {n: p.default for n, p in arguments_of(type(self).__init__).items()}
-        kept = {n: vars(self)[n] for n in defaults if n in vars(self) and n != "init"}
-        shown = (f"{n}={v!r}" for n, v in kept.items() if repr(v) != repr(defaults[n]))
-        return f"{type(self).__name__}({', '.join(shown)})"
+        return written_out(self)
 
     if not TYPE_CHECKING:  # a type checker should still report unknown attributes
 

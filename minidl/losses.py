@@ -13,6 +13,7 @@ import numpy as np
 
 from minidl.arguments import flag
 from minidl.errors import ArgumentError, IdError, ShapeError
+from minidl.graph import Graph
 from minidl.inputs import Array, spread
 from minidl.kernels import softmax_cross_entropy
 from minidl.layer import Layer
@@ -79,6 +80,11 @@ class Loss(ABC):
         Returns:
             (weighted mean, its gradient by y, sum of the weights); (0, zeros, 0) where nothing counts.
         """
+        if isinstance(y, tuple):
+            raise ShapeError(
+                f"{self.title} expects one output, got {len(y)}: train a Graph with outputs=... naming one of them, or "
+                f"write a loss that adds up those of several."
+            )
         owner, shape, dtype = self.title, y.shape[:-1], y.real.dtype
         t = self.targets(y, np.asarray(t))
         if t.shape == y.shape:
@@ -288,11 +294,14 @@ class BinaryCrossEntropy(Loss):
         return each.mean(axis=-1), dy / y.shape[-1]
 
 
-def without_last(net: Layer, kinds: tuple[type[Layer], ...]) -> Sequential | None:
+def without_last(net: Layer, kinds: tuple[type[Layer], ...]) -> Layer | None:
     """The net without its last layer, where that is one of `kinds` itself (nested nets included); else None.
 
     Subclasses are left alone, layers and nets alike: what they compute is their own business.
     """
+    if type(net) is Graph and net.last is not None:
+        inner = without_last(net.last, kinds)
+        return net.replace_last(inner) if inner is not None or type(net.last) in kinds else None
     if type(net) is not Sequential or not len(net):
         return None
     *before, (name, last) = net.layers.items()

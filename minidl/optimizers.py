@@ -1,123 +1,20 @@
-"""Optimizers: rules that turn gradients into updates of the parameters, in place.
+"""The rules: `SGD`, `RMSProp`, `Adagrad`, `Adadelta`, `Adam`, `AdamW`.
 
-The base class walks and counts; a rule is written for one parameter: what it remembers of it, and its update.
+Each says what it remembers of a parameter, and how it updates it; the rest is in the base class, `optimizer.py`.
 """
 
 from __future__ import annotations
 
-import inspect
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
 
 import numpy as np
 
 from minidl.arguments import flag, positive_real, real
-from minidl.errors import ArgumentError, ShapeError
-from minidl.gradients import trainable
+from minidl.errors import ArgumentError
 from minidl.inputs import Array
-from minidl.kernels import machine_code, share
-from minidl.parameter import Parameter
+from minidl.kernels import machine_code
+from minidl.optimizer import Optimizer, Slots
 from minidl.schedules import Schedule
-
-BLOCK = 2**18  # entries of an array that are updated at once: what is computed in between stays in a cache
-
-Slots = dict[str, Array]  # what a rule remembers of one parameter, by the letters of its equations
-
-
-class Optimizer(ABC):
-    """The base of the optimizers. A rule writes `update`, and `slots` where it remembers something.
-
-    All that goes on from one update to the next is in `steps`, `lr_scale` and `state`: put into a new optimizer
-    with the same arguments, they continue the training as if nothing had happened. One optimizer serves one net,
-    for its memory goes by the parameters' names.
-
-    Args:
-        lr: the learning rate, a positive number or a function of `steps`, as in `schedules.py`.
-
-    Example:
-        >>> class SignSGD(minidl.Optimizer):
-        ...     def update(self, value, grad, slots, lr, t):
-        ...         value -= lr * np.sign(grad)
-        >>> w = minidl.Parameter(np.ones(2))
-        >>> w.grad[...] = 5.0, -7.0
-        >>> SignSGD(lr=0.5).step({"w": w})
-        >>> w.value
-        array([0.5, 1.5])
-    """
-
-    elementwise: ClassVar[bool] = False  # True: the update of an entry looks at no other one
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if "update" in vars(cls) and "elementwise" not in vars(cls):
-            cls.elementwise = False  # a rule of its own says so itself
-
-    def __init__(self, lr: float | Schedule) -> None:
-        if isinstance(lr, type) or not callable(lr):
-            lr = positive_real(type(self).__name__, "lr, unless it is a function of the step,", lr)
-        self.lr = lr
-        self.lr_scale = 1.0  # for callbacks; it multiplies numbers and schedules alike
-        self.steps = 0  # updates done
-        self.state: dict[str, Slots] = {}  # by parameter name
-        self._forms: dict[Any, Any] = {}  # of the slots, by shape and dtype of the parameter
-
-    def slots(self, value: Array) -> Slots:
-        """What the rule remembers of a parameter, as it is before the first update."""
-        return {}
-
-    @abstractmethod
-    def update(self, value: Array, grad: Array, slots: Slots, lr: float, t: int) -> None:
-        """Change `value` and `slots` in place, and leave `grad` alone; t counts the updates from 1."""
-
-    @property
-    def rate(self) -> float:
-        """The learning rate of the next update."""
-        lr = self.lr(self.steps) if callable(self.lr) else self.lr
-        return real(type(self).__name__, f"the learning rate of step {self.steps}", lr, 0.0) * float(self.lr_scale)
-
-    def step(self, params: Mapping[str, Parameter]) -> None:
-        """Update all trainable parameters from their gradients, and count; on an error nothing is changed."""
-        lr, t = self.rate, self.steps + 1
-        todo = [(p, self._slots_of(name, p)) for name, p in trainable(params)]
-        for p, slots in todo:
-            self._update(p.value, p.grad, slots, lr, t)
-        self.steps = t
-
-    def _update(self, value: Array, grad: Array, slots: Slots, lr: float, t: int) -> None:
-        """`update`; where entries do not depend on each other in blocks that fit into the cache, shared by the team."""
-        if not self.elementwise or not all(a.flags.c_contiguous for a in (value, grad, *slots.values())):
-            self.update(value, grad, slots, lr, t)
-            return
-        flat = [a.reshape(-1) for a in (value, grad, *slots.values())]
-
-        def entries(first: int, last: int) -> None:
-            for k in range(first, last, BLOCK):
-                block_value, block_grad, *rest = (a[k : min(k + BLOCK, last)] for a in flat)
-                self.update(block_value, block_grad, dict(zip(slots, rest, strict=True)), lr, t)
-
-        share(entries, value.size, value.size // BLOCK)
-
-    def _slots_of(self, name: str, p: Parameter) -> Slots:
-        owner, value, grad = type(self).__name__, p.value, p.grad
-        if value.dtype.kind != "f" or grad.shape != value.shape:
-            raise ShapeError(
-                f"{owner} expects {name!r} to hold floats and to have a gradient of its shape, "
-                f"got {value.shape} of {value.dtype} and a gradient {grad.shape}: freeze it, or build it as floats."
-            )
-        key = value.shape, value.dtype
-        fresh = {} if name in self.state and key in self._forms else self.slots(value)
-        form, slots = self._forms.setdefault(key, _form(fresh)), self.state.setdefault(name, fresh)
-        if _form(slots) != form:
-            raise ShapeError(
-                f"{owner} expects its state of {name!r} to be {_words(form)}, got {_words(_form(slots))}: "
-                f"a state serves the net and the options it was made with; take a new {owner}."
-            )
-        return slots
-
-    def __repr__(self) -> str:
-        names = [name for name in inspect.signature(type(self)).parameters if hasattr(self, name)]
-        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in names)})"
 
 
 class SGD(Optimizer):
@@ -132,6 +29,7 @@ class SGD(Optimizer):
         momentum: how much of m goes on from update to update, in [0, 1).
         nesterov: look one step of momentum ahead.
         weight_decay: the strength of the penalty.
+        lr_factors: by name patterns, as in `Optimizer`.
 
     Source:
         Sutskever et al. 2013, On the importance of initialization and momentum in deep learning.
@@ -144,9 +42,14 @@ class SGD(Optimizer):
     elementwise = True
 
     def __init__(
-        self, lr: float | Schedule = 0.01, momentum: float = 0.0, nesterov: bool = False, weight_decay: float = 0.0
+        self,
+        lr: float | Schedule = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        lr_factors: Mapping[str, float] | None = None,
     ) -> None:
-        super().__init__(lr)
+        super().__init__(lr, lr_factors)
         self.momentum = real("SGD", "momentum", momentum, 0.0, 1.0)
         self.nesterov = flag("SGD", "nesterov", nesterov)
         self.weight_decay = real("SGD", "weight_decay", weight_decay, 0.0)
@@ -174,6 +77,7 @@ class RMSProp(Optimizer):
         lr: the learning rate, a number or a function step -> lr.
         rho: how much of v goes on from update to update, in [0, 1).
         eps: keeps the division safe.
+        lr_factors: by name patterns, as in `Optimizer`.
 
     Source:
         Tieleman & Hinton 2012, Lecture 6.5, Neural networks for machine learning, Coursera.
@@ -185,8 +89,14 @@ class RMSProp(Optimizer):
 
     elementwise = True
 
-    def __init__(self, lr: float | Schedule = 0.01, rho: float = 0.99, eps: float = 1e-8) -> None:
-        super().__init__(lr)
+    def __init__(
+        self,
+        lr: float | Schedule = 0.01,
+        rho: float = 0.99,
+        eps: float = 1e-8,
+        lr_factors: Mapping[str, float] | None = None,
+    ) -> None:
+        super().__init__(lr, lr_factors)
         self.rho, self.eps = real("RMSProp", "rho", rho, 0.0, 1.0), positive_real("RMSProp", "eps", eps)
 
     def slots(self, value: Array) -> Slots:
@@ -203,6 +113,7 @@ class Adagrad(Optimizer):
     Args:
         lr: the learning rate, a number or a function step -> lr.
         eps: keeps the division safe.
+        lr_factors: by name patterns, as in `Optimizer`.
 
     Source:
         Duchi, Hazan & Singer 2011, Adaptive subgradient methods for online learning and stochastic optimization.
@@ -214,8 +125,10 @@ class Adagrad(Optimizer):
 
     elementwise = True
 
-    def __init__(self, lr: float | Schedule = 0.01, eps: float = 1e-10) -> None:
-        super().__init__(lr)
+    def __init__(
+        self, lr: float | Schedule = 0.01, eps: float = 1e-10, lr_factors: Mapping[str, float] | None = None
+    ) -> None:
+        super().__init__(lr, lr_factors)
         self.eps = positive_real("Adagrad", "eps", eps)
 
     def slots(self, value: Array) -> Slots:
@@ -238,6 +151,7 @@ class Adadelta(Optimizer):
         lr: the learning rate, a number or a function step -> lr; the paper has 1.
         rho: how much of v and d goes on from update to update, in [0, 1).
         eps: keeps the division safe, and makes the first step.
+        lr_factors: by name patterns, as in `Optimizer`.
 
     Source:
         Zeiler 2012, ADADELTA: an adaptive learning rate method.
@@ -249,8 +163,14 @@ class Adadelta(Optimizer):
 
     elementwise = True
 
-    def __init__(self, lr: float | Schedule = 1.0, rho: float = 0.9, eps: float = 1e-6) -> None:
-        super().__init__(lr)
+    def __init__(
+        self,
+        lr: float | Schedule = 1.0,
+        rho: float = 0.9,
+        eps: float = 1e-6,
+        lr_factors: Mapping[str, float] | None = None,
+    ) -> None:
+        super().__init__(lr, lr_factors)
         self.rho, self.eps = real("Adadelta", "rho", rho, 0.0, 1.0), positive_real("Adadelta", "eps", eps)
 
     def slots(self, value: Array) -> Slots:
@@ -279,6 +199,7 @@ class Adam(Optimizer):
         betas: how much of m and v goes on from update to update, in [0, 1).
         eps: keeps the division safe.
         amsgrad: divide by the largest v so far.
+        lr_factors: by name patterns, as in `Optimizer`.
 
     Source:
         Kingma & Ba 2015, Adam: a method for stochastic optimization.
@@ -300,8 +221,9 @@ class Adam(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         amsgrad: bool = False,
+        lr_factors: Mapping[str, float] | None = None,
     ) -> None:
-        super().__init__(lr)
+        super().__init__(lr, lr_factors)
         owner = type(self).__name__
         if not isinstance(betas, (tuple, list)) or len(betas) != 2:
             raise ArgumentError(f"{owner} expects betas to be a pair of numbers, like (0.9, 0.999), got {betas!r}.")
@@ -340,6 +262,7 @@ class AdamW(Adam):
     Args:
         lr, betas, eps, amsgrad: as in `Adam`.
         weight_decay: the strength of the decay.
+        lr_factors: by name patterns, as in `Optimizer`.
 
     Source:
         Loshchilov & Hutter 2019, Decoupled weight decay regularization.
@@ -356,8 +279,9 @@ class AdamW(Adam):
         eps: float = 1e-8,
         amsgrad: bool = False,
         weight_decay: float = 0.01,
+        lr_factors: Mapping[str, float] | None = None,
     ) -> None:
-        super().__init__(lr, betas, eps, amsgrad)
+        super().__init__(lr, betas, eps, amsgrad, lr_factors)
         self.weight_decay = real("AdamW", "weight_decay", weight_decay, 0.0)
 
     def _keep(self, lr: float) -> float:
@@ -379,11 +303,3 @@ def _divided_step(value: Array, direction: Array, v: Array, lr: float, eps: floa
     np.divide(direction, scratch, out=scratch)
     scratch *= lr
     value -= scratch
-
-
-def _form(slots: Slots) -> dict[str, Any]:
-    return {name: (array.shape, array.dtype) for name, array in slots.items()}
-
-
-def _words(form: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {shape} of {dtype}" for name, (shape, dtype) in form.items()) or "empty"

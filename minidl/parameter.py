@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from minidl.errors import ArgumentError
 from minidl.inputs import Array
+from minidl.names import matching
 
 DTYPES = "float32", "float64", "complex128"  # complex numbers serve numeric derivatives
 
@@ -68,3 +70,9 @@ class Parameter:
 
     def __repr__(self) -> str:
         return f"Parameter({self._value.shape}, {self._value.dtype}{'' if self.trainable else ', frozen'})"
+
+
+def set_trainable(owner: str, params: Mapping[str, Parameter], pattern: str | None, trainable: bool) -> None:
+    """Let training change the parameters that a pattern fits, None for all, or leave them alone."""
+    for name in params if pattern is None else matching(owner, pattern, params):
+        params[name].trainable = trainable

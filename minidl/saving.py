@@ -10,8 +10,9 @@ the sizes that the layers' arguments ask for before a parameter is made, and no 
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -19,23 +20,50 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from minidl import durable
-from minidl.archive import Member, archive, no_model, opened, read_array, read_directory, read_into
-from minidl.description import BUILT_IN, MOST_TEXT, check_layers, describe, read_header, recall, write_header
+from minidl.archive import Member, about, archive, no_model, opened, read_array, read_directory, read_into
+from minidl.arguments import arguments_of
+from minidl.container import Container
+from minidl.description import (
+    BUILT_IN,
+    MOST_TEXT,
+    Description,
+    as_json,
+    check_layers,
+    describe,
+    mentioned,
+    plain,
+    read_header,
+    recall,
+    write_header,
+)
 from minidl.errors import ArgumentError, MinidlError, ModelFormatError
 from minidl.initializers import Drawn
 from minidl.inputs import Array
 from minidl.layer import Layer
 from minidl.parameter import Parameter
-from minidl.sequential import Sequential
 from minidl.text import vocab_from_dict
 
 HEADER = "__minidl__"
+MOST_NAMED = 10  # in a message
 TRAINING = "__training__/"  # what the names of a checkpoint's other arrays begin with
 
 
 def save(net: Layer, path: str | os.PathLike[str]) -> None:
     """See `Layer.save`."""
-    durable.replace(Path(path), archive(arrays_of(net)))
+    text = as_path("save", path)
+    if text.endswith((os.sep, os.altsep or os.sep)):
+        raise IsADirectoryError(errno.EISDIR, "a file is expected, this is the name of a folder", text)
+    arrays = arrays_of(net)
+    rehearse(net, arrays[HEADER])
+    durable.replace(Path(text), archive(arrays))
+
+
+def as_path(owner: str, path: Any) -> str:
+    """A path as text; a number would be a file that somebody else has open."""
+    text = os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else ""
+    if not text or "\0" in text:
+        raise ArgumentError(f"{owner} expects the path of a file, like 'model.npz', got {path!r:.60}.")
+    return text
 
 
 def arrays_of(net: Layer, training: Any = None, more: Mapping[str, Array] | None = None) -> dict[str, Array]:
@@ -46,6 +74,39 @@ def arrays_of(net: Layer, training: Any = None, more: Mapping[str, Array] | None
         if name.startswith("__"):
             raise ArgumentError(f"A file keeps names that begin with __ for itself, got {name!r}: rename the layer.")
     return {HEADER: header} | params | {TRAINING + name: values for name, values in (more or {}).items()}
+
+
+def rehearse(net: Layer, header: Array) -> None:
+    """Refuse a net of which something would be lost: where it has layers of one's own, it is made again as by load.
+
+    (Checkpoints do without: they go back into a net that is there.)
+    """
+    layers = Description(net).layers
+    for inner in layers[:-1]:
+        if isinstance(inner, Container) and (inner.vocab is not None or inner.facts):
+            raise ArgumentError(
+                f"A file holds the vocabulary and the facts of the whole net, and {inner!r:.60} in it has its own: "
+                f"give them to the whole net (net.vocab, net.facts), and set those inside to None and {{}}."
+            )
+    known = {type(layer).__name__: type(layer) for layer in layers}
+    if set(known.values()) <= set(BUILT_IN):
+        return
+    params = net.params
+    forms = {name: (p.value.shape, p.value.dtype) for name, p in params.items()}
+    stored = Stored(forms, lambda name, out: np.copyto(out, params[name].value))
+    try:
+        made = rebuilt(read_header(header.tobytes()), stored, known)
+    except Exception as error:
+        raise ArgumentError(f"load could not make this net again: {in_words(error)}") from error
+    for layer, again in zip(layers, made, strict=True):
+        for name, value in vars(layer).items() if type(layer) not in BUILT_IN else ():
+            anew: Any = vars(again).get(name)
+            arrays = isinstance(value, np.ndarray) and isinstance(anew, np.ndarray)
+            if arrays and not np.array_equal(value, anew, equal_nan=value.dtype.kind in "fc"):
+                raise ArgumentError(
+                    f"{type(layer).__name__} keeps an array self.{name} that load would make anew, with other numbers: "
+                    f"make it a parameter in setup, self.add_param({name!r}, value, trainable=False)."
+                )
 
 
 class File(NamedTuple):
@@ -80,10 +141,14 @@ def reading(path: str | os.PathLike[str]) -> Iterator[File]:
     except (OSError, MemoryError):
         raise
     except ModelFormatError as error:
-        raise error if str(error).startswith(str(path)) else no_model(path, str(error)) from None
+        raise error if error.path is not None else no_model(path, str(error)) from None
     except Exception as error:
-        reason = str(error) if isinstance(error, MinidlError) else f"{type(error).__name__}: {error}"
-        raise no_model(path, reason) from error
+        raise no_model(path, in_words(error)) from error
+
+
+def in_words(error: Exception) -> str:
+    """What was wrong; of an error that is none of minidl's, its kind as well."""
+    return str(error) if isinstance(error, MinidlError) else f"{type(error).__name__}: {error}"
 
 
 def load(path: str | os.PathLike[str], classes: Iterable[type[Layer]] = ()) -> Any:
@@ -98,7 +163,8 @@ def load(path: str | os.PathLike[str], classes: Iterable[type[Layer]] = ()) -> A
             among minidl's own layers, and nowhere else.
 
     Raises:
-        OSError: when the file cannot be read. ModelFormatError: when it is no model, with the reason.
+        OSError: when the file cannot be read. ModelFormatError: when it is no model, with the reason. ArgumentError:
+            for what is no path, or no classes.
 
     Example:
         >>> import tempfile, os
@@ -109,91 +175,144 @@ def load(path: str | os.PathLike[str], classes: Iterable[type[Layer]] = ()) -> A
         >>> bool((minidl.load(path)(np.ones((1, 5, 3))) == net(np.ones((1, 5, 3)))).all())
         True
     """
-    own = (classes,) if isinstance(classes, type) else tuple(classes)
-    with reading(path) as file:
-        return rebuilt(file, {cls.__name__: cls for cls in (*BUILT_IN, *own)})
+    known = {cls.__name__: cls for cls in (*BUILT_IN, *own_classes(classes))}
+    with reading(as_path("load", path)) as file:
+        members = {name: m for name, m in file.members.items() if not name.startswith(TRAINING)}
+        forms = {name: (m.shape, m.dtype) for name, m in members.items()}
+        stored = Stored(forms, lambda name, out: read_into(file.file, members[name], out))
+        check_layers(file.header["layers"])
+        unknown = next((entry["class"] for entry in file.header["layers"] if entry["class"] not in known), None)
+        if unknown is not None:
+            raise about(
+                path,
+                f"contains a layer {unknown!r:.60}, which is none of minidl's: hand its class over, load(path, "
+                f"classes=[{unknown[:60]}]).",
+            )
+        return rebuilt(file.header, stored, known)[-1]
+
+
+def own_classes(classes: Any) -> tuple[type[Layer], ...]:
+    """The classes that were handed over, or what is wrong with them."""
+    own = (classes,) if isinstance(classes, type) else tuple(classes) if isinstance(classes, Iterable) else (classes,)
+    names: dict[str, Any] = {cls.__name__: cls for cls in BUILT_IN}
+    for cls in own:
+        if not isinstance(cls, type) or not issubclass(cls, Layer):
+            raise ArgumentError(f"load expects classes to be classes of layers, like [MyLayer], got {cls!r:.60}.")
+        if names.setdefault(cls.__name__, cls) is not cls:
+            raise ArgumentError(f"load got two classes that are called {cls.__name__}: rename one, and save anew.")
+    return own
 
 
 class Stored:
-    """The parameters of a file; each is made when the first layer asks for it, and is the same for the others."""
+    """The parameters that a net is to get; each is made when the first layer asks for it, and shared by the others.
 
-    def __init__(self, file: File) -> None:
-        self.file = file
-        self.members = {name: m for name, m in file.members.items() if not name.startswith(TRAINING)}
+    Args:
+        forms: shape and dtype of each, by name.
+        read: puts the numbers of a name into an array.
+    """
+
+    def __init__(self, forms: Mapping[str, tuple[Any, Any]], read: Callable[[str, Array], None]) -> None:
+        self.forms = forms
+        self.read = read
         self.made: dict[str, Parameter] = {}
+        self._taken: set[int] = set()
 
-    def parameter(self, name: str, shape: tuple[int, ...], dtype: Any) -> Parameter:
-        """The parameter of that name; what is stored has to have the shape and the dtype."""
-        member = self.members.get(name)
-        if member is None:
-            raise ModelFormatError(f"{name!r:.60} is missing.")
-        if (member.shape, member.dtype) != (shape, dtype):
-            raise ModelFormatError(
-                f"{name!r:.60} has {member.shape} of {member.dtype}, the net {shape} of {np.dtype(dtype)}."
-            )
+    def parameter(self, name: str, form: Array | Drawn) -> Parameter:
+        """The parameter of that name; what is stored has to have shape and dtype of `form`."""
+        self.check(name, form)
         if name not in self.made:
-            p = Parameter(np.broadcast_to(np.zeros((), member.dtype), member.shape))  # one number, until it is copied
-            read_into(self.file.file, member, p.value)
-            self.made[name] = p
+            empty = np.broadcast_to(np.zeros((), form.dtype), form.shape)  # one number, until it is copied
+            self.adopt(name, Parameter(empty))
         return self.made[name]
 
+    def adopt(self, name: str, p: Parameter) -> bool:
+        """Take a parameter that a layer made as the one of that name, if none of the others is either."""
+        self.check(name, p.value)
+        if name not in self.made and id(p) not in self._taken:
+            self.read(name, p.value)
+            self.made[name] = p
+            self._taken.add(id(p))
+        return self.made.get(name) is p
 
-def rebuilt(file: File, known: dict[str, type[Layer]]) -> Layer:
-    """The net that a file describes."""
-    header, stored = file.header, Stored(file)
-    made: list[Layer] = []
-    check_layers(header["layers"])
-    for entry in header["layers"]:
-        if entry["class"] not in known:
-            if not entry["class"].isidentifier():
-                raise ModelFormatError("the name of a layer's class is no name.")
+    def check(self, name: str, form: Array | Drawn) -> None:
+        """Refuse a name that is not there, or is of another form."""
+        if name not in self.forms:
+            raise ModelFormatError(f"{name!r:.60} is missing.")
+        shape, dtype = self.forms[name]
+        if (shape, dtype) != (form.shape, form.dtype):
             raise ModelFormatError(
-                f"{file.path} contains a layer {entry['class']!r:.60}, which is none of minidl's: hand its class over, "
-                f"load(path, classes=[{entry['class'][:60]}])."
+                f"{name!r:.60} has {shape} of {dtype}, the net {form.shape} of {np.dtype(form.dtype)}."
             )
-        layer = known[entry["class"]](**{name: recall(value, made) for name, value in entry["args"].items()})
-        build_from(layer, entry["in_shape"], np.dtype(header["dtype"]), dict(entry["params"]), stored)
+
+
+def rebuilt(header: dict[str, Any], stored: Stored, known: Mapping[str, type[Layer]]) -> list[Layer]:
+    """The layers that a header describes; the last is the net."""
+    made: list[Layer] = []
+    places: dict[int, int] = {}
+    if header["net"] != len(header["layers"]) - 1:
+        raise ModelFormatError("its net is not the last of its layers.")
+    for entry in header["layers"]:
+        name, args = entry["class"], entry["args"]
+        needed = [n for n, p in arguments_of(known[name].__init__).items() if p.default is p.empty and n != "self"]
+        if not set(needed) <= args.keys():
+            raise ModelFormatError(f"a {name} of it lacks an argument: it needs {', '.join(needed)}.")
+        layer = known[name](**{argument: recall(value, made) for argument, value in args.items()})
+        kept = {n: plain(name, value, lambda inner: places.get(id(inner))) for n, value in layer.config().items()}
+        if None in mentioned(kept):
+            raise ModelFormatError(f"a {name} of it has a layer inside that is not in the file, and would be drawn.")
+        kept = {n: value for n, value in kept.items() if n in args}  # an older minidl wrote fewer
+        if as_json(kept) != as_json(args):
+            raise ModelFormatError(f"a {name} of it was not written by minidl: it would have other arguments.")
+        build_from(layer, entry["in_shape"], np.dtype(header["dtype"]), entry["params"], stored)
+        places[id(layer)] = len(made)
         made.append(layer)
-    if not 0 <= header["net"] < len(made):
-        raise ModelFormatError("its net is none of its layers.")
-    net = made[header["net"]]
-    if not isinstance(net, Sequential) and (header["vocab"] is not None or header["facts"]):
-        raise ModelFormatError("it has a vocabulary or facts, which only a Sequential has.")
+    net: Any = made[-1]
+    if not isinstance(net, Container) and (header["vocab"] is not None or header["facts"]):
+        raise ModelFormatError("it has a vocabulary or facts, which only a net of layers has.")
     params = net.params
-    if list(params) != list(stored.members) or any(p is not stored.made.get(name) for name, p in params.items()):
-        extra = [name for name in stored.members if name not in params]
+    if list(params) != list(stored.forms) or any(p is not stored.made.get(name) for name, p in params.items()):
+        extra = [name for name in stored.forms if name not in params]
         raise ModelFormatError(f"{extra[0]!r:.60} is not in the net." if extra else "its arrays have another order.")
-    if len(set(header["frozen"])) < len(header["frozen"]):
-        raise ModelFormatError("it freezes a parameter twice.")
-    for name in header["frozen"]:
-        params[name].trainable = False
+    frozen = {name for name in header["frozen"] if type(name) is str}
+    if header["frozen"] != [name for name in params if name in frozen]:
+        raise ModelFormatError("it freezes what is no parameter of the net, or in another order.")
+    for name, p in params.items():
+        p.trainable = name not in frozen
     if header["vocab"] is not None:
         net.vocab = vocab_from_dict(header["vocab"])
     if header["facts"]:
         net.facts = dict(header["facts"])
-    return net
+    return made
 
 
-def build_from(layer: Layer, in_shape: Any, dtype: Any, names: dict[str, str], stored: Stored) -> None:
-    """Build a layer whose parameters are in a file: nothing is drawn."""
+def build_from(layer: Layer, in_shape: Any, dtype: Any, names: Mapping[str, str], stored: Stored) -> None:
+    """Build a layer whose parameters are stored: nothing is drawn."""
 
-    def add_param(name: str, value: Array | Drawn | Parameter, trainable: bool = True) -> Parameter:
+    def stored_name(name: str) -> str:
         if name not in names:
             raise ModelFormatError(f"{type(layer).__name__} has a parameter {name!r} that is not there.")
-        form = value.value if isinstance(value, Parameter) else value if isinstance(value, Drawn) else np.asarray(value)
-        p = stored.parameter(names.pop(name), form.shape, form.dtype)
-        if isinstance(value, Parameter) and value is not p:
-            raise ModelFormatError(f"{type(layer).__name__} shares its {name!r} with another layer.")
-        layer._own_params = layer._own_params | {name: p}
-        return p
+        return names[name]
 
+    def adopt(name: str, p: Parameter) -> None:
+        if not stored.adopt(stored_name(name), p):
+            raise ModelFormatError(f"{type(layer).__name__} shares its {name!r} with another layer.")
+
+    def add_param(name: str, value: Array | Drawn | Parameter, trainable: bool = True) -> Parameter:
+        if isinstance(value, Parameter) and name not in layer._own_params:
+            adopt(name, value)
+        elif name not in layer._own_params:
+            value = stored.parameter(stored_name(name), value if isinstance(value, Drawn) else np.asarray(value))
+        return type(layer).add_param(layer, name, value, trainable)
+
+    for name, p in layer._own_params.items():  # a constructor made them
+        adopt(name, p)
     layer.add_param = add_param  # type: ignore[method-assign]  # while it is built
     try:
         layer.build(in_shape, dtype=dtype)
     finally:
-        del layer.add_param
-    if names:
-        raise ModelFormatError(f"{type(layer).__name__} has no parameter {next(iter(names))!r:.60}.")
+        vars(layer).pop("add_param", None)
+    if list(layer._own_params) != list(names):
+        raise ModelFormatError(f"{type(layer).__name__} has other parameters than {', '.join(names) or 'none'}.")
 
 
 class Unfit(NamedTuple):
@@ -209,8 +328,8 @@ def load_weights(net: Layer, path: str | os.PathLike[str], strict: bool = True) 
     if net.in_shape is None:
         raise ArgumentError(f"load_weights expects a built net, got a {type(net).__name__} that is not: build it.")
     params = net.params
-    with reading(path) as file:
-        stored = Stored(file).members
+    with reading(as_path("load_weights", path)) as file:
+        stored = {name: m for name, m in file.members.items() if not name.startswith(TRAINING)}
         forms = {name: (p.value.shape, p.value.dtype) for name, p in params.items()}
         fitting = [
             name for name in params if name in stored and (stored[name].shape, stored[name].dtype) == forms[name]
@@ -222,16 +341,21 @@ def load_weights(net: Layer, path: str | os.PathLike[str], strict: bool = True) 
         )
         if strict and any(unfit):
             words = {
-                "missing": ", ".join(unfit.missing),
-                "unexpected": ", ".join(unfit.unexpected),
-                "misshapen": ", ".join(
-                    f"{name} {stored[name].shape} of {stored[name].dtype} for {forms[name][0]} of {forms[name][1]}"
-                    for name in unfit.misshapen
-                ),
+                "missing": [f"{name!r:.60}" for name in unfit.missing],
+                "unexpected": [f"{name!r:.60}" for name in unfit.unexpected],
+                "misshapen": [
+                    f"{name!r:.60} {m.shape} of {m.dtype} for {forms[name][0]} of {forms[name][1]}"
+                    for name, m in ((name, stored[name]) for name in unfit.misshapen)
+                ],
             }
-            listed = "; ".join(f"{what} {names}" for what, names in words.items() if names)
-            raise ModelFormatError(f"{path} does not fit the net: {listed}. strict=False takes what fits.")
+            listed = "; ".join(f"{what} {some_of(names)}" for what, names in words.items() if names)
+            raise about(path, f"does not fit the net: {listed}. strict=False takes what fits.")
         values = {name: file.array(name) for name in fitting}
     for name, value in values.items():  # nothing is changed before all of it was read
         params[name].value[...] = value
     return unfit
+
+
+def some_of(names: list[str]) -> str:
+    """The first of many."""
+    return ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")

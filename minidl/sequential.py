@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any, NamedTuple, overload
 
 import numpy as np
 
-from minidl.errors import ArgumentError, MinidlError, ShapeError, UnknownNameError
+from minidl.container import Container
+from minidl.errors import ArgumentError
 from minidl.inputs import Array, Shape, clear_padding
 from minidl.layer import Layer
-from minidl.parameter import Parameter
-from minidl.summary import print_summary, rows_of
 
 
 class SequentialCache(NamedTuple):
@@ -23,7 +20,7 @@ class SequentialCache(NamedTuple):
     mask: Array | None
 
 
-class Sequential(Layer):
+class Sequential(Container):
     """Layers in a row: the output of each is the input of the next.
 
     The same layer may stand in it twice, and in other nets as well: it is one set of parameters, listed once,
@@ -51,16 +48,10 @@ class Sequential(Layer):
         >>> head = minidl.Sequential([net["embedding"], net["lstm"], minidl.Dense(2)])  # trains the same rows
     """
 
-    mixes_steps = True
-
     def __init__(self, layers: Iterable[Layer | tuple[str, Layer]] = (), name: str | None = None) -> None:
-        self.name = name
         if isinstance(layers, Layer):
             raise ArgumentError(f"Sequential expects a list of layers, got {layers!r}: write Sequential([...]).")
-        self.layers: dict[str, Layer] = {}
-        self.shapes: dict[str, Shape] = {}  # the outputs' shapes by layer, once it is built
-        self.vocab: Any = None  # of a language model; travels in its file, as do the facts of its training
-        self.facts: dict[str, Any] = {}
+        super().__init__(name)
         for entry in layers:
             if isinstance(entry, tuple) and len(entry) == 2:
                 self.add(entry[1], name=entry[0])
@@ -69,18 +60,9 @@ class Sequential(Layer):
 
     def add(self, layer: Layer, name: str | None = None) -> Sequential:
         """Append a layer; returns the net, so that calls can be chained."""
-        if not isinstance(layer, Layer):
-            hint = f": write {layer.__name__}(...)" if isinstance(layer, type) and issubclass(layer, Layer) else ""
-            raise ArgumentError(f"{self._title()} expects layers, got {layer!r}{hint}.")
-        if name is None:
-            base = layer.name or re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", type(layer).__name__).lower()
-            name, count = base, 1
-            while name in self.layers:
-                name, count = f"{base}_{count + 1}", count + 1
-        if not isinstance(name, str) or not name or "." in name:
-            raise ArgumentError(f"{self._title()} expects a layer's name to be a word without dots, got {name!r}.")
-        if name in self.layers:
-            raise ArgumentError(f"{self._title()} has a layer {name!r} already: choose another name.")
+        self._check_layer(layer)
+        name = self._free_name(layer) if name is None else name
+        self._check_name(name)
         self.layers[name] = layer
         self.in_shape = self.out_shape = None  # to be built again: what is there is kept
         return self
@@ -121,10 +103,7 @@ class Sequential(Layer):
         self, dy: Any, dstate: dict[str, Any] | None, cache: SequentialCache
     ) -> tuple[Any, dict[str, Any] | None]:
         self._check_state(dstate)
-        if cache is None:
-            raise ArgumentError(
-                f"{self._title()} expects the cache of a pass that kept one: run it with keep_cache=True."
-            )
+        self._check_cache(cache)
         before: dict[str, Any] = {}
         for (name, layer), layer_cache in zip(reversed(self.layers.items()), reversed(cache.layers), strict=True):
             with self._place(name):
@@ -139,24 +118,14 @@ class Sequential(Layer):
     def setup(self, in_shape: Shape, rng: np.random.Generator, dtype: Any) -> Shape:
         if not self.layers:
             raise ArgumentError(f"{self._title()} has no layers to build: add some first.")
-        before = [(layer, dict(vars(layer))) for _, layer, _, _ in rows_of(self)]
         shapes, shape = {}, in_shape
-        try:
+        with self._whole():
             for name, layer in self.layers.items():
                 with self._place(name):
                     shape = shapes[name] = layer.build(shape, rng, dtype)
-        except BaseException:
-            for layer, attributes in before:  # a net that could not be built is as it was
-                vars(layer).clear()
-                vars(layer).update(attributes)
-            raise
         if self.in_shape is None:
             self.shapes = shapes
         return shape
-
-    def initial_state(self, batch: int) -> dict[str, Any] | None:
-        states = {name: layer.initial_state(batch) for name, layer in self.layers.items()}
-        return {name: state for name, state in states.items() if state is not None} or None
 
     def hand_on(self, mask: Array) -> Array | None:
         current: Array | None = mask
@@ -164,26 +133,10 @@ class Sequential(Layer):
             current = None if current is None else layer.hand_on(current)
         return current
 
-    @property
-    def streams(self) -> bool:
-        return all(layer.streams for layer in self.layers.values())
-
     def example(self, in_shape: Shape, rng: np.random.Generator, batch: int = 3, time: int = 5) -> Any:
         return self[0].example(in_shape, rng, batch, time)
 
     # -- parts ------------------------------------------------------------------------------------
-
-    @property
-    def params(self) -> dict[str, Parameter]:
-        """All parameters by dotted name; one that is shared stands under its first name only."""
-        found: dict[str, Parameter] = {}
-        seen: set[int] = set()
-        for slot, layer in self.layers.items():
-            for name, p in layer.params.items():
-                if id(p) not in seen:
-                    seen.add(id(p))
-                    found[f"{slot}.{name}"] = p
-        return found
 
     @overload
     def __getitem__(self, key: int | str) -> Layer: ...
@@ -200,50 +153,7 @@ class Sequential(Layer):
                 part.shapes = {name: self.shapes[name] for name in part.layers}
                 part.out_shape = part.shapes[list(part.layers)[-1]]
             return part
-        if isinstance(key, str):
-            first, _, rest = key.partition(".")
-            if first not in self.layers:
-                raise UnknownNameError(f"{self._title()} has no layer {first!r}: it has {', '.join(self.layers)}.")
-            layer = self.layers[first]
-            if rest and not isinstance(layer, Sequential):
-                raise UnknownNameError(f"{self._title()}: {first!r} is a {type(layer).__name__}, it has no layers.")
-            return layer[rest] if rest else layer  # type: ignore[index]
-        return list(self.layers.values())[key]
-
-    def __len__(self) -> int:
-        return len(self.layers)
-
-    def __iter__(self) -> Iterator[Layer]:
-        return iter(self.layers.values())
-
-    def summary(self) -> None:
-        """Print a table of the layers: name, type, output shape, parameters, frozen, shared, bytes."""
-        print_summary(self)
+        return super().__getitem__(key)
 
     def config(self) -> dict[str, Any]:
         return {"layers": list(self.layers.items()), "name": self.name}
-
-    # -- words ------------------------------------------------------------------------------------
-
-    def _title(self) -> str:
-        return f"Sequential {self.name!r}" if self.name else "Sequential"
-
-    @contextmanager
-    def _place(self, name: str) -> Iterator[None]:
-        """Let what is raised inside say which layer of which net it was."""
-        try:
-            yield
-        except Exception as error:
-            position = list(self.layers).index(name) + 1
-            place = f"{self._title()}, layer {position} of {len(self)}, {name!r}"
-            if isinstance(error, MinidlError):
-                error.places.append(place)
-            else:
-                error.add_note(f"In {place}.")
-            raise
-
-    def _check_state(self, state: Any) -> None:
-        if state is None or (isinstance(state, dict) and state.keys() <= self.layers.keys()):
-            return
-        came = f"one for {', '.join(map(str, state))}" if isinstance(state, dict) else type(state).__name__
-        raise ShapeError(f"{self._title()} expects a state that is a dict by layer name, got {came}.")

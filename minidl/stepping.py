@@ -10,7 +10,19 @@ import numpy as np
 from minidl.inputs import Array
 from minidl.kernels import gru_stepper, lstm_stepper, simple_rnn_stepper
 from minidl.layer import Layer
-from minidl.layers import GRU, LSTM, Dense, Embedding, GRUState, LSTMState, ReLU, SimpleRNN, SimpleRNNState
+from minidl.layers import (
+    GRU,
+    LSTM,
+    CoupledLSTM,
+    Dense,
+    Embedding,
+    GRUState,
+    LearnedState,
+    LSTMState,
+    ReLU,
+    SimpleRNN,
+    SimpleRNNState,
+)
 from minidl.sequential import Sequential
 
 Step = Callable[[Any], Any]  # x of one step, [B, 1, ...] -> its y
@@ -59,9 +71,11 @@ def of_sequential(net: Sequential, state: dict[str, Any] | None) -> Step:
 
 
 def of_lstm(lstm: LSTM, state: LSTMState) -> Step:
-    """The step kernel."""
-    p = lstm.p.value if lstm.peephole else None
-    step = lstm_stepper(*state, lstm.Wx.value, lstm.Wh.value, lstm.b.value, p)
+    """The step kernel; it knows no rare options."""
+    if lstm.rare_options():
+        return whole_pass(lstm, state)
+    Wx, Wh, b, p = lstm.weights()
+    step = lstm_stepper(*state, Wx, Wh, b, p)
     return of_steps(step, lstm.return_sequences)
 
 
@@ -80,6 +94,11 @@ def of_simple_rnn(rnn: SimpleRNN, state: SimpleRNNState) -> Step:
 def of_steps(step: Step, return_sequences: bool) -> Step:
     """A kernel's step [B, D] -> [B, H], of x with its axis of time."""
     return (lambda x: step(x[:, 0])[:, None]) if return_sequences else lambda x: step(x[:, 0])
+
+
+def of_learned_state(learned: LearnedState, state: Any) -> Step:
+    """The layer inside, once there is a state: only the first step could begin from the one that was learned."""
+    return whole_pass(learned, state) if state is None else stepper(learned.layer, state)
 
 
 def of_dense(dense: Dense, state: None) -> Step:
@@ -107,6 +126,8 @@ STEPPERS: dict[type[Layer], Callable[[Any, Any], Step]] = {
     LSTM: of_lstm,
     GRU: of_gru,
     SimpleRNN: of_simple_rnn,
+    CoupledLSTM: of_lstm,
+    LearnedState: of_learned_state,
     Dense: of_dense,
     Embedding: of_embedding,
 }

@@ -11,6 +11,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from encodings import utf_32_le  # by its name it would be imported at its first use, while a file is read
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class CharVocab:
         self._codes = np.flatnonzero(seen).astype("<u4")
         if not len(self._codes):
             raise ArgumentError("CharVocab expects at least one character, got an empty text: give the text to learn.")
-        self.symbols: str = self._codes.tobytes().decode("utf-32-le")
+        self.symbols: str = utf_32_le.decode(self._codes.tobytes())[0]
         self.dtype = np.min_scalar_type(len(self) - 1)
         self._table = np.zeros(int(self._codes[-1]) + 1, self.dtype)  # ids by code point, 0 where there is none
         self._table[self._codes] = np.arange(len(self))
@@ -83,7 +84,7 @@ class CharVocab:
         """The text of ids [T]; a list or an iterator will do."""
         ids = check_ids("CharVocab", ids, len(self))
         parts = (ids[at : at + CHUNK] for at in range(0, len(ids), CHUNK))
-        return "".join(self._codes[part].tobytes().decode("utf-32-le") for part in parts)
+        return "".join(utf_32_le.decode(self._codes[part].tobytes())[0] for part in parts)
 
     def piece(self, id: int, before: int | None = None) -> str:
         """What a symbol adds to a text that ends in the symbol `before`: itself."""
@@ -279,7 +280,7 @@ def code_points(owner: str, text: str) -> Iterator[tuple[int, Array]]:
     """The code points of a text, CHUNK at a time, each time with the position of the first one."""
     for at in range(0, len(check_text(owner, text)), CHUNK):
         try:
-            data = text[at : at + CHUNK].encode("utf-32-le")
+            data = utf_32_le.encode(text[at : at + CHUNK])[0]
         except UnicodeEncodeError as error:
             half = f"half of a surrogate pair (U+{ord(text[at + error.start]):04X}) at position {at + error.start}"
             raise ArgumentError(f"{owner} expects text, got {half}: decode its bytes as UTF-8.") from None

@@ -18,14 +18,16 @@ from minidl.errors import ArgumentError, ShapeError
 from minidl.feeding import arrange, batches_of, epoch_of, first_of, groups_of
 from minidl.figures import Means, Metric, check_names, name_of
 from minidl.history import History
-from minidl.inputs import cast_input
+from minidl.inputs import cast_input, each_array
 from minidl.interrupts import INTERRUPTED, TERMINATED, interrupt_stops
 from minidl.layer import Layer
 from minidl.losses import Loss
 from minidl.objective import loss_and_grads, loss_value
-from minidl.optimizers import Adam, Optimizer
+from minidl.optimizer import Optimizer
+from minidl.optimizers import Adam
 
 HOOKS = "on_fit_start", "on_epoch_start", "on_grads_ready", "on_step_end", "on_epoch_end", "on_fit_end"
+KEEPING = "resume", "suspend", "finish"  # what a callback that writes checkpoints has besides
 
 
 class Trainer:
@@ -59,7 +61,9 @@ class Trainer:
     """
 
     # where a training stands; with the net, the optimizer and the callbacks, all that its rest follows from
-    PLACE = "epoch", "step", "batches_seen", "groups_done", "epoch_open", "first_epoch", "first_step", "value"
+    PLACE = (
+        "epoch", "step", "batches_seen", "groups_done", "epoch_open", "first_epoch", "first_step", "value", "values",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -96,7 +100,8 @@ class Trainer:
         self.callbacks, self.metrics, self.history = list(callbacks), list(metrics), History()
         self.seed, self.quiet = natural("Trainer", "seed", seed), quiet
         self.accumulate = positive_int("Trainer", "accumulate", accumulate)
-        self.epoch = self.step = self.batches_seen = self.calls = 0
+        self.epoch = self.step = self.batches_seen = 0
+        self.calls, self.under_way = 0, False  # of fit that came to their end, and whether one since has not
         self.first_epoch = self.first_step = 0  # when this call of fit began
         self.groups_done, self.epoch_open = 0, False  # updates of the epoch, and whether it is under way
         self.suspended = False  # broken off by Ctrl-C
@@ -104,6 +109,7 @@ class Trainer:
         self.keepers: list[Any] = []  # the callbacks that write checkpoints; they are called last, and see all of it
         self.epoch_began = time.perf_counter()
         self.batch: Batch | None = None
+        self.learned: Batch | None = None  # the last batch that an update was made from
         self.last_batch: int | None = None  # its checksum, where a checkpoint is gone on from
         self.what: dict[str, Any] = {}  # with a checkpoint to write: what is trained, in words
         self.last_epoch: float = 0
@@ -143,8 +149,10 @@ class Trainer:
             batch_size, shuffle: for plain arrays.
             validation_split: the share of plain arrays, from their end, that is held out as validation.
             resume: go on from the newest checkpoint in the folder of the `Checkpoint` among the callbacks, if there is
-                one: the call then ends as it would have without the interruption, `epochs` and `steps` included. Of
-                several calls, those that were done already do nothing.
+                one: the call then ends as it would have without the interruption, `epochs` and `steps` included. With
+                more `epochs` than before it is as if they had been asked for at once; with more `steps` it goes on in
+                a new epoch, for the last one was closed. Of several calls, those that came to their end do nothing, and
+                a warning says so.
 
         Returns:
             The history, with a row per epoch.
@@ -163,7 +171,6 @@ class Trainer:
         more = None if steps is None else positive_int("fit", "steps", steps)
         self.stop_reason = self.resumed = None
         self.suspended = self.over = self.epoch_open = False
-        self.calls += 1
         self.data, self.validation = data, validation
         if self.net.in_shape is None:
             first, data = first_of(data)
@@ -171,11 +178,12 @@ class Trainer:
         self.params = self.net.params
         self.first_epoch, self.first_step = self.epoch, self.step
         self.active = [*self.callbacks, *([] if self.quiet else self._console())]
-        self.keepers = [callback for callback in self.active if hasattr(callback, "resume")]
+        self.keepers = [callback for callback in self.active if all(hasattr(callback, name) for name in KEEPING)]
         self.active = [callback for callback in self.active if callback not in self.keepers] + self.keepers
         self.what = fingerprints.of_training(self) if self.keepers else {}
         recall = self._resume() if resume else None
         if self.over:
+            self.calls += 1
             return self.history
         self.last_epoch, self.last_step = self.first_epoch + most, None if more is None else self.first_step + more
         self.begun: list[Any] = []
@@ -194,6 +202,8 @@ class Trainer:
             self._end(error)
             raise
         self._end()
+        if not self.suspended:
+            self.calls, self.under_way = self.calls + 1, False
         if str(self.interrupted).startswith(TERMINATED) and not hasattr(signal.getsignal(signal.SIGTERM), "stops"):
             signal.raise_signal(signal.SIGTERM)  # it was to end the program
         return self.history
@@ -209,7 +219,7 @@ class Trainer:
     def _epoch(self, data: Any, validation: Any, recall: Callable[[], None] | None) -> bool:
         """One epoch, or with `recall` what is left of one; False where it does not come to its end."""
         if not recall:
-            self.epoch, self.groups_done, self.epoch_open = self.epoch + 1, 0, True
+            self.epoch, self.groups_done, self.epoch_open, self.under_way = self.epoch + 1, 0, True, True
             self.row, self.means, self.epoch_began = {"epoch": self.epoch}, Means(), time.perf_counter()
         self._call("on_epoch_start")
         if recall:
@@ -270,7 +280,7 @@ class Trainer:
                     f"The data is expected to be that of the checkpoint, but what update {self.groups_done} of epoch "
                     f"{self.epoch} was made from is another now: its order may depend on the epoch alone."
                 )
-            self.batch = last
+            self.batch = self.learned = last
         if not self.done:
             yield from groups
 
@@ -295,13 +305,15 @@ class Trainer:
         if self.stop_reason is None:
             self.optimizer.step(self.params)
             self.step += 1
-            self.groups_done += 1
+            self.groups_done, self.learned = self.groups_done + 1, group[-1]
             self._call("on_step_end")
 
     @property
     def done(self) -> bool:
         """Whether the training has come to its end, by a stop, by Ctrl-C or by the number of steps."""
-        return bool(self.stop_reason or self.interrupted) or self.step == self.last_step
+        return bool(self.stop_reason or self.interrupted) or (
+            self.last_step is not None and self.step >= self.last_step
+        )
 
     def stop(self, reason: str) -> None:
         """End the training after the step that is under way; the first reason is kept."""
@@ -334,7 +346,7 @@ class Trainer:
         if not self.net.streams:
             raise ArgumentError(
                 f"Trainer is to carry state from batch to batch (start=False), but {type(self.net).__name__} cannot "
-                f"be streamed (go_backwards): give batches with start=True."
+                f"be streamed (go_backwards, or a layer looks ahead or at all steps): give batches with start=True."
             )
         return state
 
@@ -373,11 +385,13 @@ class Trainer:
 def build_for(net: Layer, x: Any, seed: int) -> None:
     """Build a net for inputs like x, for any number of steps where its layers allow that."""
     x = cast_input(x, np.float32)
-    shape = x.shape[1:]
-    steps_first = x.ndim >= 3 or (x.ndim == 2 and x.dtype.kind in "iu")
+    known = each_array(lambda a: a.shape[1:], x)
+    free = each_array(
+        lambda a: (None, *a.shape[2:]) if a.ndim >= (2 if a.dtype.kind in "iu" else 3) else a.shape[1:], x
+    )
     try:
-        net.build((None, *shape[1:]) if steps_first else shape, seed)
+        net.build(free, seed)
     except ShapeError:
-        if not steps_first:
+        if free == known:
             raise
-        net.build(shape, seed)  # a layer such as Flatten has to know the number of steps
+        net.build(known, seed)  # a layer such as Flatten has to know the number of steps

@@ -13,11 +13,20 @@ import numpy as np
 from minidl.errors import ArgumentError
 from minidl.inputs import Array
 
+KINDS = {
+    "bool",
+    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+    "float16",
+    "float32",
+    "float64",
+}
+WIDER = {"float16": "float32", "int8": "int32", "int16": "int32", "uint16": "uint32"}  # what a file does not hold
+
 
 def to_plain(value: Any, name: str, arrays: dict[str, Array]) -> Any:
     """The JSON form of a value, whose arrays go into `arrays`, by names that begin with `name`.
 
-    Numbers of NumPy become those of Python, named tuples plain ones, deques lists.
+    Named tuples become plain ones, deques lists; numbers of NumPy keep their type.
 
     Raises:
         ArgumentError: for what is no number, word, list, tuple, dict by words, or array of numbers.
@@ -30,24 +39,26 @@ def to_plain(value: Any, name: str, arrays: dict[str, Array]) -> Any:
         >>> minidl.trees.from_plain(plain, arrays.__getitem__)
         {'h': (array([1., 1.]), 0.5)}
     """
-    if isinstance(value, np.generic):
-        value = value.item()
+    if isinstance(value, np.generic) and value.dtype.name in KINDS:
+        return {"scalar": [value.dtype.name, to_plain(value.item(), name, arrays)]}
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else {"float": str(value)}
-    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+    if isinstance(value, np.ndarray) and value.dtype.name in KINDS:
         while name in arrays:  # {"a.b": ...} beside {"a": {"b": ...}}
             name += "_"
-        arrays[name] = value
-        return {"array": name}
+        narrow = value.dtype.name
+        arrays[name] = value.astype(WIDER.get(narrow, value.dtype), copy=False)
+        return {"narrow": [narrow, name]} if narrow in WIDER else {"array": name}
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {"dict": {key: to_plain(part, f"{name}.{key}", arrays) for key, part in value.items()}}
     if isinstance(value, tuple | list | deque):
         parts = [to_plain(part, f"{name}.{k}", arrays) for k, part in enumerate(value)]
         return {"tuple": parts} if isinstance(value, tuple) else parts
     raise ArgumentError(
-        f"A checkpoint holds numbers, words, lists, dicts by words, and arrays of numbers, got {name} = {value!r:.60}."
+        f"A checkpoint holds numbers, words, lists, dicts by words, and arrays of numbers, got {name} = {value!r:.60}: "
+        f"make it one of these, or leave it out."
     )
 
 
@@ -61,13 +72,17 @@ def from_plain(value: Any, array: Callable[[str], Array]) -> Any:
     match kind:
         case "float":
             return float(content)
+        case "scalar" if content[0] in KINDS:
+            return np.dtype(content[0]).type(from_plain(content[1], array))
         case "array":
             return array(content)
+        case "narrow" if content[0] in WIDER:
+            return array(content[1]).astype(content[0])
         case "dict":
             return {key: from_plain(part, array) for key, part in content.items()}
         case "tuple":
             return tuple(from_plain(part, array) for part in content)
-    raise ArgumentError(f"A checkpoint holds float, array, dict and tuple, got {kind!r:.60}.")
+    raise ArgumentError(f"A checkpoint holds float, scalar, array, narrow, dict and tuple, got {kind!r:.60}.")
 
 
 def as_before(value: Any, before: Any) -> Any:
@@ -79,6 +94,7 @@ def as_before(value: Any, before: Any) -> Any:
         like.clear()
         like.update({key: as_before(part, before.get(key)) for key, part in value.items()})
         return like
-    if isinstance(before, tuple) and hasattr(before, "_fields") and len(before) == len(value):
-        return type(before)(*(as_before(part, old) for part, old in zip(value, before, strict=True)))
+    if isinstance(before, tuple | list) and isinstance(value, tuple | list) and len(before) == len(value):
+        parts = [as_before(part, old) for part, old in zip(value, before, strict=True)]
+        return type(before)(*parts) if hasattr(before, "_fields") else type(value)(parts)
     return value

@@ -37,7 +37,11 @@ class Checkpoint(Callback):
     A file is written beside the others, flushed to the disk, and takes its name only then: a crash at any instant
     leaves the older ones whole. Each is a model as well: `minidl.load("run/checkpoint-000000100.npz")`.
 
-    A net whose loss or weights are no numbers is not written: the older checkpoints stay.
+    A net whose weights are no numbers is not written, nor the end of a training that was stopped at a loss that is
+    none: the older checkpoints stay. The gradients are in no file: a callback that reads them at the end of an epoch
+    finds zeros where a training goes on from there. Callbacks find what they remembered by their class and their order
+    among those of the class: put a new one behind the others. What is frozen, and a learning rate that is a number,
+    come back as they were in the checkpoint.
 
     Args:
         folder: where to; it belongs to this training alone, and is made if need be.
@@ -86,6 +90,7 @@ class Checkpoint(Callback):
         self.whole: list[Path] = []  # checkpoints that were written or read by this one, the oldest first
         self.last: object = None  # where the training stood when the last one was written
         self.trainer: Trainer | None = None
+        self.rate: object = None  # the learning rate that its last call of fit left
 
     # -- the moments of a training ----------------------------------------------------------------
 
@@ -94,6 +99,8 @@ class Checkpoint(Callback):
             self.begin(trainer)
         durable.sweep(self.folder)
         checkpoints.contents(trainer)  # what cannot be written is found before the training
+        if trainer.step and not trainer.resumed:  # another call of fit: what was done since the last is in no file
+            self.keep_up(trainer)
         self.written = time.monotonic()
 
     def on_step_end(self, trainer: Trainer) -> None:
@@ -105,8 +112,14 @@ class Checkpoint(Callback):
             self.keep_up(trainer)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
-        if self.best is not None and self.best.improves(trainer):
-            self.write(trainer, self.folder / BEST)
+        if self.best is None:
+            return
+        before = self.best.remember()
+        if self.best.improves(trainer) and not self.write(trainer, self.folder / BEST):
+            self.best.recall(trainer, before)  # the next that is better than the file is written
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        self.rate = trainer.optimizer.lr
 
     def remember(self) -> dict[str, Any]:
         return {} if self.best is None else self.best.remember()
@@ -117,41 +130,56 @@ class Checkpoint(Callback):
 
     def suspend(self, trainer: Trainer) -> None:
         """Write the training where it is broken off, and say how it goes on."""
-        if self.last != standing(trainer, False):
-            self.keep_up(trainer)
+        self.write_end(trainer, over=False)
         if self.whole:
             trainer.interrupted = f"{trainer.interrupted}; to go on from step {step_of(self.whole[-1]):,}: {self.how}"
 
     def finish(self, trainer: Trainer) -> None:
         """Write the end of a call of fit."""
-        if trainer.step and self.last != standing(trainer, True):
-            self.keep_up(trainer, over=True)
+        self.write_end(trainer, over=True)
+
+    def write_end(self, trainer: Trainer, over: bool) -> None:
+        """Write where a call of fit ends, unless that is in a file; say so where the weights forbid it."""
+        sick = trainer.stop_reason and not math.isfinite(trainer.value)  # as NanGuard ends it: nothing to go on from
+        if sick or not trainer.step or self.last == standing(trainer, over):
+            return
+        self.keep_up(trainer, over)
+        if not trainer.stop_reason and not is_sound(trainer):
+            words = f"{self.folder}: the end, step {trainer.step}, is not written, for its weights are no numbers."
+            warnings.warn(words, stacklevel=2)
 
     # -- going on ---------------------------------------------------------------------------------
 
     def resume(self, trainer: Trainer) -> Callable[[], None] | None:
         """Put the newest checkpoint that is whole into the trainer; returns what gives the callbacks their part.
 
-        None where there is no checkpoint yet.
+        None where there is no checkpoint yet, or none of this call: it begins.
         """
-        saved = self.newest()
-        if saved is None:
+        saved, this = self.newest(), trainer.calls + 1
+        if saved is None and self.files():
+            raise ArgumentError(
+                f"None of the checkpoints in {self.folder} can be read: remove them, or name another folder."
+            )
+        if saved is None or saved.state["call"] < this:
+            if trainer.under_way:
+                raise ArgumentError(
+                    f"fit(resume=True) expects a checkpoint of what was broken off, but {self.folder} has none of it: "
+                    f"make the net and the Trainer anew."
+                )
             return None
-        call = saved.state["call"]
-        if call > trainer.calls:
-            trainer.over = True
-        elif call < trainer.calls and saved.state["call is over"]:
-            return None
-        elif call < trainer.calls:  # of the same trainer, broken off
-            trainer.calls = call
-        others = checkpoints.check(trainer, saved)
+        trainer.over = saved.state["call"] > this
+        if trainer.over:
+            later = f"{saved.path} is of call {saved.state['call']}"
+            warnings.warn(f"Call {this} of fit is done already, for {later}: it does nothing.", stacklevel=4)
+        others = checkpoints.check(trainer, saved, self.rate if trainer is self.trainer else None)
         if others:
             warnings.warn(
                 f"{saved.path} comes from other surroundings, so the last bits may be others: {'; '.join(others)}.",
                 stacklevel=4,
             )
         checkpoints.restore(trainer, saved)
-        self.trainer, self.whole = trainer, [saved.path]
+        self.trainer = trainer
+        self.whole = [path for path in self.files() if step_of(path) <= step_of(saved.path)]
         self.last = standing(trainer, saved.state["call is over"])
         for name, callback in checkpoints.remembering(trainer):
             if name in saved.state["callbacks"]:
@@ -161,12 +189,17 @@ class Checkpoint(Callback):
 
     def newest(self) -> checkpoints.Saved | None:
         """The newest checkpoint that is whole; of one that is not, a warning says what is wrong with it."""
+        wrong: list[Exception] = []
+        saved = None
         for path in reversed(self.files()):
             try:
-                return checkpoints.read(path)
-            except ModelFormatError as error:
-                warnings.warn(f"{error} The checkpoint before it is taken.", stacklevel=5)
-        return None
+                saved = checkpoints.read(path)
+                break
+            except (ModelFormatError, OSError) as error:
+                wrong.append(error)
+        for reason in wrong:
+            warnings.warn(f"{reason}{' The checkpoint before it is taken.' if saved else ''}", stacklevel=5)
+        return saved
 
     # -- files ------------------------------------------------------------------------------------
 
@@ -181,7 +214,7 @@ class Checkpoint(Callback):
         try:
             durable.try_out(self.folder)
         except OSError as error:
-            self.fails(error)
+            self.fails(error, self.folder)
         self.trainer, self.whole, self.last = trainer, [], None
         if self.best is not None:
             self.best.forget()
@@ -201,22 +234,26 @@ class Checkpoint(Callback):
 
     def write(self, trainer: Trainer, path: Path, over: bool = False) -> bool:
         """Write a file; a net that holds a NaN is not written. Says whether that went well."""
-        if not math.isfinite(trainer.value) or any(not np.isfinite(p.value).all() for p in trainer.params.values()):
+        if not is_sound(trainer):
             return False
         try:
             checkpoints.write(trainer, path, over)
-        except OSError as error:
-            self.fails(error)
+        except (OSError, ArgumentError) as error:
+            self.fails(error, path)
             return False
         return True
 
-    def fails(self, error: OSError) -> None:
+    def fails(self, error: OSError | ArgumentError, path: Path) -> None:
         """What the user chose for this case."""
         older = f" The one before it, {self.whole[-1].name}, is whole." if self.whole else ""
-        words = f"no checkpoint could be written, {error.strerror}.{older}"
-        if self.on_error == "stop":
-            raise OSError(error.errno, words, error.filename) from error
-        warnings.warn(f"{error.filename}: {words} The training goes on without.", stacklevel=2)
+        why = f", {error.strerror}." if isinstance(error, OSError) else f". {error}"
+        words = f"no checkpoint could be written{why}{older}"
+        if self.on_error == "continue":
+            warnings.warn(f"{path}: {words} The training goes on without.", stacklevel=2)
+        elif isinstance(error, OSError):
+            raise OSError(error.errno, words, str(path)) from error
+        else:
+            raise ArgumentError(f"{path}: {words}") from error
 
     def files(self) -> list[Path]:
         """The checkpoints in the folder, the oldest first."""
@@ -229,6 +266,11 @@ class Checkpoint(Callback):
 def step_of(path: Path) -> int:
     """The step of a checkpoint, by its name."""
     return int(path.stem.removeprefix("checkpoint-"))
+
+
+def is_sound(trainer: Trainer) -> bool:
+    """Whether all weights are numbers."""
+    return all(np.isfinite(p.value).all() for p in trainer.params.values())
 
 
 def standing(trainer: Trainer, over: bool) -> object:

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from minidl.checking.structure import contents, is_finite, is_numeric, leaves, map_arrays
+from minidl.checking.structure import contents, is_finite, is_numeric
 from minidl.checking.subject import Subject, differing, parts, same
 from minidl.layer import Layer
+from minidl.nested import leaves, map_arrays
 
 SINGLE = 5e-5  # of an entry and of the largest one: float32 is as near to float64; half precision (5e-4) is not
 

@@ -6,7 +6,6 @@ The tests of minidl run the same checks on every built-in layer.
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral
 from typing import Any
 
 from minidl.checking.building import check_copy, check_float32, check_rebuild
@@ -26,8 +25,7 @@ from minidl.checking.passes import (
 from minidl.checking.report import as_text
 from minidl.checking.sequences import check_padding, check_start, check_windows
 from minidl.checking.subject import Subject
-from minidl.errors import ArgumentError
-from minidl.inputs import Shape, shape_text
+from minidl.inputs import Shape, as_shape, shape_text
 from minidl.layer import Layer
 
 # in the order in which to mend what they find
@@ -90,7 +88,8 @@ def check_layer(layer: Layer, in_shape: Shape, seed: int = 0) -> LayerReport:
 
     Args:
         layer: a layer or net, built or not; it is copied and stays as it is.
-        in_shape: the inputs' shape without the batch axis, (None, 8) for sequences of 8 features.
+        in_shape: the inputs' shape without the batch axis, (None, 8) for sequences of 8 features; a tuple of shapes
+            for a layer with several inputs.
         seed: for everything random.
 
     Returns:
@@ -109,16 +108,11 @@ def check_layer(layer: Layer, in_shape: Shape, seed: int = 0) -> LayerReport:
         True
     """
     require_layer("check_layer", layer)
-    sizes = in_shape if isinstance(in_shape, tuple | list) else ("",)
-    if not all(n is None or (isinstance(n, Integral) and n > 0) for n in sizes):
-        raise ArgumentError(
-            f"check_layer expects in_shape to be a tuple of positive integers or None, without the batch axis, like "
-            f"(None, 8) or (3,), got {in_shape!r}."
-        )
+    in_shape = as_shape("check_layer", in_shape)
     messages: dict[str, str | None] = {}
     for check in CHECKS:
         try:
             messages[check.__name__] = check(Subject(layer, in_shape, seed=seed))
         except Exception as error:  # a crash of the layer is a finding like any other
             messages[check.__name__] = f"raised {type(error).__name__}: {error}"
-    return LayerReport(f"{type(layer).__name__}, {shape_text(tuple(in_shape))}", messages)
+    return LayerReport(f"{type(layer).__name__}, {shape_text(in_shape)}", messages)

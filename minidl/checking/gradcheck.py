@@ -10,12 +10,13 @@ import numpy as np
 from minidl.checking.naming.looks import look_alikes
 from minidl.checking.numeric import Index, Problem, entry_slope, suspects, takes_complex
 from minidl.checking.report import GradientReport, Row, fingerprint, relative_error
-from minidl.checking.structure import inner, is_finite, is_numeric, largest, leaves, map_arrays
+from minidl.checking.structure import inner, is_finite, is_numeric, largest
 from minidl.data import Batch
 from minidl.errors import ArgumentError, NotBuiltError
 from minidl.inputs import Array, Shape, as_mask, cast_input
 from minidl.layer import Layer
 from minidl.losses import Loss
+from minidl.nested import leaves, map_arrays
 from minidl.objective import loss_and_grads, loss_value
 
 
@@ -104,14 +105,14 @@ def gradcheck(
         dafter = map_arrays(lambda a: rng.standard_normal(a.shape), after)
         dx, dstate = twin.backward_with_state(dy, dafter, cache)
         scale = largest((dy, dafter))
-    analytic = {**leaves(dx, "x"), **leaves(dstate, suffix="0")}
+    analytic = coming_in(dx, dstate, twin)
     analytic |= {name: p.grad for name, p in twin.params.items()}
 
     # the numeric side: the same function of live arrays
     def problem(dtype: Any) -> Problem:
         net = twin.copy(dtype)
         x_, state_ = map_arrays(lambda a: a.astype(dtype) if is_numeric(a) else a, (x, state))
-        live = {**leaves(x_, "x"), **leaves(state_, suffix="0")}
+        live = coming_in(x_, state_, net)
         live |= {name: p.value for name, p in net.params.items()}
 
         def value() -> Any:
@@ -203,6 +204,12 @@ def fitting_state(layer: Layer, state: Any, first: Any) -> Any:
             f"leave it out for {'a random one' if first is not None else 'a layer without memory'}."
         )
     return fitted
+
+
+def coming_in(x: Any, state: Any, layer: Layer) -> dict[str, Array]:
+    """The arrays of the input and the state by name; one that is called like a parameter, a learned h0, says so."""
+    found = {**leaves(x, "x"), **leaves(state, suffix="0")}
+    return {f"{name} (coming in)" if name in layer.params else name: array for name, array in found.items()}
 
 
 class Measured(NamedTuple):

@@ -12,8 +12,10 @@ import numpy as np
 
 from minidl.checking.gradcheck import gradcheck
 from minidl.checking.report import GradientReport
-from minidl.checking.structure import contents, is_finite, is_numeric, leaves, map_arrays
+from minidl.checking.structure import contents, is_finite, is_numeric
 from minidl.checking.subject import ROUNDING, Subject, differing, parts, same, setting
+from minidl.inputs import shape_text
+from minidl.nested import leaves, map_arrays
 
 
 def check_shapes(s: Subject) -> str | None:
@@ -32,6 +34,9 @@ def shapes_of(s: Subject) -> str | None:
             "to return such inputs."
         )
     expected = (s.batch, *(s.time if n is None else n for n in s.out_shape))
+    if s.y_has_other_steps:  # how many is told where the length of x is known
+        lengths = map_arrays(lambda a: a.shape[1:], s.x)
+        expected = (s.batch, *s.layer.copy().build(lengths, dtype=np.float64))
     if isinstance(y, np.ndarray) and y.shape != expected:
         return f"build announced outputs of shape {expected} (from {s.out_shape}), but forward returned {y.shape}."
     if not same(map_arrays(np.zeros_like, state), map_arrays(np.zeros_like, s.first)):
@@ -84,7 +89,7 @@ def check_gradients(s: Subject) -> str | None:
     cases += [("with one row and one step, ", s.small(), {}), ("with 5 rows and 4 steps, ", s.other(), {})]
     longer = s.on_sequences()
     if longer is not None and shapes_of(longer) is None:
-        cases.append((f"built for {longer.in_shape}, on inputs [B, T, {s.in_shape[0]}], ", longer, {}))
+        cases.append((f"built for {longer.in_shape}, on inputs {shape_text(longer.in_shape)}, ", longer, {}))
     for k, (words, subject, given) in enumerate(cases):
         report = gradcheck(
             subject.layer,
@@ -137,7 +142,7 @@ def check_adds(s: Subject) -> str | None:
 def check_keeps_inputs(s: Subject) -> str | None:
     """A pass writes neither to x, state, start, mask nor to dy, dstate; one without a cache does not either."""
     given: dict[str, Any] = {"x": s.x, "state": s.state, "dy": s.dy, "dstate": s.dafter}
-    given |= {name: value for name, value in s.everything.items() if isinstance(value, np.ndarray)}
+    given |= {name: value for name, value in s.everything.items() if isinstance(value, np.ndarray | tuple)}
     before = {name: map_arrays(np.copy, value) for name, value in given.items()}
     for words, options in s.settings:
         s.run(**options)

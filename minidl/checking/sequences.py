@@ -5,11 +5,14 @@ Each takes a `Subject` and returns None, one sentence that says what is broken, 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from minidl.checking.structure import is_finite, is_numeric, leaves, map_arrays
+from minidl.checking.structure import is_finite, is_numeric
 from minidl.checking.subject import DOES_NOT_APPLY, ROUNDING, Setting, Subject, differing, parts, same, setting
 from minidl.inputs import Array
+from minidl.nested import leaves, map_arrays
 
 
 def check_windows(s: Subject) -> str | None:
@@ -34,9 +37,9 @@ def windows_of(s: Subject, backwards: bool) -> str | None:
         words = "" if mask is None else "with a mask, "
         whole = s.run(mask=mask)
         s.layer.zero_grads()
-        masks = [None if mask is None else mask[:, part] for part in (first, second)]
-        y1, middle, cache1 = s.layer.forward_with_state(s.x[:, first], s.state, mask=masks[0])
-        y2, state, cache2 = s.layer.forward_with_state(s.x[:, second], middle, mask=masks[1])
+        xs, masks = ([map_arrays(lambda a, k=k: a[:, k], of) for k in (first, second)] for of in (s.x, mask))
+        y1, middle, cache1 = s.layer.forward_with_state(xs[0], s.state, mask=masks[0])
+        y2, state, cache2 = s.layer.forward_with_state(xs[1], middle, mask=masks[1])
         y = whole_from(y1, y2) if s.y_has_steps else y2 if y_is_last else whole.y
         if not same((y, state), (whole.y, whole.state), ROUNDING):
             return f"{words}a sequence cut into two windows with carried state gives another result than one pass."
@@ -46,7 +49,7 @@ def windows_of(s: Subject, backwards: bool) -> str | None:
         dx2, dmiddle = s.layer.backward_with_state(dy2, s.dafter, cache2)
         dx1, dstate = s.layer.backward_with_state(dy1, dmiddle, cache1)
         grads = {name: p.grad for name, p in s.layer.params.items()}
-        cut_up = whole._replace(dx=None if dx1 is None else whole_from(dx1, dx2), dstate=dstate, grads=grads)
+        cut_up = whole._replace(dx=map_arrays(whole_from, dx1, dx2), dstate=dstate, grads=grads)
         names = differing(parts(cut_up), parts(whole), ROUNDING)
         if names:
             return (
@@ -95,7 +98,7 @@ def check_padding(s: Subject) -> str | None:
     if not s.has_steps:
         return DOES_NOT_APPLY
     if not s.layer.mixes_steps:
-        if not s.free_time and s.x.ndim != 3:
+        if not s.free_time and not all(x.ndim == 3 for x in leaves(s.x).values()):
             return DOES_NOT_APPLY  # ids [B, 4] of 4 features, images [B, 28, 28, 1]: a fixed axis that is no time
         return steps_alone(s) or mask_handed_on(s) or DOES_NOT_APPLY
     for size in s, s.other():
@@ -113,10 +116,11 @@ def steps_alone(s: Subject) -> str | None:
     if any(y.shape[1:2] != (s.time,) for y in leaves(s.dy).values()):
         return f"y has not the {s.time} steps of x, so the layer mixes them, but mixes_steps is False: {cure}."
     half = s.time // 2
-    other = np.roll(s.x, 1, axis=0)
+    other = map_arrays(lambda a: np.roll(a, 1, axis=0), s.x)
     for change, keep in (slice(half, None), slice(half)), (slice(half), slice(half, None)):
-        x = s.x.copy()
-        x[:, change] = other[:, change]
+        x = map_arrays(np.copy, s.x)
+        for part, changed in zip(leaves(x).values(), leaves(other).values(), strict=True):
+            part[:, change] = changed[:, change]
         for training in False, True:
             one, two = (s.run(x=x_, training=training).y for x_ in (s.x, x))
             one, two = (map_arrays(lambda a, k=keep: a[:, k], y) for y in (one, two))
@@ -129,9 +133,15 @@ def mask_handed_on(s: Subject) -> str | None:
     """hand_on gives the mask itself where y has the steps of x, else None."""
     if not isinstance(s.dy, np.ndarray):
         return None  # several outputs
-    mask = s.mask()
-    handed = s.layer.hand_on(mask.copy())
+    mask = s.one_mask()
+    handed = s.layer.hand_on(map_arrays(lambda _: mask.copy(), s.x))
     told = "None" if handed is None else f"another array {np.shape(handed)}"
+    if s.y_has_other_steps or (handed is not None and np.shape(handed) == s.dy.shape[:2] != mask.shape):
+        steps = s.dy.shape[:2]  # a convolution without padding has fewer
+        fits = isinstance(handed, np.ndarray) and handed.dtype == bool and handed.shape == steps
+        return (
+            None if fits else f"y has steps of its own, so hand_on(mask) must return theirs, bools {steps}, got {told}."
+        )
     if handed is None:
         lost = s.y_has_steps and s.free_time  # a fixed length may be that of another axis by chance
         return (
@@ -146,7 +156,7 @@ def mask_handed_on(s: Subject) -> str | None:
 
 def mask_of_ones(s: Subject) -> str | None:
     """A mask without padding is no mask."""
-    names = differing(parts(s.run(mask=np.ones((s.batch, s.time), bool))), parts(s.run()), ROUNDING)
+    names = differing(parts(s.run(mask=map_arrays(np.ones_like, s.mask()))), parts(s.run()), ROUNDING)
     return (
         f"a mask that is True everywhere must be the same as no mask, but {', '.join(names)} differ." if names else None
     )
@@ -155,11 +165,14 @@ def mask_of_ones(s: Subject) -> str | None:
 def padding_filled(s: Subject) -> str | None:
     """What stands in the padding does not matter; a row without a real step is fine."""
     mask = s.mask()
-    real = mask.reshape(*mask.shape, *(1,) * (s.x.ndim - 2))
     plain = s.run(mask=mask)
-    fillings = (0, -1, 10**6) if not is_numeric(s.x) else (0.0, 1e6, np.nan, np.inf)
-    for filling in fillings:
-        filled = s.run(x=np.where(real, s.x, filling), mask=mask)
+    for filling in (0.0, 1e6, np.nan, np.inf) if any(map(is_numeric, leaves(s.x).values())) else (0, -1, 10**6):
+
+        def fill(x: Array, real: Array, filling: float = filling) -> Array:
+            inside = real.reshape(*real.shape, *(1,) * (x.ndim - 2))
+            return np.where(inside, x, filling if is_numeric(x) or np.isfinite(filling) else -1).astype(x.dtype)
+
+        filled = s.run(x=map_arrays(fill, s.x, mask), mask=mask)
         names = differing(parts(filled), parts(plain))
         if names:
             return f"what stands in the padding must not matter, but with {filling} there, {', '.join(names)} differ."
@@ -176,12 +189,14 @@ def padding_kept_out(s: Subject) -> str | None:
     """Nothing comes out of padding: dx is 0 there, and a recurrent layer emits 0 and keeps its state."""
     mask = s.mask()
     plain = s.run(mask=mask)
-    if plain.dx is not None and plain.dx[~mask].any():
+    if any(dx[~real].any() for dx, real in zip(leaves(plain.dx).values(), with_gradient(plain.dx, mask), strict=True)):
         return "dx must be 0 in the steps that are padding."
-    if s.recurrent and s.y_has_steps and plain.y[~mask].any():
+    if not s.recurrent or isinstance(mask, tuple):
+        return None
+    if s.y_has_steps and plain.y[~mask].any():
         return "a recurrent layer must emit 0 in the steps that are padding: np.where(mask[..., None], y, 0)."
     after, before = (map_arrays(lambda a: a[~mask.any(axis=1)], state) for state in (plain.state, s.state))
-    if s.recurrent and not same(after, before, ROUNDING):
+    if not same(after, before, ROUNDING):
         return (
             "a recurrent layer must keep its state in the steps that are padding, but it changes in a row of padding "
             "alone: h = np.where(mask[:, t, None], new_h, h)."
@@ -189,9 +204,15 @@ def padding_kept_out(s: Subject) -> str | None:
     return None
 
 
+def with_gradient(dx: Any, mask: Any) -> list[Array]:
+    """The masks of the inputs that have a gradient."""
+    pairs = zip(dx, mask, strict=True) if isinstance(dx, tuple) else [(dx, mask)]
+    return [real for d, real in pairs if d is not None]
+
+
 def padding_added(s: Subject) -> str | None:
     """More padding, before or behind, does not matter."""
-    if not s.free_time:
+    if not s.free_time or s.y_has_other_steps or not isinstance(s.dy, np.ndarray):
         return None
     mask = s.mask()
     plain = parts(s.run(mask=mask))
@@ -200,11 +221,11 @@ def padding_added(s: Subject) -> str | None:
         def pad(a: Array, width: tuple[int, int] = width) -> Array:
             return np.pad(a, ((0, 0), width, *((0, 0),) * (a.ndim - 2)))
 
-        longer = s.run(x=pad(s.x), dy=pad(s.dy) if s.y_has_steps else s.dy, mask=pad(mask))
+        x, dy, longer_mask = (map_arrays(pad, part) for part in (s.x, s.dy if s.y_has_steps else None, mask))
+        longer = s.run(x=x, dy=dy, mask=longer_mask)
         inside = slice(width[0], width[0] + s.time)
         cut = longer._replace(
-            y=longer.y[:, inside] if s.y_has_steps else longer.y,
-            dx=None if longer.dx is None else longer.dx[:, inside],
+            y=longer.y[:, inside] if s.y_has_steps else longer.y, dx=map_arrays(lambda a, k=inside: a[:, k], longer.dx)
         )
         names = differing(parts(cut), plain, ROUNDING)
         if names:

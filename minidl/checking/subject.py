@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minidl.checking.gradcheck import moved_copy, random_input
-from minidl.checking.structure import is_numeric, largest, leaves, map_arrays
-from minidl.inputs import Array, Shape
+from minidl.checking.structure import is_numeric, largest
+from minidl.errors import ShapeError
+from minidl.inputs import Array, Shape, as_shape, each_shape, several
 from minidl.layer import Layer
+from minidl.nested import leaves, map_arrays
 
 DOES_NOT_APPLY = ""  # what a check says of windows of a layer without memory, of padding where there are no steps
 ROUNDING = 1e-9  # float64 results that are computed in another order agree to this
@@ -41,13 +44,16 @@ class Subject:
     """
 
     def __init__(self, layer: Layer, in_shape: Shape, batch: int = 3, time: int = 5, seed: int = 0) -> None:
-        self.given, self.in_shape = layer, tuple(in_shape)
+        self.given, self.in_shape = layer, as_shape("Subject", in_shape)
         self.batch, self.seed = batch, seed
-        self.time = time if not self.in_shape or self.in_shape[0] is None else self.in_shape[0]
+        first = self.in_shape[0] if several(self.in_shape) else self.in_shape
+        self.time = time if not first or first[0] is None else first[0]
         rng = np.random.default_rng(seed)
         self.untouched = layer.copy()
         self.out_shape = self.untouched.build(self.in_shape, seed, layer.dtype or np.float64)
         self.x = random_input(self.untouched, self.in_shape, rng, batch, self.time)
+        if self.free_time:  # the layer's own example may have more steps than asked for
+            self.time = next(iter(leaves(self.x).values())).shape[1]
         self.layer = moved_copy(self.untouched, rng, 1.0, self.x)
         self.first = self.layer.initial_state(batch)
         self.state = map_arrays(lambda a: 0.5 * rng.standard_normal(a.shape), self.first)
@@ -58,8 +64,11 @@ class Subject:
     # -- the same layer at other sizes ------------------------------------------------------------
 
     def small(self) -> Subject:
-        """The same layer with one row and one step."""
-        return Subject(self.untouched, self.in_shape, batch=1, time=1, seed=self.seed)
+        """The same layer with one row and one step, or with as few as it takes: a convolution wants a window."""
+        for time in range(1, self.time):
+            with suppress(ShapeError):
+                return Subject(self.untouched, self.in_shape, batch=1, time=time, seed=self.seed)
+        return Subject(self.untouched, self.in_shape, batch=1, time=self.time, seed=self.seed)
 
     def other(self) -> Subject:
         """The same layer with more rows, and an even number of steps."""
@@ -67,10 +76,12 @@ class Subject:
 
     def on_sequences(self) -> Subject | None:
         """A layer for [B, D] on [B, T, D], for it will be put there; None where it does not run on that."""
-        if len(self.in_shape) != 1 or self.state is not None or self.has_steps:
+        shapes = self.in_shape if several(self.in_shape) else (self.in_shape,)
+        if any(len(shape) != 1 for shape in shapes) or self.state is not None or self.has_steps:
             return None
+        in_shape = each_shape(lambda shape: (None, *shape), self.in_shape)
         try:
-            longer = Subject(self.untouched, (None, *self.in_shape), batch=4, time=3, seed=self.seed)
+            longer = Subject(self.untouched, in_shape, batch=4, time=3, seed=self.seed)
             longer.run()
         except Exception:
             return None
@@ -80,12 +91,13 @@ class Subject:
 
     @property
     def has_steps(self) -> bool:
-        """Whether x is a sequence: ids [B, T] or features [B, T, ...]."""
-        return isinstance(self.x, np.ndarray) and self.x.ndim >= (3 if is_numeric(self.x) else 2)
+        """Whether x is a sequence, ids [B, T] or features [B, T, ...]; of several inputs, whether all of them are."""
+        return all(x.ndim >= (3 if is_numeric(x) else 2) for x in leaves(self.x).values())
 
     @property
     def free_time(self) -> bool:
-        return self.has_steps and self.in_shape[0] is None
+        shapes = self.in_shape if several(self.in_shape) else (self.in_shape,)
+        return self.has_steps and all(shape[0] is None for shape in shapes)
 
     @property
     def y_has_steps(self) -> bool:
@@ -93,6 +105,11 @@ class Subject:
         if not self.has_steps or not isinstance(self.dy, np.ndarray) or self.dy.shape[1:2] != (self.time,):
             return False
         return self.out_shape[:1] == (None,) if self.free_time else self.dy.ndim > 2
+
+    @property
+    def y_has_other_steps(self) -> bool:
+        """Whether build says that the length of y is free as that of x is, but it is another."""
+        return self.free_time and not self.y_has_steps and self.out_shape[:1] == (None,)
 
     @property
     def takes_mask(self) -> bool:
@@ -115,7 +132,13 @@ class Subject:
         """A forward pass of copies, of the layer as well: one that leaves traces is still to come."""
         return self.layer.copy().forward_with_state(*map_arrays(np.copy, (self.x, self.state)), **options)
 
-    def mask(self) -> Array:
+    def mask(self) -> Any:
+        """The mask of x; of several inputs each has another one, for one may be longer than the other."""
+        if isinstance(self.x, tuple):
+            return tuple(np.roll(self.one_mask(), k, axis=0) for k in range(len(self.x)))
+        return self.one_mask()
+
+    def one_mask(self) -> Array:
         """A full row, one with padding on both sides and a hole, an empty one; then one padded at each end."""
         mask = np.ones((self.batch, self.time), bool)
         mask[1:2, [0, self.time // 2, -1]] = False

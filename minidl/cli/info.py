@@ -8,6 +8,7 @@ import numpy as np
 
 from minidl import kernels
 from minidl.cli.options import printable
+from minidl.container import Container
 from minidl.saving import load
 from minidl.sequential import Sequential
 
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand; returns the exit code."""
     net = load(args.model)
-    if not isinstance(net, Sequential):  # a layer alone, for which a net of one layer speaks
+    if not isinstance(net, Container):  # a layer alone, for which a net of one layer speaks
         alone, net = net, Sequential([net], name="layer")
         net.build(alone.in_shape, dtype=alone.dtype or np.float32)
     net.summary()

@@ -9,7 +9,7 @@ from minidl.kernels.gru import gru_backward, gru_forward
 from minidl.kernels.gru_reference import gru_backward_reference, gru_forward_reference
 from minidl.kernels.gru_step import gru_stepper
 from minidl.kernels.lstm import lstm_backward, lstm_forward
-from minidl.kernels.lstm_reference import lstm_backward_reference, lstm_forward_reference
+from minidl.kernels.lstm_reference import Gate, lstm_backward_reference, lstm_forward_reference
 from minidl.kernels.lstm_step import lstm_stepper
 from minidl.kernels.products import add_product, product
 from minidl.kernels.simple_rnn import simple_rnn_backward, simple_rnn_forward
@@ -19,6 +19,7 @@ from minidl.kernels.softmax import softmax_cross_entropy
 from minidl.kernels.threads import in_words, one_blas_thread, share, team
 
 __all__ = [
+    "Gate",
     "add_product",
     "add_rows",
     "backend",

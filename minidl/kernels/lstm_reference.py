@@ -5,6 +5,7 @@ Arrays are batch-first here, steps are plain Python, and every quantity of every
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,21 @@ from minidl.inputs import Array
 def sigmoid(z: Array) -> Array:
     """1 / (1 + exp(-z)), without overflow."""
     return 0.5 * np.tanh(0.5 * z) + 0.5
+
+
+def sigmoid_backward(dy: Array, y: Array) -> Array:
+    """dz of y = sigmoid(z)."""
+    return dy * y * (1 - y)
+
+
+class Gate(NamedTuple):
+    """How a gate opens: a function of z, and its backward, which gets (dy, y)."""
+
+    forward: Callable[[Array], Array]
+    backward: Callable[[Array, Array], Array]
+
+
+SIGMOID = Gate(sigmoid, sigmoid_backward)
 
 
 def look(p: Array | None, k: int, c: Array) -> Any:
@@ -31,6 +47,14 @@ def look_back(p: Array | None, k: int, dz: Array) -> Any:
     return dz * p[k] if p.ndim == 2 else dz @ p[k].T
 
 
+def clip(c: Array, limit: float | None) -> tuple[Array, Any]:
+    """(c within ±limit, where it was beyond); None for no limit."""
+    if limit is None:
+        return c, False
+    beyond = abs(c.real) > limit
+    return np.where(beyond, np.copysign(limit, c.real), c), beyond
+
+
 class Step(NamedTuple):
     """All that one step computed; `h_` and `c_` are the state before it, `hr` is h_ after recurrent dropout."""
 
@@ -44,8 +68,19 @@ class Step(NamedTuple):
     o: Array
     g: Array
     c: Array
+    clipped: Any
     tanh_c: Array
     real: Array
+
+
+class ReferenceCache(NamedTuple):
+    """What the backward pass needs: the steps in the order they ran, and what they ran with."""
+
+    steps: list[Step]
+    x: Array
+    weights: tuple[Array, Array, Array | None]
+    r: Array | None
+    gate: Gate
 
 
 def lstm_forward_reference(
@@ -59,7 +94,10 @@ def lstm_forward_reference(
     mask: Array | None = None,
     r: Array | None = None,
     go_backwards: bool = False,
-) -> tuple[Array, Array, Array, list[Step]]:
+    keep_cache: bool = True,
+    gate: Gate = SIGMOID,
+    cell_clip: float | None = None,
+) -> tuple[Array, Array, Array, ReferenceCache | None]:
     """Run an LSTM over a sequence, step by step.
 
     Args:
@@ -69,14 +107,18 @@ def lstm_forward_reference(
         mask: [B, T], True where a step is real (x is finite in the padding).
         r: [B, H], what recurrent dropout multiplies h' with.
         go_backwards: run from the last step to the first.
+        keep_cache: whether the steps are kept for the backward pass.
+        gate: what opens i, f and o; the sigmoid by default.
+        cell_clip: the c of a step stays within ± that; None for no limit.
 
     Returns:
-        (y [B, T, H], h [B, H], c [B, H], steps in the order they ran).
+        (y [B, T, H], h [B, H], c [B, H], cache or None).
     """
     B, T, _ = x.shape
     H = len(Wh)
     block = [np.s_[:, k * H : (k + 1) * H] for k in range(4)]
-    y = np.zeros((B, T, H), np.result_type(x, h0, Wx))
+    x = x.astype(np.result_type(x, h0, Wx), copy=False)
+    y = np.zeros((B, T, H), x.dtype)
     h, c = h0, c0
     steps = []
     for t in reversed(range(T)) if go_backwards else range(T):
@@ -85,53 +127,48 @@ def lstm_forward_reference(
         h_, c_ = h, c
         hr = h_ if r is None else h_ * r
         z_i, z_f, z_o, z_g = ((x_t @ Wx + hr @ Wh + b)[s] for s in block)
-        i = sigmoid(z_i + look(p, 0, c_))
-        f = sigmoid(z_f + look(p, 1, c_))
+        i = gate.forward(z_i + look(p, 0, c_))
+        f = gate.forward(z_f + look(p, 1, c_))
         g = np.tanh(z_g)
-        c = f * c_ + i * g
-        o = sigmoid(z_o + look(p, 2, c))
+        c, clipped = clip(f * c_ + i * g, cell_clip)
+        o = gate.forward(z_o + look(p, 2, c))
         tanh_c = np.tanh(c)
         h = o * tanh_c
-        steps.append(Step(t, x_t, h_, hr, c_, i, f, o, g, c, tanh_c, real))
+        if keep_cache:
+            steps.append(Step(t, x_t, h_, hr, c_, i, f, o, g, c, clipped, tanh_c, real))
         y[:, t] = np.where(real, h, 0)
         h, c = np.where(real, h, h_), np.where(real, c, c_)
-    return y, h, c, steps
+    return y, h, c, ReferenceCache(steps, x, (Wx, Wh, p), r, gate) if keep_cache else None
 
 
 def lstm_backward_reference(
-    dy: Array | None,
-    dh: Array,
-    dc: Array,
-    steps: list[Step],
-    Wx: Array,
-    Wh: Array,
-    p: Array | None = None,
-    *,
-    r: Array | None = None,
+    dy: Array | None, dh: Array, dc: Array, cache: ReferenceCache
 ) -> tuple[Array, Array, Array, dict[str, Array]]:
     """The gradients of `lstm_forward_reference`, step by step backwards.
 
     Args:
         dy: [B, T, H] or None; dh, dc: the gradient of the final state [B, H].
-        steps: as the forward pass returned them.
+        cache: as the forward pass returned it.
 
     Returns:
         (dx [B, T, D], dh0 [B, H], dc0 [B, H], {"Wx": dWx, "Wh": dWh, "b": db, and with peepholes "p": dp}).
     """
-    dx = np.zeros((len(dh), len(steps), len(Wx)), np.result_type(dh, Wx))
-    dWx, dWh, db = np.zeros_like(Wx), np.zeros_like(Wh), np.zeros_like(Wx[0])
-    dp = None if p is None else np.zeros_like(p)
-    for t, x, _, hr, c_, i, f, o, g, c, tanh_c, real in reversed(steps):
+    (Wx, Wh, p), r, gate = cache.weights, cache.r, cache.gate
+    dtype = np.result_type(cache.x, dh)
+    dx, dWx, dWh, db = (np.zeros(shape, dtype) for shape in (cache.x.shape, Wx.shape, Wh.shape, Wx.shape[1:]))
+    dp = None if p is None else np.zeros(p.shape, dtype)
+    for t, x, _, hr, c_, i, f, o, g, c, clipped, tanh_c, real in reversed(cache.steps):
         dh_keep, dc_keep = np.where(real, 0, dh), np.where(real, 0, dc)  # a step that is padding hands on
         dh, dc = np.where(real, dh, 0), np.where(real, dc, 0)
         if dy is not None:
             dh = dh + np.where(real, dy[:, t], 0)
         do = dh * tanh_c
-        dz_o = do * o * (1 - o)
+        dz_o = gate.backward(do, o)
         dc = dc + dh * o * (1 - tanh_c * tanh_c) + look_back(p, 2, dz_o)
+        dc = np.where(clipped, 0, dc)
         di, df, dg = dc * g, dc * c_, dc * i
-        dz_i = di * i * (1 - i)
-        dz_f = df * f * (1 - f)
+        dz_i = gate.backward(di, i)
+        dz_f = gate.backward(df, f)
         dz_g = dg * (1 - g * g)
         dz = np.concatenate([dz_i, dz_f, dz_o, dz_g], axis=1)
         dWx += x.T @ dz

@@ -8,25 +8,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.arguments import flag, positive_int, real
-from minidl.errors import ArgumentError
-from minidl.initializers import Drawn, Initializer, choose, draw, drawn, glorot_uniform, orthogonal, zeros
+from minidl.initializers import Initializer, choose, drawn, drawn_blocks, glorot_uniform, orthogonal, zeros
 from minidl.inputs import Array, Shape
 from minidl.kernels import gru_backward, gru_forward
 from minidl.layers.dropout import dropout_mask
-from minidl.layers.recurrent import Stateful, stop_at_start
+from minidl.layers.recurrent import RecurrentCache, Stateful, stop_at_start
 
 
 class GRUState(NamedTuple):
     """What a GRU remembers between two steps: its output h [B, H]. A tuple (h,) serves too."""
 
     h: Array
-
-
-class GRUPass(NamedTuple):
-    """The cache of a pass: the kernel's, and which rows began anew."""
-
-    kernel: Any
-    start: Any
 
 
 class GRU(Stateful):
@@ -89,16 +81,12 @@ class GRU(Stateful):
 
     def setup(self, in_shape: Shape, rng: np.random.Generator, dtype: Any) -> Shape:
         T, D = self.check_in_shape(in_shape)
-        H = self.units
-
-        def gates(name: str, *shape: int) -> Array:
-            return np.concatenate([draw(self.init[name], shape, rng, dtype) for _ in range(3)], axis=-1)
-
-        self.Wx = self.add_param("Wx", Drawn((D, 3 * H), dtype, lambda: gates("Wx", D, H)))
-        self.Wh = self.add_param("Wh", Drawn((H, 3 * H), dtype, lambda: gates("Wh", H, H)))
-        self.b = self.add_param("b", Drawn((3 * H,), dtype, lambda: gates("b", H)))
+        H, init = self.units, self.init
+        self.Wx = self.add_param("Wx", drawn_blocks(init["Wx"], (D, H), "rzn", rng, dtype))
+        self.Wh = self.add_param("Wh", drawn_blocks(init["Wh"], (H, H), "rzn", rng, dtype))
+        self.b = self.add_param("b", drawn_blocks(init["b"], (H,), "rzn", rng, dtype))
         if self.reset_after:
-            self.bh = self.add_param("bh", drawn(self.init["bh"], (H,), rng, dtype))
+            self.bh = self.add_param("bh", drawn(init["bh"], (H,), rng, dtype))
         return (T, H) if self.return_sequences else (H,)
 
     def initial_state(self, batch: int) -> GRUState:
@@ -113,21 +101,20 @@ class GRU(Stateful):
         mask: Array | None = None,
         rng: np.random.Generator | None = None,
         keep_cache: bool = True,
-    ) -> tuple[Array, GRUState, GRUPass]:
+    ) -> tuple[Array, GRUState, RecurrentCache]:
         Wx, Wh, b = self.Wx.value, self.Wh.value, self.b.value
         bh = self.bh.value if self.reset_after else None
         x = self.check_input(x, mask, len(Wx))
         (h0,) = self.begin(x, state, start)
         drop = dropout_mask(h0.shape, self.recurrent_dropout, rng, Wx.dtype)
         y, h, cache = gru_forward(x, h0, Wx, Wh, b, bh, mask, drop, self.go_backwards, keep_cache)
-        return y if self.return_sequences else h.copy(), GRUState(h), GRUPass(cache, start)
+        return y if self.return_sequences else h.copy(), GRUState(h), RecurrentCache(cache, start)
 
-    def backward_with_state(self, dy: Array, dstate: Any, cache: GRUPass) -> tuple[Array, GRUState]:
-        if cache.kernel is None:
-            raise ArgumentError("GRU expects the cache of a pass that kept one: run it with keep_cache=True.")
-        (dh,) = (np.zeros_like(cache.kernel.h[0]),) if dstate is None else dstate
+    def backward_with_state(self, dy: Array, dstate: Any, cache: RecurrentCache) -> tuple[Array, GRUState]:
+        kernel = self.check_cache(cache)
+        (dh,) = self.initial_state(len(dy)) if dstate is None else dstate
         sequence, dh = (dy, dh) if self.return_sequences else (None, dh + dy)
-        dx, dh0, grads = gru_backward(sequence, dh, cache.kernel)
+        dx, dh0, grads = gru_backward(sequence, dh, kernel)
         for name, grad in grads.items():
             self.params[name].grad += grad
         return dx, GRUState(*stop_at_start((dh0,), cache.start))

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl.errors import ShapeError
+from minidl.errors import ArgumentError, ShapeError
 from minidl.inputs import Array, Shape, clear_padding, shape_text, start_rows
 from minidl.layer import Layer
 
 MISSING_TIME = "add a time axis; where a recurrent layer stands before it, give that one return_sequences=True"
+
+
+class RecurrentCache(NamedTuple):
+    """The cache of a pass: the kernel's, and which rows began anew."""
+
+    kernel: Any
+    start: Any
 
 
 class Stateful(Layer, abstract=True):
@@ -32,6 +39,13 @@ class Stateful(Layer, abstract=True):
 
     def hand_on(self, mask: Array) -> Array | None:
         return mask if self.return_sequences else None
+
+    def turned(self) -> Stateful:
+        """A layer with the same arguments that runs the other way, not built yet: it gets weights of its own."""
+        arguments = self.config() | {"go_backwards": not self.go_backwards}
+        if hasattr(self, "init"):
+            arguments["init"] = self.init
+        return type(self)(**arguments)
 
     def check_in_shape(self, in_shape: Shape) -> tuple[int | None, int]:
         """Refuse what is not (T, D)."""
@@ -78,11 +92,21 @@ class Stateful(Layer, abstract=True):
             raise ShapeError(f"{type(self).__name__} expects a state of arrays {expected}, got {came}: {hint}.")
         if anew is None:
             return tuple(np.asarray(b, a.dtype) for a, b in zip(first, state, strict=True))
-        return tuple(np.where(anew, a, b).astype(a.dtype, copy=False) for a, b in zip(first, state, strict=True))
+        rows = (start_rows(start, len(a), a.ndim) for a in first)
+        mixed = (np.where(row, a, b) for row, a, b in zip(rows, first, state, strict=True))
+        return tuple(b.astype(a.dtype, copy=False) for a, b in zip(first, mixed, strict=True))
+
+    def check_cache(self, cache: RecurrentCache) -> Any:
+        """The kernel's cache; refuse that of a pass that kept none."""
+        if cache.kernel is None:
+            raise ArgumentError(
+                f"{type(self).__name__} expects the cache of a pass that kept one: run it with keep_cache=True."
+            )
+        return cache.kernel
 
 
 def stop_at_start(dstate: tuple[Array, ...], start: Any) -> tuple[Array, ...]:
     """The gradient of the incoming state: 0 in the rows that did not begin from it."""
     if start is None:
         return dstate
-    return tuple(np.where(start_rows(start, len(d)), 0, d) for d in dstate)
+    return tuple(np.where(start_rows(start, len(d), d.ndim), 0, d) for d in dstate)

@@ -14,20 +14,13 @@ from minidl.inputs import Array, Shape
 from minidl.kernels import simple_rnn_backward, simple_rnn_forward
 from minidl.layers.activations import ReLU, Tanh
 from minidl.layers.dropout import dropout_mask
-from minidl.layers.recurrent import Stateful, stop_at_start
+from minidl.layers.recurrent import RecurrentCache, Stateful, stop_at_start
 
 
 class SimpleRNNState(NamedTuple):
     """What a SimpleRNN remembers between two steps: its output h [B, H]. A tuple (h,) serves too."""
 
     h: Array
-
-
-class SimpleRNNPass(NamedTuple):
-    """The cache of a pass: the kernel's, and which rows began anew."""
-
-    kernel: Any
-    start: Any
 
 
 class SimpleRNN(Stateful):
@@ -106,21 +99,20 @@ class SimpleRNN(Stateful):
         mask: Array | None = None,
         rng: np.random.Generator | None = None,
         keep_cache: bool = True,
-    ) -> tuple[Array, SimpleRNNState, SimpleRNNPass]:
+    ) -> tuple[Array, SimpleRNNState, RecurrentCache]:
         Wx, Wh, b = self.Wx.value, self.Wh.value, self.b.value
         x = self.check_input(x, mask, len(Wx))
         (h0,) = self.begin(x, state, start)
         r = dropout_mask(h0.shape, self.recurrent_dropout, rng, Wx.dtype)
         relu = isinstance(self.activation, ReLU)
         y, h, cache = simple_rnn_forward(x, h0, Wx, Wh, b, relu, mask, r, self.go_backwards, keep_cache)
-        return y if self.return_sequences else h.copy(), SimpleRNNState(h), SimpleRNNPass(cache, start)
+        return y if self.return_sequences else h.copy(), SimpleRNNState(h), RecurrentCache(cache, start)
 
-    def backward_with_state(self, dy: Array, dstate: Any, cache: SimpleRNNPass) -> tuple[Array, SimpleRNNState]:
-        if cache.kernel is None:
-            raise ArgumentError("SimpleRNN expects the cache of a pass that kept one: run it with keep_cache=True.")
-        (dh,) = (np.zeros_like(cache.kernel.h[0]),) if dstate is None else dstate
+    def backward_with_state(self, dy: Array, dstate: Any, cache: RecurrentCache) -> tuple[Array, SimpleRNNState]:
+        kernel = self.check_cache(cache)
+        (dh,) = self.initial_state(len(dy)) if dstate is None else dstate
         sequence, dh = (dy, dh) if self.return_sequences else (None, dh + dy)
-        dx, dh0, grads = simple_rnn_backward(sequence, dh, cache.kernel)
+        dx, dh0, grads = simple_rnn_backward(sequence, dh, kernel)
         for name, grad in grads.items():
             self.params[name].grad += grad
         return dx, SimpleRNNState(*stop_at_start((dh0,), cache.start))

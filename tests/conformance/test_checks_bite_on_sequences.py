@@ -197,6 +197,42 @@ class Float64Mask(MeanOverRealSteps):
         return (y if mask is None else y * mask.any(axis=1, keepdims=True).astype(float)), state, cache
 
 
+class Differences(Layer):
+    """y[t] = x[t + 1] - x[t], one step fewer than x has."""
+
+    mixes_steps = True
+
+    def setup(self, in_shape, rng, dtype):
+        T, D = in_shape
+        return (None if T is None else T - 1, D)
+
+    def hand_on(self, mask):
+        return mask[:, 1:] & mask[:, :-1]
+
+    def forward_with_state(self, x, state=None, *, mask=None, **rest):
+        x = x if mask is None else np.where(mask[..., None], x, 0)
+        return x[:, 1:] - x[:, :-1], None, mask
+
+    def backward_with_state(self, dy, dstate, mask):
+        dx = np.pad(dy, ((0, 0), (1, 0), (0, 0))) - np.pad(dy, ((0, 0), (0, 1), (0, 0)))
+        return (dx if mask is None else np.where(mask[..., None], dx, 0)), None
+
+
+class LongMask(Differences):
+    def hand_on(self, mask):
+        return mask
+
+
+class LostMask(Differences):
+    def hand_on(self, mask):
+        return None
+
+
+class AnnouncesAllSteps(Differences):
+    def setup(self, in_shape, rng, dtype):
+        return in_shape
+
+
 SEQUENCES = (None, 2)
 BROKEN = [
     (IgnoresMask(), SEQUENCES, "check_padding", "what stands in the padding must not matter"),
@@ -254,6 +290,9 @@ BROKEN = [
     (CumulativeSum(), (5, 3), "check_padding", "y at some steps depends on x at other steps, but mixes_steps is False"),
     (SecretMean(), SEQUENCES, "check_padding", "y has not the 5 steps of x.*set mixes_steps = True in SecretMean"),
     (WritesPaddingToX(), SEQUENCES, "check_keeps_inputs", "with a mask, with keep_cache=False .* but x changed"),
+    (LongMask(), SEQUENCES, "check_padding", r"must return theirs, bools \(3, 4\), got another array \(3, 5\)"),
+    (LostMask(), SEQUENCES, "check_padding", r"y has steps of its own, so hand_on\(mask\) must .* got None"),
+    (AnnouncesAllSteps(), SEQUENCES, "check_shapes", r"announced outputs of shape \(3, 5, 2\) .* returned \(3, 4, 2\)"),
     (Float64Mask(), SEQUENCES, "check_float32", "with a mask, in float32, y comes out as float64"),
 ]
 
@@ -270,4 +309,10 @@ def test_a_broken_layer_is_found_and_told(layer, in_shape, check, words):
 
 def test_the_mended_mean_passes():
     report = check_layer(MeanOverRealSteps(), SEQUENCES)
+    assert report.ok, report
+
+
+@pytest.mark.parametrize("in_shape", [SEQUENCES, (4, 2)])
+def test_a_layer_whose_y_has_fewer_steps_passes(in_shape):
+    report = check_layer(Differences(), in_shape)
     assert report.ok, report

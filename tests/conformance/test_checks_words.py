@@ -7,7 +7,7 @@ import pytest
 
 from minidl import LSTM, ArgumentError, Dense, Sequential, Tanh, UnknownNameError
 from minidl.checking import Subject, check_layer, gradcheck
-from minidl.checking.structure import leaves
+from minidl.nested import leaves
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,27 @@ from hypothesis import strategies as st
 from minidl import LSTM, Embedding, Layer, Sequential
 from minidl.checking import CHECKS, Subject, check_layer, gradcheck
 from minidl.checking.subject import DOES_NOT_APPLY
-from tests.conformance.cases import LAYERS, NETS, name_of, public
+from tests.conformance.cases import LAYERS, NETS, name_of, on_kernels, public
 
-pytestmark = pytest.mark.usefixtures("kernels")
-IDS = [name_of(case) for case in LAYERS + NETS]
+ON_KERNELS = [case for case in LAYERS if on_kernels(case[0])]
+OTHERS = [case for case in LAYERS + NETS if case not in ON_KERNELS]
+by_kernel = pytest.mark.usefixtures("kernels")
+
+
+@by_kernel
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("case", ON_KERNELS, ids=map(name_of, ON_KERNELS))
+def test_promise_is_kept_by_each_kernel(case, check):
+    keep(case, check)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("case", LAYERS + NETS, ids=IDS)
+@pytest.mark.parametrize("case", OTHERS, ids=map(name_of, OTHERS))
 def test_promise_is_kept(case, check):
+    keep(case, check)
+
+
+def keep(case, check):
     layer, in_shape = case
     with np.errstate(over="raise", invalid="raise", divide="raise"), warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -49,6 +61,7 @@ def test_coverage_sees_a_layer_without_a_case(monkeypatch):
 sizes = st.integers(1, 4)
 
 
+@by_kernel
 @settings(max_examples=60, deadline=None)
 @given(
     sizes, sizes, sizes, sizes, st.sampled_from([False, "diagonal", "full"]), st.booleans(), st.booleans(),
@@ -73,6 +86,7 @@ def test_embedding_gradients_with_repeated_ids(ids, units):
     assert gradcheck(net, np.array(ids)).ok
 
 
+@by_kernel
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("peephole", [False, "diagonal", "full"])
 def test_a_real_size_is_proved_by_random_directions(peephole, seed):

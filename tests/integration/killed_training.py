@@ -78,7 +78,28 @@ def arrays():
     return net, minidl.MeanSquaredError(), data, (x[:20], np.sin(x[:20].sum(axis=1)))
 
 
-DATA = [stateful, shuffled, arrays]
+BROKEN_OFF = 130
+
+
+def branched():
+    """A graph: an encoder from both ends, attention, a state from node to node; batches of two inputs by length."""
+    rng = np.random.default_rng(4)
+    sources = [rng.integers(0, 5, n) for n in rng.integers(0, 7, 120)]
+    targets = [rng.integers(0, 5, n) for n in rng.integers(1, 7, 120)]
+    net = minidl.Graph(inputs=("source", "target"))
+    net.add("read", minidl.Embedding(5, 4), "source")
+    net.add("encoder", minidl.Bidirectional(minidl.LearnedState(minidl.GRU(3, return_sequences=True))), "read")
+    net.add("last", minidl.GRU(6), "encoder")
+    net.add("written", minidl.Embedding(5, 4), "target").add("wide", minidl.Conv1D(5, 2, "causal"), "written")
+    net.add("decoder", minidl.GRU(6, return_sequences=True, recurrent_dropout=0.2), "wide", state="last")
+    net.add("attention", minidl.AdditiveAttention(4), "decoder", "encoder")
+    net.add("both", minidl.Concatenate(), "decoder", "attention").add("norm", minidl.LayerNorm(), "both")
+    net.add("scores", minidl.Dense(5), "norm")
+    data = minidl.PaddedBatches((sources, targets), targets, 4, seed=5, by_length=True)
+    return net, minidl.SoftmaxCrossEntropy(), data, None
+
+
+DATA = [stateful, shuffled, arrays, branched]
 
 
 class Pause(minidl.Callback):
@@ -91,7 +112,7 @@ class Pause(minidl.Callback):
 def make(scenario, folder, every):
     """A trainer; what is combined follows from the number of the scenario."""
     net, loss, data, validation = DATA[scenario % len(DATA)]()
-    optimizer = OPTIMIZERS[scenario % len(OPTIMIZERS)](RATES[scenario % len(RATES)])
+    optimizer = OPTIMIZERS[scenario // len(DATA) % len(OPTIMIZERS)](RATES[scenario % len(RATES)])
     clip = [minidl.ClipNorm(0.5), minidl.AdaptiveClip(80, history=20), minidl.ClipValue(0.1)][scenario % 3]
     callbacks = [
         minidl.NanGuard(),
@@ -157,7 +178,7 @@ def train(scenario, folder, every, slow):
     print("begins", flush=True)
     trainer.fit(data, epochs=6, validation=validation, resume=True)
     if trainer.interrupted:
-        sys.exit("broken off")
+        sys.exit(BROKEN_OFF)
     print(digest(trainer, folder), flush=True)
 
 
@@ -184,9 +205,12 @@ def killed(scenario, kills, rng, folder):
         process = launch(scenario, folder, every, slow)
         process.stdout.readline()
         time.sleep(rng.uniform(0, 0.35))
-        process.send_signal(rng.choice([signal.SIGKILL] * 4 + [signal.SIGINT, signal.SIGTERM]))
+        number = rng.choice([signal.SIGKILL] * 4 + [signal.SIGINT, signal.SIGTERM])
+        process.send_signal(number)
         output = process.communicate()[0]
         if process.returncode and not output:
+            if process.returncode not in (-number, BROKEN_OFF if number == signal.SIGINT else None):
+                raise AssertionError(f"a training failed by itself, with {process.returncode}")
             done += 1
             hits += (folder / "saving").exists()
         else:  # it came to its end before: from the beginning, for as many kills as are left

@@ -6,12 +6,17 @@ import pytest
 from minidl import (
     LSTM,
     Adam,
+    AdditiveAttention,
+    Attention,
     Batch,
+    Conv1D,
     CrossEntropy,
     Dense,
     Embedding,
     LastStep,
     MeanSquaredError,
+    PoolTime,
+    ReLU,
     Sequential,
     Softmax,
     Tanh,
@@ -171,3 +176,50 @@ def test_the_same_seeds_train_to_the_same_bits():
         return b"".join(p.value.tobytes() for p in net.params.values())
 
     assert trained() == trained()
+
+
+@pytest.mark.parametrize("padding", ["valid", "same", "causal"])
+def test_a_convolution_finds_three_in_a_row(padding):
+    """Does 2 2 2 stand anywhere in the row? Windows of three steps, and the maximum over them, padding apart."""
+    rng = np.random.default_rng(0)
+
+    def batch(rows):
+        x = rng.integers(0, 3, (rows, 12))
+        mask = np.arange(12) < rng.integers(4, 13, (rows, 1))
+        t = ((x == 2) & mask)[:, :-2] & (x == 2)[:, 1:-1] & (x == 2)[:, 2:] & mask[:, 2:]
+        return Batch(np.where(mask, x, -999), t.any(axis=1).astype(int), mask=mask)
+
+    net = Sequential([Embedding(3, 4), Conv1D(8, 3, padding), ReLU(), PoolTime("max"), Dense(2), Softmax()])
+    net.build((None,), seed=1)
+    train(net, CrossEntropy(), Adam(0.02), (batch(64) for _ in range(200)))
+    unseen = batch(500)
+    assert accuracy(net.predict(unseen.x, mask=unseen.mask), unseen.t)[0] > 0.98
+
+
+@pytest.mark.parametrize("attention", [Attention(), AdditiveAttention(8)], ids=repr)
+def test_attention_looks_up_what_it_is_asked_for(attention):
+    """Values stand in any order behind their keys; a query gets the value of its key, and the weights show where."""
+    rng, keys = np.random.default_rng(0), 6
+    ask, offer, attention = Dense(8), Dense(8), attention.copy()
+    for dense in ask, offer:
+        dense.build((keys,), seed=1)
+    attention.build(((None, 8), (None, 2), (None, 8)), seed=2)
+    layers, optimizer = {"ask": ask, "offer": offer, "attention": attention}, Adam(0.05)
+    params = {f"{name}.{own}": p for name, layer in layers.items() for own, p in layer.params.items()}
+    for _ in range(200):
+        order = np.argsort(rng.random((32, keys)), axis=1)
+        places, value = np.eye(keys, dtype=np.float32)[order], rng.standard_normal((32, keys, 2)).astype(np.float32)
+        asked = rng.integers(0, keys, (32, 3))
+        at = (order[:, None] == asked[..., None]).argmax(axis=2)
+        query, ask_cache = ask.forward(np.eye(keys, dtype=np.float32)[asked])
+        key, offer_cache = offer.forward(places)
+        y, cache = attention.forward((query, value, key))
+        error = y - np.take_along_axis(value, at[..., None], axis=1)
+        for p in params.values():
+            p.zero_grad()
+        dquery, _, dkey = attention.backward(error / error.size, cache)
+        ask.backward(dquery, ask_cache)
+        offer.backward(dkey, offer_cache)
+        optimizer.step(params)
+    assert (error**2).mean() < 0.02
+    assert (attention.weights((query, value, key)).argmax(axis=2) == at).all()

@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minidl.errors import ShapeError
-from minidl.kernels import lstm_backward, lstm_backward_reference, lstm_forward, lstm_forward_reference, lstm_steps
+from minidl.kernels import (
+    Gate,
+    lstm_backward,
+    lstm_backward_reference,
+    lstm_forward,
+    lstm_forward_reference,
+    lstm_steps,
+)
 
 pytestmark = pytest.mark.usefixtures("kernels")
 size = st.integers(1, 20)
@@ -51,10 +58,9 @@ def test_fast_equals_reference(B, T, D, H, peephole, masked, dropped, backwards,
 def reference(arrays, options, backwards, dy, dh, dc, dtype):
     """All results of both passes of the plain twin by name, computed in a dtype."""
     arrays, (dy, dh, dc) = ([None if a is None else a.astype(dtype) for a in some] for some in (arrays, (dy, dh, dc)))
-    *_, Wx, Wh, _, p = arrays
     r = None if options["r"] is None else options["r"].astype(dtype)
-    y, h, c, steps = lstm_forward_reference(*arrays, mask=options["mask"], r=r, go_backwards=backwards)
-    dx, dh0, dc0, grads = lstm_backward_reference(dy, dh, dc, steps, Wx, Wh, p, r=r)
+    y, h, c, cache = lstm_forward_reference(*arrays, mask=options["mask"], r=r, go_backwards=backwards)
+    dx, dh0, dc0, grads = lstm_backward_reference(dy, dh, dc, cache)
     return {"y": y, "h": h, "c": c, "dx": dx, "dh0": dh0, "dc0": dc0, **grads}
 
 
@@ -115,17 +121,78 @@ def test_complex_numbers_pass_through():
 @pytest.mark.parametrize("sizes", [(50, 60, 64, 65), (2, 400, 33, 130), (7, 300, 40, 100)])
 def test_shared_by_two_threads_equals_the_reference(sizes, peephole):
     arrays, options, _ = case(*sizes, peephole, True, True, np.float64, 3, 0.05)
-    *_, Wx, Wh, _, p = arrays
     passes = []
     for _ in range(2):
         y, h, c, cache = lstm_forward(*arrays, **options)
         *dxs, grads = lstm_backward(y, h, c, cache)
         passes.append((y, h, c, *dxs, *grads.values()))
     assert all((a == b).all() for a, b in zip(*passes, strict=True))
-    y_, h_, c_, steps = lstm_forward_reference(*arrays, **options)
-    *dxs_, grads_ = lstm_backward_reference(y_, h_, c_, steps, Wx, Wh, p, r=options["r"])
+    y_, h_, c_, cache = lstm_forward_reference(*arrays, **options)
+    *dxs_, grads_ = lstm_backward_reference(y_, h_, c_, cache)
     for fast, plain in zip(passes[0], (y_, h_, c_, *dxs_, *grads_.values()), strict=True):
         np.testing.assert_allclose(fast, plain, rtol=1e-10, atol=1e-12 * max(1.0, abs(plain).max()))
+
+
+def hard(z):
+    """Gates of slope 0.3, as complex steps need them."""
+    y = 0.3 * z + 0.5
+    return np.where(y.real < 0, 0, np.where(y.real > 1, 1, y))
+
+
+HARD = Gate(hard, lambda dy, y: np.where((y.real > 0) & (y.real < 1), 0.3 * dy, 0))
+
+
+RARE = {"hard": {"gate": HARD}, "clipped": {"cell_clip": 0.5}, "both": {"gate": HARD, "cell_clip": 0.5}}
+
+
+@pytest.mark.parametrize("rare", RARE)
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("peephole", ["none", "diagonal", "full"])
+def test_the_gradients_of_rare_options_by_complex_steps(peephole, backwards, rare):
+    arrays, options, rng = case(3, 5, 4, 6, peephole, True, True, np.float64, 7)
+    options |= RARE[rare] | {"go_backwards": backwards}
+    names = ["x", "h0", "c0", "Wx", "Wh", "b", "p"]
+    y, h, c, cache = lstm_forward_reference(*arrays, **options)
+    given = [rng.standard_normal(a.shape) for a in (y, h, c)]
+    *dxs, grads = lstm_backward_reference(*given, cache)
+    found = dict(zip(("x", "h0", "c0"), dxs, strict=True)) | grads
+    for at, a in enumerate(arrays):
+        if a is None:
+            continue
+        direction = rng.standard_normal(a.shape)  # sees every entry
+        moved = [None if b is None else b + 1e-30j * direction if k == at else b + 0j
+                 for k, b in enumerate(arrays)]  # fmt: skip
+        results = lstm_forward_reference(*moved, **options)[:3]
+        slope = sum((d * out.imag).sum() for d, out in zip(given, results, strict=True)) / 1e-30
+        assert (found[names[at]] * direction).sum() == pytest.approx(slope, rel=1e-10, abs=1e-12), names[at]
+
+
+def test_rare_options_that_change_nothing():
+    arrays, options, _ = case(3, 5, 4, 6, "diagonal", True, True, np.float32, 7)
+    y, h, c, cache = lstm_forward_reference(*arrays, **options)
+    *wide, cache_ = lstm_forward_reference(*arrays, **options, cell_clip=1e6)
+    *light, none = lstm_forward_reference(*arrays, **options, cell_clip=1e6, keep_cache=False)
+    assert all((a == b).all() and a.dtype == b.dtype for a, b in zip((y, h, c) * 2, (*wide, *light), strict=True))
+    assert none is None
+    *one, grads = lstm_backward_reference(y, h, c, cache)
+    *two, grads_ = lstm_backward_reference(y, h, c, cache_)
+    pairs = zip((*one, *grads.values()), (*two, *grads_.values()), strict=True)
+    assert all((a == b).all() and a.dtype == b.dtype == np.float32 for a, b in pairs)
+
+
+def test_complex_gradients_of_the_reference():
+    """The backward pass is linear in what comes in, so that complex numbers go through it, part by part."""
+    arrays, options, rng = case(2, 4, 3, 5, "full", True, False, np.float64, 7)
+    *outs, cache = lstm_forward_reference(*arrays, **options, cell_clip=0.5)
+    one, two = ([rng.standard_normal(a.shape) for a in outs] for _ in range(2))
+
+    def gradients(given):
+        *dxs, grads = lstm_backward_reference(*given, cache)
+        return [*dxs, *grads.values()]
+
+    both = gradients([a + 1j * b for a, b in zip(one, two, strict=True)])
+    for came, a, b in zip(both, gradients(one), gradients(two), strict=True):
+        np.testing.assert_allclose(came, a + 1j * b, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from minidl.layer import Parameter
-from minidl.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Optimizer, RMSProp
+from minidl.optimizer import Optimizer
+from minidl.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSProp
 from minidl.schedules import CosineLR, ExponentialLR, OneCycleLR, StepLR
 
 torch = pytest.importorskip("torch")
@@ -76,6 +77,35 @@ def test_optimizers(ours: Any, name: str, options: dict[str, Any], torch_options
         np.testing.assert_allclose(mine.value, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * scale)
     assert mine.value.dtype == dtype
     assert (mine.value != start).sum() >= 15
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("ours", "name", "options", "torch_options"), CASES)
+def test_factors_are_parameter_groups(
+    ours: Any, name: str, options: dict[str, Any], torch_options: dict[str, Any], dtype: str
+) -> None:
+    """The decay of the weights included; a factor of 0 leaves the values as they are."""
+    factors = {"encoder.*": 0.1, "head.b": 3.0, "head.E": 0.0}
+    rates = {"encoder.W": 0.1, "head.b": 3.0, "head.W": 1.0, "head.E": 0.0}
+    start = np.random.default_rng(1).standard_normal((4, 5)).astype(dtype)
+    mine = {key: Parameter(start) for key in rates}
+    theirs = {key: torch.tensor(start, requires_grad=True) for key in rates}
+    make = getattr(torch.optim, name.partition("-")[0])
+    optimizer = ours(**options, lr_factors=factors)
+    groups = [{"params": [theirs[key]], "lr": optimizer.lr * factor} for key, factor in rates.items()]
+    oracle = make(groups, **torch_options)
+    for grad in gradients(dtype):
+        for k, key in enumerate(rates):
+            mine[key].grad[...] = np.roll(grad, k)
+            theirs[key].grad = torch.tensor(mine[key].grad)
+        optimizer.step(mine)
+        oracle.step()
+        for key in rates:
+            expected = theirs[key].detach().numpy()
+            scale = np.abs(expected).max()
+            np.testing.assert_allclose(
+                mine[key].value, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype] * scale, err_msg=key
+            )
 
 
 @pytest.mark.parametrize("ours", [SGD, RMSProp, Adagrad, Adadelta, Adam, AdamW])

@@ -25,13 +25,14 @@ class Recorder:
     """The calls of a save that change the disk, in their order, while they are carried out."""
 
     def __init__(self, monkeypatch):
-        self.log, self.names = [], {}
+        self.log, self.names, self.opened = [], {}, []
         for name in "open", "write", "fsync", "replace", "unlink":
             monkeypatch.setattr(os, name, getattr(self, name))
 
     def open(self, path, flags, *mode, **options):
         handle = OPENS(path, flags, *mode, **options)
         self.names[handle] = str(path)
+        self.opened.append(str(path))
         if flags & os.O_CREAT:
             self.log.append(("create", str(path)))
         return handle
@@ -313,17 +314,80 @@ def test_a_folder_whose_parent_is_a_file(tmp_path):
             call()
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+def test_a_pipe_is_not_replaced_by_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null")):
+        with pytest.raises(FileExistsError, match="This is a device or a pipe, and no file: name another place"):
+            net(1).save(path)
+        assert not stat.S_ISREG(path.stat().st_mode)
+    assert [p.name for p in tmp_path.iterdir()] == ["pipe"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links are rare elsewhere, and permissions others")
+def test_a_link_stays_one(tmp_path):
+    (tmp_path / "there").mkdir()
+    net(1).save(tmp_path / "there" / "model.npz")
+    (tmp_path / "link").symlink_to(Path("there") / "model.npz")
+    (tmp_path / "dangling").symlink_to(Path("there") / "new.npz")
+    (tmp_path / "round").symlink_to("round")
+    for name, target in ("link", "model.npz"), ("dangling", "new.npz"):
+        net(2).save(tmp_path / name)
+        assert (tmp_path / name).is_symlink()
+        assert (minidl.load(tmp_path / "there" / target)["lstm"].Wx.value == net(2)["lstm"].Wx.value).all()
+    with pytest.raises(OSError, match=r"symbolic links: name another place: '.*round'"):
+        net(2).save(tmp_path / "round")
+    assert sorted(p.name for p in (tmp_path / "there").iterdir()) == ["model.npz", "new.npz"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links are rare elsewhere, and permissions others")
+@pytest.mark.parametrize("mode", [0o600, 0o664, 0o640])
+def test_a_file_keeps_its_permissions_and_never_has_others(mode, tmp_path, monkeypatch):
+    path, seen = tmp_path / "model.npz", set()
+    net(1).save(path)
+    path.chmod(mode)
+
+    def watched(handle, data):
+        seen.add(stat.S_IMODE(os.fstat(handle).st_mode))
+        return WRITES(handle, data)
+
+    monkeypatch.setattr(os, "write", watched)
+    net(2).save(path)
+    assert stat.S_IMODE(path.stat().st_mode) == mode and seen == {mode}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a folder cannot be opened there")
+def test_a_folder_that_may_be_written_to_and_not_read(tmp_path, monkeypatch):
+    def opened(path, flags, *mode, **options):
+        if Path(path).is_dir():
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return OPENS(path, flags, *mode, **options)
+
+    monkeypatch.setattr(os, "open", opened)
+    net(1).save(tmp_path / "model.npz")
+    assert (minidl.load(tmp_path / "model.npz")["lstm"].Wx.value == net(1)["lstm"].Wx.value).all()
+
+
 def test_short_writes_are_gone_on_with(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "write", lambda handle, data: WRITES(handle, data[:7]))
     replace(tmp_path / "file", [b"a" * 100, b"", b"b" * 20])
     assert (tmp_path / "file").read_bytes() == b"a" * 100 + b"b" * 20
 
 
-def test_a_checkpoint_costs_little(tmp_path):
+def test_a_checkpoint_costs_little(tmp_path, monkeypatch):
     """Not the time, which a test cannot judge, but the work: one file, written once, nothing read."""
-    trainer = trained(tmp_path, 1, every=timedelta(hours=1))
-    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint-000000003.npz"] and trainer.step == 3
-    assert checkpoints.read(tmp_path / "checkpoint-000000003.npz").facts["step"] == 3
+    with monkeypatch.context() as patch:
+        recorder = Recorder(patch)
+        trainer = trained(tmp_path, 1, every=timedelta(hours=1))
+    (path,) = tmp_path.iterdir()
+    assert path.name == "checkpoint-000000003.npz" and trainer.step == 3 and checkpoints.read(path).facts["step"] == 3
+    kinds = [entry[0] for entry in recorder.log]
+    tried, (_, temporary), *writes = recorder.log[0], recorder.log[2], *recorder.log[3:-3]
+    assert kinds == ["create", "unlink", "create", *["write"] * len(writes), "fsync", "rename", "fsync"]
+    assert {entry[1] for entry in writes} == {temporary} and sum(len(entry[2]) for entry in writes) == len(
+        path.read_bytes()
+    )
+    assert recorder.opened == [tried[1], temporary, str(tmp_path)]
 
 
 def test_no_temporary_file_is_taken_for_another_thing(tmp_path):

@@ -14,10 +14,10 @@ from minidl import Trainer
 from tests.unit.test_checkpoint import assert_same, data, names, training
 
 
-def signalled_at(step, number):
+def signalled_at(step, *numbers):
     class Press(minidl.Callback):
         def on_step_end(self, trainer):
-            if trainer.step == step:
+            for number in numbers if trainer.step == step else ():
                 signal.raise_signal(number)
 
     return Press()
@@ -112,6 +112,22 @@ print("not reached")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (-signal.SIGTERM, ""), done.stderr
+    assert names(tmp_path) == ["checkpoint-000000003.npz"]
+
+
+@pytest.mark.parametrize(("signals", "code"), [
+    (("SIGTERM", "SIGINT"), -signal.SIGTERM), (("SIGINT", "SIGTERM"), -signal.SIGTERM), (("SIGINT",), 0),
+])  # fmt: skip
+def test_ctrl_c_does_not_take_back_a_sigterm(signals, code, tmp_path):
+    program = f"""
+import sys; sys.path.insert(0, {os.getcwd()!r})
+from tests.unit.test_interruptions import *
+from pathlib import Path
+trainer = training(Path({str(tmp_path)!r}), [signalled_at(3, *map(signal.Signals.__getitem__, {signals}))], every=1000)
+trainer.fit(data())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == code, done.stderr
     assert names(tmp_path) == ["checkpoint-000000003.npz"]
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from minidl.errors import ArgumentError, ShapeError
 from minidl.layer import Parameter
-from minidl.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Optimizer, RMSProp
+from minidl.optimizer import Optimizer
+from minidl.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSProp
 from minidl.schedules import CosineLR, StepLR
 from tests.conformance.cases import public
 
@@ -369,3 +370,67 @@ def test_integers_are_refused() -> None:
 def test_params_are_a_mapping() -> None:
     with pytest.raises(ArgumentError, match=r"mapping from name to Parameter, got a list: .* net\.params"):
         SGD().step([parameter([1.0])])  # type: ignore[arg-type]
+
+
+# -- learning-rate factors ------------------------------------------------------------------------
+
+FACTORS = {"a.W": 0.5, "a.*": 0.0, "*.b": 2.0}
+RULES: dict[str, Any] = {
+    "SGD": lambda lr, **more: SGD(lr, momentum=0.9, weight_decay=0.1, **more),
+    "RMSProp": RMSProp,
+    "Adagrad": Adagrad,
+    "Adadelta": Adadelta,
+    "Adam": Adam,
+    "AdamW": AdamW,
+}
+
+
+@pytest.mark.parametrize("make", RULES.values(), ids=RULES.keys())
+def test_a_factor_is_another_learning_rate(make: Any) -> None:
+    """The first pattern that fits counts; 0 changes nothing, and what no pattern fits goes at the whole rate."""
+    names = {"a.W": 0.05, "a.b": None, "d.b": 0.2, "d.W": 0.1}
+    together = {name: parameter([1, -2, 3], np.float32) for name in names}
+    optimizer = make(0.1, lr_factors=FACTORS)
+    walk(optimizer, together, steps=3, seed=7)
+    for name, lr in names.items():
+        alone = {other: parameter([1, -2, 3], np.float32) for other in names}
+        walk(make(0.1 if lr is None else lr), alone, steps=3, seed=7)
+        expected = [1, -2, 3] if lr is None else alone[name].value
+        np.testing.assert_allclose(together[name].value, expected, rtol=1e-6)
+    assert list(optimizer.state) == ["a.W", "d.b", "d.W"]
+
+
+def test_a_factor_goes_with_schedules_and_callbacks() -> None:
+    optimizer, w = SGD(StepLR(1.0, every=1, factor=0.5), lr_factors={"w": 0.5}), parameter([1.0])
+    w.grad[...] = 1
+    optimizer.step({"w": w})
+    optimizer.lr_scale = 0.1
+    optimizer.step({"w": w})
+    np.testing.assert_allclose(w.value, [1 - 0.5 - 0.5 * 0.5 * 0.1])
+    assert optimizer.rate == pytest.approx(0.025)
+
+
+def test_factors_are_seen_in_the_arguments_only_where_they_are_given() -> None:
+    assert repr(RMSProp(lr_factors={"*": 1})) == "RMSProp(lr=0.01, rho=0.99, eps=1e-08, lr_factors={'*': 1.0})"
+    assert "lr_factors" not in repr(RMSProp(lr_factors={}))
+
+
+@pytest.mark.parametrize("bad", [-0.1, float("nan"), float("inf"), "0.1", None, True])
+def test_a_bad_factor_is_refused(bad: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"Adam expects the factor of 'a\.\*' to be a number of at least 0, got"):
+        Adam(lr_factors={"a.*": bad})
+    with pytest.raises(ArgumentError, match=r"lr_factors to be a dict from patterns to numbers, like \{'enc"):
+        Adam(lr_factors=bad or 3)
+
+
+def test_a_pattern_that_fits_nothing_is_an_error_of_the_first_step() -> None:
+    w = parameter([1.0])
+    optimizer = Adam(lr_factors={"encodr.*": 0.1})
+    with pytest.raises(ArgumentError, match=r"lr_factors of Adam .* 'encodr\.\*', .* mean 'encoder\.\*'\? There are"):
+        optimizer.step({"encoder.W": w, "dense.W": w})
+    assert optimizer.steps == 0 and not optimizer.state
+    optimizer.step({"encodr.W": w})
+    frozen = {"encodr.W": parameter([1.0], trainable=False), "b": parameter([1.0])}
+    optimizer.step(frozen)  # what is frozen is there
+    with pytest.raises(ArgumentError, match="lr_factors"):
+        optimizer.step({"b": w})

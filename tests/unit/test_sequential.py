@@ -41,7 +41,7 @@ def test_snake_case_of_abbreviations():
     class MyLSTM2Layer(LSTM):
         pass
 
-    assert list(Sequential([LSTM(2), MyLSTM2Layer(2)]).layers) == ["lstm", "mylstm2_layer"]
+    assert list(Sequential([LSTM(2), MyLSTM2Layer(2)]).layers) == ["lstm", "my_lstm2_layer"]
 
 
 def test_nested_paths():

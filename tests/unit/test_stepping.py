@@ -9,7 +9,24 @@ import pytest
 
 from minidl.inputs import Array
 from minidl.layer import Layer
-from minidl.layers import GRU, LSTM, Dense, Dropout, Embedding, LastStep, ReLU, SimpleRNN, Softmax, Tanh
+from minidl.layers import (
+    GRU,
+    LSTM,
+    Conv1D,
+    CoupledLSTM,
+    Dense,
+    Dropout,
+    Embedding,
+    HardSigmoid,
+    LastStep,
+    LayerNorm,
+    LearnedState,
+    ReLU,
+    Sigmoid,
+    SimpleRNN,
+    Softmax,
+    Tanh,
+)  # fmt: skip
 from minidl.sequential import Sequential
 from minidl.stepping import STEPPERS, stepper
 
@@ -32,10 +49,18 @@ NETS = {
     "gru, reset before": [GRU(5, reset_after=False), Dense(2)],
     "simple rnn": [SimpleRNN(5, return_sequences=True), SimpleRNN(4, ReLU(), recurrent_dropout=0.5)],
     "recurrent dropout": [LSTM(5, recurrent_dropout=0.5, return_sequences=True)],
+    "hard gates": [LSTM(5, recurrent_activation=HardSigmoid(0.2), peephole=True, return_sequences=True)],
+    "sigmoid gates": [LSTM(5, recurrent_activation=Sigmoid(), return_sequences=True)],
+    "clipped": [LSTM(5, cell_clip=0.2, return_sequences=True)],
+    "coupled": [CoupledLSTM(5, return_sequences=True)],
+    "coupled, with peepholes": [CoupledLSTM(5, peephole="diagonal", return_sequences=True), CoupledLSTM(4, "full")],
+    "coupled and clipped": [CoupledLSTM(5, cell_clip=0.2, return_sequences=True)],
+    "learned state": [LearnedState(LSTM(5, return_sequences=True)), LearnedState(CoupledLSTM(4))],
     "stack": [LSTM(5, return_sequences=True), Dropout(0.5), LSTM(3, peephole=True, return_sequences=True), Dense(4)],
     "nested": [Sequential([LSTM(5, return_sequences=True), Tanh()]), Dense(4, bias=False), Softmax()],
     "subclass": [OtherLSTM(5, return_sequences=True)],
     "pooled": [LSTM(5, return_sequences=True), LastStep(), Dense(2)],
+    "convolution": [Conv1D(5, 3, "causal"), LayerNorm(), LSTM(5, return_sequences=True), Conv1D(2, 1, "causal")],
     "tied": [Dense(4), LSTM(4, return_sequences=True), Dense(9, tie=embedding)],
 }
 
@@ -68,6 +93,14 @@ def test_steps_are_what_passes_over_one_step_give(name: str, dtype: Any, error: 
         np.testing.assert_allclose(one, y, rtol=0, atol=error)
     for a, b in zip(kept, [a for s in state.values() for a in (s if isinstance(s, tuple) else s["lstm"])], strict=True):
         np.testing.assert_array_equal(a, b)  # the state that was handed in is as it was
+
+
+def test_the_first_step_of_a_learned_state_begins_from_it() -> None:
+    net = built([LearnedState(LSTM(5, return_sequences=True))], (None, 6), np.float64)
+    x = np.random.default_rng(0).standard_normal((2, 3, 6))
+    step = stepper(net, None)
+    for t in range(3):
+        np.testing.assert_allclose(step(x[:, t : t + 1]), net(x[:, : t + 1])[:, t:], rtol=0, atol=1e-14)
 
 
 def test_two_steppers_do_not_meet() -> None:

@@ -129,12 +129,11 @@ def test_the_backward_pass_is_the_reference(peephole: str, layers: int) -> None:
     ours = at.gradients()
     dy = at.dy
     for n in reversed(range(layers)):
-        Wx, Wh, _, p = packed(at.weights, n)
         np.testing.assert_allclose(run.state[n], below[n][1:3], rtol=0, atol=1e-12)
-        dy, dh0, dc0, grads = lstm_backward_reference(dy, *at.dstate[n], below[n][3], Wx, Wh, p)
+        dy, dh0, dc0, grads = lstm_backward_reference(dy, *at.dstate[n], below[n][3])
         dWx, dWh, db, dp = packed(ours, n)
         pairs = [(ours["h", n], dh0), (ours["c", n], dc0), (dWx, grads["Wx"]), (dWh, grads["Wh"]), (db, grads["b"])]
-        for own, theirs in [*pairs, *([] if p is None else [(dp, grads["p"])])]:
+        for own, theirs in [*pairs, *([] if dp is None else [(dp, grads["p"])])]:
             np.testing.assert_allclose(own, theirs, rtol=0, atol=1e-12)
     np.testing.assert_allclose(ours["x"], dy, rtol=0, atol=1e-12)
 

@@ -1,0 +1,157 @@
+"""`Container`: what all nets share: layers under names, their parameters by dotted path, errors that say where."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from minidl.errors import ArgumentError, ShapeError, UnknownNameError, tell_place
+from minidl.inputs import Shape
+from minidl.layer import Layer
+from minidl.parameter import Parameter
+from minidl.summary import print_summary, rows_of
+
+
+class Container(Layer, abstract=True):
+    """A layer that is made of layers: the base of `Sequential` and `Graph`.
+
+    The same layer may stand in it twice, and in other nets as well: it is one set of parameters, listed once (under
+    its first name), with a state per position. The state is a dict by name, of the layers that have one.
+
+    Example:
+        >>> net = minidl.Sequential([minidl.Embedding(50, 8), ("scores", minidl.Dense(50))])
+        >>> isinstance(net, minidl.Container), list(net.layers), net["scores"] is net[1]
+        (True, ['embedding', 'scores'], True)
+    """
+
+    mixes_steps = True
+
+    def __init__(self, name: str | None = None) -> None:
+        if name is not None and not isinstance(name, str):
+            raise ArgumentError(f"{type(self).__name__} expects name to be a word, got {name!r:.60}.")
+        self.name = name
+        self.layers: dict[str, Layer] = {}
+        self.shapes: dict[str, Shape] = {}  # the outputs' shapes by layer, once it is built
+        self.vocab: Any = None  # of a language model; travels in its file, as do the facts of its training
+        self.facts: dict[str, Any] = {}
+
+    # -- parts ------------------------------------------------------------------------------------
+
+    @property
+    def params(self) -> dict[str, Parameter]:
+        """All parameters by dotted name; one that is shared stands under its first name only."""
+        found: dict[str, Parameter] = {}
+        seen: set[int] = set()
+        for slot, layer in self.layers.items():
+            for name, p in layer.params.items():
+                if id(p) not in seen:
+                    seen.add(id(p))
+                    found[f"{slot}.{name}"] = p
+        return found
+
+    def __getitem__(self, key: int | str) -> Any:
+        """A layer by position, name or dotted path."""
+        if not isinstance(key, str):
+            return list(self.layers.values())[key]
+        first, _, rest = key.partition(".")
+        if first not in self.layers:
+            raise UnknownNameError(f"{self._title()} has no layer {first!r}: it has {', '.join(self.layers)}.")
+        layer = self.layers[first]
+        for name in rest.split(".") if rest else []:
+            inner = vars(layer).get("layers")  # of a container, and of a layer around another one
+            if not isinstance(inner, dict):
+                raise UnknownNameError(f"{self._title()}: {first!r} is a {type(layer).__name__}, it has no layers.")
+            if name not in inner:
+                raise UnknownNameError(f"{self._title()}: {first!r} has no layer {name!r}: it has {', '.join(inner)}.")
+            first, layer = f"{first}.{name}", inner[name]
+        return layer
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers.values())
+
+    def initial_state(self, batch: int) -> dict[str, Any] | None:
+        states = {name: layer.initial_state(batch) for name, layer in self.layers.items()}
+        return {name: state for name, state in states.items() if state is not None} or None
+
+    @property
+    def streams(self) -> bool:
+        return all(layer.streams for layer in self.layers.values())
+
+    @property
+    def last(self) -> Layer | None:
+        """The layer that the output comes from; None where there is not one alone."""
+        return list(self.layers.values())[-1] if self.layers else None
+
+    def summary(self) -> None:
+        """Print a table of the layers: name, type, output shape, parameters, frozen, shared, bytes."""
+        print_summary(self)
+
+    # -- for the subclasses -----------------------------------------------------------------------
+
+    def _title(self) -> str:
+        return f"{type(self).__name__} {self.name!r}" if self.name else type(self).__name__
+
+    def _where(self, name: str) -> str:
+        """The place of a layer, for messages."""
+        return f"{self._title()}, layer {list(self.layers).index(name) + 1} of {len(self)}, {name!r}"
+
+    def _check_layer(self, layer: Any) -> None:
+        """Refuse what is no layer."""
+        if not isinstance(layer, Layer):
+            hint = f": write {layer.__name__}(...)" if isinstance(layer, type) and issubclass(layer, Layer) else ""
+            raise ArgumentError(f"{self._title()} expects layers, got {layer!r}{hint}.")
+
+    def _check_name(self, name: Any, what: str = "a layer's name") -> None:
+        """Refuse what is no name, or one that is taken."""
+        if not isinstance(name, str) or not name or "." in name:
+            raise ArgumentError(f"{self._title()} expects {what} to be a word without dots, got {name!r}.")
+        if name in self.layers:
+            raise ArgumentError(f"{self._title()} has a layer {name!r} already: choose another name.")
+
+    def _free_name(self, layer: Layer) -> str:
+        """The name of a layer that was given none: its own or its class in snake case, numbered from the second on."""
+        base = layer.name or re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z]|[A-Z]{3})", "_", type(layer).__name__).lower()
+        name, count = base, 1
+        while name in self.layers:
+            name, count = f"{base}_{count + 1}", count + 1
+        return name
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """What is raised while the net is built leaves all of it as it was."""
+        before = [(layer, dict(vars(layer))) for _, layer, _, _ in rows_of(self)]
+        try:
+            yield
+        except BaseException:
+            for layer, attributes in before:
+                vars(layer).clear()
+                vars(layer).update(attributes)
+            raise
+
+    @contextmanager
+    def _place(self, name: str) -> Iterator[None]:
+        """Let what is raised inside say which layer of which net it was."""
+        try:
+            yield
+        except Exception as error:
+            tell_place(error, self._where(name))
+            raise
+
+    def _check_cache(self, cache: Any) -> None:
+        """Refuse the cache of a pass that kept none."""
+        if cache is None:
+            raise ArgumentError(
+                f"{self._title()} expects the cache of a pass that kept one: run it with keep_cache=True."
+            )
+
+    def _check_state(self, state: Any) -> None:
+        """Refuse what is no dict by the names of layers."""
+        if state is None or (isinstance(state, dict) and state.keys() <= self.layers.keys()):
+            return
+        came = f"one for {', '.join(map(str, state))}" if isinstance(state, dict) else type(state).__name__
+        raise ShapeError(f"{self._title()} expects a state that is a dict by layer name, got {came}.")

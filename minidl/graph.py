@@ -1,0 +1,395 @@
+"""`Graph`: layers that take from whichever layers were added before them, which together are a layer again."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minidl.container import Container
+from minidl.errors import ArgumentError, ShapeError, UnknownNameError
+from minidl.inputs import Shape, clear_padding, several, shape_text
+from minidl.layer import Layer
+from minidl.names import MOST_SHOWN
+from minidl.nested import added, leaves, map_arrays
+from minidl.summary import print_tree
+
+
+class Node(NamedTuple):
+    """A layer's place in a graph: what it takes its x from, and whose final state it starts from."""
+
+    layer: Layer
+    sources: tuple[str, ...]
+    state: str | None
+
+
+class GraphCache(NamedTuple):
+    """The caches of the nodes, in order, the zeros that stand for outputs nobody took, and the inputs' masks."""
+
+    nodes: list[Any]
+    zeros: dict[str, Any]
+    mask: Any
+
+
+class Graph(Container):
+    """Layers that take from whichever layers stand before them: branches, several inputs and outputs, shared parts.
+
+    A node names its sources, and only what is there already can be named; so the order in which nodes are added is an
+    order in which they can run, and a net cannot go in circles.
+
+    Args:
+        inputs: the name of the input, or the names of several.
+        outputs: the names of the nodes that the net returns; by default the last one that was added.
+        nodes: nodes to begin with, as (name, layer, sources, state); `add` is easier to read.
+        name: what error messages and an enclosing container call it.
+
+    Shapes:
+        One input or output is an array, several are a tuple in the order of their names, and so are their shapes,
+        masks and gradients: build(((None,), (None, 8))). The state is a dict by node name.
+
+    Params:
+        The layers', by dotted names: "encoder.Wx". A layer that is added under two names is one set of parameters,
+        under its first name.
+
+    Raises:
+        UnknownNameError: for a source that is not there (yet). ArgumentError: for a node that nobody uses.
+        ShapeError: for shapes that do not go together; it names the node.
+
+    Notes:
+        `state="encoder"` starts a node from the final state of that node, and sends the gradient back there. Such a
+        node keeps no state of its own between passes, and the net cannot be fed window by window.
+
+    Example:
+        >>> net = minidl.Graph(inputs=("question", "answer"))
+        >>> read = minidl.Sequential([minidl.Embedding(50, 8), minidl.LSTM(16)])
+        >>> _ = net.add("asked", read, "question").add("answered", read, "answer")
+        >>> _ = net.add("both", minidl.Multiply(), "asked", "answered").add("scores", minidl.Dense(2), "both")
+        >>> net.build(((None,), (None,)))
+        (2,)
+        >>> list(net.params)
+        ['asked.embedding.E', 'asked.lstm.Wx', 'asked.lstm.Wh', 'asked.lstm.b', 'scores.W', 'scores.b']
+    """
+
+    def __init__(
+        self,
+        inputs: str | Sequence[str] = "x",
+        outputs: str | Sequence[str] | None = None,
+        nodes: Iterable[tuple[str, Layer, Sequence[str], str | None]] = (),
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name)
+        self.nodes: dict[str, Node] = {}
+        self.inputs = self._names("inputs", inputs)
+        self._inputs = frozenset(self.inputs)
+        for one in self.inputs:
+            self._check_name(one, "an input's name")
+        if len(self._inputs) < len(self.inputs):
+            raise ArgumentError(f"{self._title()} expects inputs to have names of their own, got {self.inputs}.")
+        self.given_outputs = None if outputs is None else self._names("outputs", outputs)
+        for entry in nodes:
+            if not isinstance(entry, tuple) or len(entry) != 4 or not isinstance(entry[2], list | tuple):
+                raise ArgumentError(
+                    f"{self._title()} expects nodes as (name, layer, sources, state), got {entry!r:.80}: or use add."
+                )
+            self.add(entry[0], entry[1], *entry[2], state=entry[3])
+
+    def _names(self, what: str, names: Any) -> tuple[str, ...]:
+        """One name or several as a tuple."""
+        names = (names,) if isinstance(names, str) else names
+        if not isinstance(names, list | tuple) or not names or not all(isinstance(n, str) for n in names):
+            raise ArgumentError(f"{self._title()} expects {what} to be a name or a list of names, got {names!r}.")
+        return tuple(names)
+
+    def add(self, name: str, layer: Layer, *sources: str, state: str | None = None) -> Graph:
+        """Add a node; returns the net, so that calls can be chained.
+
+        Args:
+            name: what other nodes call it.
+            layer: what it computes; the same layer may be added under several names.
+            sources: inputs or nodes that it takes its x from; several make x a tuple.
+            state: a node whose final state this one starts from; of a net inside, the dotted path: "encoder.lstm".
+        """
+        if isinstance(name, Layer):
+            raise ArgumentError(
+                f'{self._title()} expects a name first, got {name!r}: write add("name", layer, "source").'
+            )
+        self._check_name(name, "a node's name")
+        if name in self._inputs:
+            raise ArgumentError(f"{self._title()} has an input {name!r} already: choose another name.")
+        self._check_layer(layer)
+        if not sources:
+            raise ArgumentError(
+                f"{self._title()} expects a source for node {name!r}, got none: write "
+                f'add("{name}", layer, "{[*self.inputs, *self.nodes][-1]}").'
+            )
+        for source in sources:
+            self._known(name, source)
+        if state is not None:
+            self._known(name, state.partition(".")[0] if isinstance(state, str) else state)
+        if state in self._inputs:
+            raise ArgumentError(f"{self._title()}: node {name!r} cannot start from {state!r}, an input has no state.")
+        self.layers[name] = layer
+        self.nodes[name] = Node(layer, sources, state)
+        self.in_shape = self.out_shape = None  # to be built again: what is there is kept
+        return self
+
+    def _known(self, name: str, source: Any) -> None:
+        """Refuse a source that is not there."""
+        if not isinstance(source, str):
+            raise ArgumentError(
+                f"{self._title()} expects the sources of node {name!r} to be names, got {source!r}: add that layer "
+                f"under a name first."
+            )
+        if source in self._inputs or source in self.nodes:
+            return
+        there = (*self.inputs, *self.nodes)
+        near = difflib.get_close_matches(source[:40], [known for known in there[-200:] if len(known) <= 40], 1)  # fast
+        hint = f"did you mean {near[0]!r}?" if near else "a node can only take from what was added before it."
+        raise UnknownNameError(
+            f"{self._title()}: node {name!r} names {source!r}, which is not there yet: there is "
+            f"{', '.join(there[:MOST_SHOWN])}{' ...' if len(there) > MOST_SHOWN else ''}; {hint}"
+        )
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the nodes whose y the net returns."""
+        return self.given_outputs or tuple(self.nodes)[-1:]
+
+    # -- the pass ---------------------------------------------------------------------------------
+
+    def forward_with_state(
+        self,
+        x: Any,
+        state: dict[str, Any] | None = None,
+        *,
+        start: Any = None,
+        mask: Any = None,
+        rng: np.random.Generator | None = None,
+        keep_cache: bool = True,
+    ) -> tuple[Any, dict[str, Any] | None, GraphCache | None]:
+        self._check_state(state)
+        values = self._by_input(clear_padding(self._as_given(x), mask), "an array")
+        masks = self._by_input((None,) * len(self.inputs) if mask is None and len(self.inputs) > 1 else mask, "a mask")
+        finals: dict[str, Any] = {}
+        zeros: dict[str, Any] = {}
+        caches = []
+        for name, (layer, sources, origin) in self.nodes.items():
+            node_mask = of_sources(masks, sources)
+            with self._place(name):
+                values[name], after, cache = layer.forward_with_state(
+                    of_sources(values, sources),
+                    part_of(finals, origin) if origin else None if state is None else state.get(name),
+                    start=None if origin else start,
+                    mask=node_mask if layer.mixes_steps else None,
+                    rng=rng,
+                    keep_cache=keep_cache,
+                )
+            masks[name] = None if node_mask is None else layer.hand_on(node_mask)
+            finals[name] = after
+            caches.append(cache)
+            if keep_cache and name in self._only_states:
+                zeros[name] = map_arrays(lambda a: np.broadcast_to(np.zeros((), a.dtype), a.shape), values[name])
+        carried = {name: after for name, after in finals.items() if after is not None and not self.nodes[name].state}
+        return (
+            of_sources(values, self.outputs),
+            carried or None,
+            GraphCache(caches, zeros, mask) if keep_cache else None,
+        )
+
+    def backward_with_state(
+        self, dy: Any, dstate: dict[str, Any] | None, cache: GraphCache
+    ) -> tuple[Any, dict[str, Any] | None]:
+        self._check_state(dstate)
+        self._check_cache(cache)
+        grads: dict[str, Any] = {}
+        for name, d in zip(self.outputs, dy if len(self.outputs) > 1 else (dy,), strict=True):
+            grads[name] = added(grads.get(name), d)
+        after = dict(dstate or {})  # the gradients of final states, from outside and from nodes that start there
+        before: dict[str, Any] = {}
+        for (name, node), node_cache in zip(reversed(self.nodes.items()), reversed(cache.nodes), strict=True):
+            d = grads.pop(name, None)
+            if d is None:
+                if after.get(name) is None:
+                    continue  # nothing flows back into it
+                d = map_arrays(np.array, cache.zeros[name])
+            with self._place(name):
+                dx, dbefore = node.layer.backward_with_state(d, after.get(name), node_cache)
+            if node.state:
+                first, _, path = node.state.partition(".")
+                for key in reversed(path.split(".") if path else []):
+                    dbefore = {key: dbefore}
+                after[first] = added(after.get(first), dbefore)
+            elif dbefore is not None:
+                before[name] = dbefore
+            for source, part in zip(node.sources, dx if len(node.sources) > 1 else (dx,), strict=True):
+                grads[source] = added(grads.get(source), part)
+        dx = tuple(grads.get(name) for name in self.inputs)
+        return clear_padding(dx if len(dx) > 1 else dx[0], cache.mask), dict(reversed(before.items())) or None
+
+    def _as_given(self, x: Any) -> Any:
+        """x, refused where it is no tuple of as many arrays as there are inputs."""
+        count = len(self.inputs)
+        if (len(x) if isinstance(x, tuple) else 1) == count:
+            return x[0] if count == 1 and isinstance(x, tuple) else x
+        came = f"a tuple of {len(x)}" if isinstance(x, tuple) else f"one {type(x).__name__}"
+        wanted = f"a tuple of {count} arrays, {', '.join(self.inputs)}" if count > 1 else "one array"
+        raise ShapeError(f"{self._title()} expects {wanted}, got {came}: x = ({', '.join(self.inputs)}).")
+
+    def _by_input(self, parts: Any, what: str) -> dict[str, Any]:
+        """What came for the inputs, by their names."""
+        parts = parts if len(self.inputs) > 1 else (parts,)
+        return dict(zip(self.inputs, parts, strict=True))
+
+    @property
+    def _only_states(self) -> set[str]:
+        """The nodes whose y nobody takes: others start from their final state."""
+        taken = {source for node in self.nodes.values() for source in node.sources}
+        origins = {node.state.partition(".")[0] for node in self.nodes.values() if node.state}
+        return origins - taken - set(self.outputs)
+
+    # -- building ---------------------------------------------------------------------------------
+
+    def setup(self, in_shape: Shape, rng: np.random.Generator, dtype: Any) -> Any:
+        if not self.nodes:
+            raise ArgumentError(f"{self._title()} has no nodes to build: add some first.")
+        self._check_used()
+        count = len(in_shape) if several(in_shape) else 1
+        if count != len(self.inputs):
+            example = ", ".join("(None,)" for _ in self.inputs)
+            raise ShapeError(
+                f"{self._title()} expects the shapes of {len(self.inputs)} inputs, {', '.join(self.inputs)}, got "
+                f"{in_shape}: write build({f'({example})' if len(self.inputs) > 1 else example}) with a shape for each."
+            )
+        shapes = self._by_input(in_shape[0] if several(in_shape) and count == 1 else in_shape, "a shape")
+        with self._whole():
+            for name, (layer, sources, origin) in self.nodes.items():
+                with self._place(name):
+                    shapes[name] = layer.build(of_sources(shapes, sources), rng, dtype)
+                    if origin is not None:
+                        self._check_start(name, layer, origin)
+        if self.in_shape is None:
+            self.shapes = {name: shapes[name] for name in self.nodes}
+        return of_sources(shapes, self.outputs)
+
+    def _check_used(self) -> None:
+        """Refuse outputs that are not there, and nodes and inputs that nobody takes."""
+        for name in self.outputs:
+            if name not in self.nodes:
+                raise UnknownNameError(
+                    f"{self._title()} has no node {name!r} to return: outputs are among {', '.join(self.nodes)}."
+                )
+        used = {name for node in self.nodes.values() for name in node.sources} | self._only_states | set(self.outputs)
+        for name in (*self.inputs, *self.nodes):
+            if name not in used:
+                what = "input" if name in self.inputs else "node"
+                cure = "leave it out" if what == "input" else f"name it in outputs=(..., {name!r}), or leave it out"
+                raise ArgumentError(f"{self._title()}: {what} {name!r} is used by no node: take from it, {cure}.")
+
+    def _check_start(self, name: str, layer: Layer, origin: str) -> None:
+        """Refuse a final state that is not like the state which the node starts from."""
+        first = origin.partition(".")[0]
+        ends = part_of({first: self.nodes[first].layer.initial_state(1)}, origin)
+        given, wanted = leaves(ends), leaves(layer.initial_state(1))
+        if not given or not wanted:
+            who = name if given else origin
+            raise ShapeError(
+                f"node {name!r} is to start from the final state of {origin!r}, but {who!r} has no state: "
+                f"state= goes from one recurrent layer to another."
+            )
+        told = [", ".join(f"{part} {shape_text(a.shape[1:])}" for part, a in of.items()) for of in (wanted, given)]
+        if told[0] != told[1]:
+            raise ShapeError(
+                f"node {name!r} starts from a state of {told[0]}, but {origin!r} ends in {told[1]}: "
+                f"give both the same units, and the same kind of layer."
+            )
+
+    def initial_state(self, batch: int) -> dict[str, Any] | None:
+        own = {name: node.layer.initial_state(batch) for name, node in self.nodes.items() if not node.state}
+        return {name: state for name, state in own.items() if state is not None} or None
+
+    def hand_on(self, mask: Any) -> Any:
+        masks = self._by_input(mask, "a mask")
+        for name, node in self.nodes.items():
+            node_mask = of_sources(masks, node.sources)
+            masks[name] = None if node_mask is None else node.layer.hand_on(node_mask)
+        return of_sources(masks, self.outputs)
+
+    @property
+    def streams(self) -> bool:
+        return super().streams and not any(node.state for node in self.nodes.values())
+
+    def example(self, in_shape: Shape, rng: np.random.Generator, batch: int = 3, time: int = 5) -> Any:
+        shapes = self._by_input(in_shape, "a shape")
+        examples = {name: super(Graph, self).example(shape, rng, batch, time) for name, shape in shapes.items()}
+        for layer, sources, _ in reversed(self.nodes.values()):
+            if all(source in self.inputs for source in sources):  # it knows what it takes: ids, or numbers
+                known = layer.example(of_sources(shapes, sources), rng, batch, time)
+                examples |= zip(sources, known if len(sources) > 1 else (known,), strict=True)
+        return of_sources(examples, self.inputs)
+
+    @property
+    def last(self) -> Layer | None:
+        return self.nodes[self.outputs[0]].layer if len(self.outputs) == 1 and self.nodes else None
+
+    # -- parts ------------------------------------------------------------------------------------
+
+    def replace_last(self, layer: Layer | None) -> Graph | None:
+        """A net of the same layers with another one in place of the last, or without it; None where it is not last.
+
+        Without its last layer a graph returns what that one took, where this is one node alone.
+        """
+        name = self.outputs[0]
+        _, sources, state = self.nodes[name]
+        others = {n: node for n, node in self.nodes.items() if n != name}
+        needed = any(name in (*node.sources, (node.state or "").partition(".")[0]) for node in others.values())
+        if needed or (layer is None and (len(sources) > 1 or sources[0] not in others)):
+            return None
+        nodes = others if layer is None else self.nodes | {name: Node(layer, sources, state)}
+        outputs = sources if layer is None else self.outputs
+        entries = [(n, node.layer, node.sources, node.state) for n, node in nodes.items()]
+        part = Graph(self.inputs, outputs, entries, self.name)
+        part.in_shape = self.in_shape
+        if self.in_shape is not None:
+            part.shapes = {n: self.shapes[n] for n in nodes}
+            if layer is not None and layer.out_shape is not None:
+                part.shapes[name] = layer.out_shape
+            part.out_shape = part.shapes[outputs[0]]
+        return part
+
+    def config(self) -> dict[str, Any]:
+        nodes = [(name, layer, sources, state) for name, (layer, sources, state) in self.nodes.items()]
+        return {"inputs": self.inputs, "outputs": self.given_outputs, "nodes": nodes, "name": self.name}
+
+    def summary(self) -> None:
+        """Print a tree of the nodes: name, type, where they take from, output shape, parameters."""
+        print_tree(self)
+
+    def __repr__(self) -> str:
+        def told(name: str, node: Node) -> str:
+            state = f", state={node.state}" if node.state else ""
+            return f"{name} = {node.layer!r}({', '.join(node.sources)}{state})"
+
+        nodes = "; ".join(told(name, node) for name, node in self.nodes.items())
+        outputs = f" -> {', '.join(self.given_outputs)}" if self.given_outputs else ""
+        return f"{self._title()}[{', '.join(self.inputs)}: {nodes}{outputs}]"
+
+    def _where(self, name: str) -> str:
+        return f"{self._title()}, node {name!r}"
+
+
+def of_sources(values: dict[str, Any], sources: Sequence[str]) -> Any:
+    """The value of one source, or a tuple of those of several; None where none of them has one."""
+    if len(sources) == 1:
+        return values[sources[0]]
+    parts = tuple(values[source] for source in sources)
+    return None if all(part is None for part in parts) else parts
+
+
+def part_of(states: dict[str, Any], path: str) -> Any:
+    """The state at a dotted path; None where there is none."""
+    part: Any = states
+    for key in path.split("."):
+        part = part.get(key) if isinstance(part, dict) else None
+    return part

@@ -1,0 +1,177 @@
+"""Sequences of different lengths: `pad` makes one array and a mask of them, `PaddedBatches` batches to train on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minidl.arguments import flag
+from minidl.data import Batch, Batches
+from minidl.errors import ArgumentError, ShapeError
+from minidl.inputs import Array
+
+POOL = 100  # batches whose rows are sorted by length together
+
+
+class PaddedBatches(Batches):
+    """Batches of separate sequences of different lengths, padded to the longest of the batch, with masks.
+
+    Args:
+        sequences: arrays [T_n, ...]: ids or features; T_n may be 0. For a net with several inputs a tuple, with a
+            list of sequences for each: (questions, answers).
+        targets: one per sequence, all of one shape; or one per step, [T_n, ...] (of several inputs with the lengths
+            of one of them), which are padded as well.
+        batch_size: the number of sequences of a batch; the last batch may be smaller.
+        shuffle: whether each epoch has an order of its own; iterating is epoch 0.
+        seed: of the orders.
+        by_length: whether the sequences of a batch are of similar length, so that little of it is padding: the
+            shuffled rows of 100 batches at a time are sorted by length and cut, and the batches of all of them come
+            in a random order; without `shuffle`, all rows from the shortest to the longest. With several inputs the
+            length is the sum of theirs.
+
+    Shapes:
+        x [B, T, ...], mask [B, T] True where a step is real, t [B, ...] or [B, T, ...]; T is at least 1. Of several
+        inputs x and mask are tuples.
+
+    Raises:
+        ShapeError: for sequences that do not go together, or targets that do not fit them.
+
+    Notes:
+        Where lengths are spread evenly from 1 to the longest, half of a batch is padding, and the work for it in
+        vain; with by_length it is some percent. The batches are less mixed: a batch of short sequences has fewer
+        steps, and its gradient is noisier.
+
+    Example:
+        >>> batches = minidl.PaddedBatches([[1, 2, 3], [4]], [0, 1], shuffle=False)
+        >>> batch = next(iter(batches))
+        >>> batch.x.tolist(), batch.t.tolist(), batch.mask.tolist()
+        ([[1, 2, 3], [4, 0, 0]], [0, 1], [[True, True, True], [True, False, False]])
+    """
+
+    def __init__(
+        self,
+        sequences: Sequence[Any] | tuple[Sequence[Any], ...],
+        targets: Any,
+        batch_size: int = 32,
+        shuffle: bool = True,
+        seed: int = 0,
+        by_length: bool = False,
+    ) -> None:
+        self.sequences: list[Array] | tuple[list[Array], ...]
+        if isinstance(sequences, tuple) and sequences:
+            parts = (as_sequences("PaddedBatches", part, f" of input {k + 1}") for k, part in enumerate(sequences))
+            self.sequences = tuple(parts)
+        else:
+            self.sequences = as_sequences("PaddedBatches", sequences)
+        inputs = self.inputs
+        self.by_length = flag("PaddedBatches", "by_length", by_length)
+        self.targets = [np.asarray(t) for t in targets]
+        for k, part in enumerate((*inputs[1:], self.targets)):
+            if len(part) != len(inputs[0]):
+                what = "targets for" if part is self.targets else f"input {k + 2} to have"
+                raise ShapeError(f"PaddedBatches expects {what} {len(inputs[0])} sequences, got {len(part)}.")
+        fitting = [
+            [t.ndim > 0 and len(t) == len(x) for x, t in zip(part, self.targets, strict=True)] for part in inputs
+        ]
+        self.per_step = any(all(steps) for steps in fitting)
+        if self.per_step:
+            self.targets = alike(self.targets)
+        if len({t.shape[self.per_step :] for t in self.targets}) > 1:
+            n = fitting[-1].index(self.per_step) if self.per_step in fitting[-1] else 0
+            raise ShapeError(
+                f"PaddedBatches expects targets of one shape, or one target per step, got {self.targets[n].shape} for "
+                f"sequence {n} of {len(inputs[-1][n])} steps, and others elsewhere: check targets[{n}]."
+            )
+        super().__init__(len(inputs[0]), batch_size, shuffle, seed)
+
+    @property
+    def inputs(self) -> tuple[list[Array], ...]:
+        """The sequences of each input of the net."""
+        return self.sequences if isinstance(self.sequences, tuple) else (self.sequences,)
+
+    def cut(self, rng: np.random.Generator) -> Iterable[Any]:
+        if not self.by_length:
+            return super().cut(rng)
+        rows, size = rng.permutation(self.count) if self.shuffle else np.arange(self.count), self.batch_size
+        lengths = np.sum([[len(row) for row in part] for part in self.inputs], axis=0)
+        pool = POOL * size if self.shuffle else self.count
+        pools = (rows[at : at + pool] for at in range(0, self.count, pool))
+        rows = np.concatenate([part[np.argsort(lengths[part], kind="stable")] for part in pools])
+        batches = [rows[at : at + size] for at in range(0, self.count, size)]
+        return [batches[k] for k in rng.permutation(len(batches))] if self.shuffle else batches
+
+    def take(self, rows: Any) -> Batch:
+        rows = range(self.count)[rows] if isinstance(rows, slice) else rows
+        x, mask = zip(*(padded([part[n] for n in rows]) for part in self.inputs), strict=True)
+        targets = [self.targets[n] for n in rows]
+        t = padded(targets)[0] if self.per_step else np.stack(targets)
+        return Batch(x, t, mask=mask) if isinstance(self.sequences, tuple) else Batch(x[0], t, mask=mask[0])
+
+
+def pad(sequences: Sequence[Any], value: float = 0) -> tuple[Array, Array]:
+    """Sequences of different lengths as one array, and which of its steps are real.
+
+    Args:
+        sequences: arrays [T_n, ...]; T_n may be 0.
+        value: what stands in the padding.
+
+    Returns:
+        (padded [B, T, ...] with T the longest, at least 1, mask [B, T] bools).
+
+    Raises:
+        ShapeError: for no sequences, or steps of different shapes. ArgumentError: for a value that the sequences'
+            dtype cannot hold.
+
+    Example:
+        >>> padded, mask = minidl.pad([[1, 2, 3], [], [4]], value=9)
+        >>> padded.tolist(), mask.sum(axis=1).tolist()
+        ([[1, 2, 3], [9, 9, 9], [4, 9, 9]], [3, 0, 1])
+    """
+    return padded(as_sequences("pad", sequences), value)
+
+
+def padded(rows: list[Array], value: float = 0) -> tuple[Array, Array]:
+    """See `pad`; the steps of the rows are alike."""
+    dtype = np.result_type(*{row.dtype for row in rows})
+    if dtype.kind in "iu" and not (float(value).is_integer() and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max):
+        raise ArgumentError(f"pad expects a value that {dtype} can hold, got {value!r}: convert the sequences first.")
+    lengths = np.array([len(row) for row in rows])
+    time = max(1, lengths.max())
+    together = np.full((len(rows), time, *rows[0].shape[1:]), value, dtype)
+    for into, row in zip(together, rows, strict=True):
+        into[: len(row)] = row
+    return together, np.arange(time) < lengths[:, None]
+
+
+def as_sequences(owner: str, sequences: Sequence[Any], whose: str = "") -> list[Array]:
+    """Sequences as arrays [T_n, ...] whose steps have one shape."""
+    rows = [np.asarray(row) for row in sequences]
+    if not rows:
+        raise ShapeError(f"{owner} expects at least one sequence{whose}, got none.")
+    first = next((row for row in rows if row.ndim and len(row)), rows[0])
+    for n, row in enumerate(rows):
+        if not row.ndim or (row.shape[1:] != first.shape[1:] and row.shape != (0,)):
+            hint = "a sequence is a list or an array of steps" if not row.ndim else "check that one"
+            if whose and not row.ndim:
+                hint = "a tuple stands for the inputs of a net, each a list of sequences"
+            raise ShapeError(
+                f"{owner} expects sequences whose steps have one shape, got {row.shape} for sequence {n}{whose} "
+                f"and {first.shape} for another: {hint}."
+            )
+    if not len(first) and not all(isinstance(row, np.ndarray) for row in sequences):
+        raise ShapeError(
+            f"{owner} expects a sequence{whose} that has steps, got {len(rows)} without: what a step is cannot be "
+            f"told from empty lists, give arrays such as np.zeros((0, 3), np.float32)."
+        )
+    return alike(rows)
+
+
+def alike(rows: list[Array]) -> list[Array]:
+    """Rows without steps with the dtype and the shape of a step that the others have: an empty list has neither."""
+    full = [row for row in rows if len(row)]
+    if not full:
+        return rows
+    none = np.zeros((0, *full[0].shape[1:]), np.result_type(*{row.dtype for row in full}))
+    return [row if len(row) else none for row in rows]

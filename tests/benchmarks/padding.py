@@ -1,0 +1,66 @@
+"""What padding costs: an epoch of sequences of all lengths, shuffled or sorted into buckets, beside one of full length.
+
+    python tests/benchmarks/padding.py [--turns 7] [--batches 40]
+
+The lengths are spread evenly from 1 to T, so that half of a batch is padding. The epochs take turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+
+import numpy as np
+
+import minidl
+from minidl import kernels
+
+B, T, D, H, CLASSES = 32, 100, 64, 128, 10
+
+
+def epoch(net: minidl.Layer, optimizer: minidl.Optimizer, batches: minidl.PaddedBatches, k: int) -> float:
+    """Train for an epoch, cutting and padding included; returns the seconds."""
+    loss, began = minidl.SoftmaxCrossEntropy(), time.perf_counter()
+    for batch in batches.epoch(k):
+        net.zero_grads()
+        minidl.loss_and_grads(net, loss, batch)
+        optimizer.step(net.params)
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """Train on each kind of data again and again, and print the medians."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--batches", type=int, default=40)
+    args = parser.parse_args()
+    rng = np.random.default_rng(0)
+    count = B * args.batches
+    full = list(rng.standard_normal((count, T, D)).astype(np.float32))
+    cut = [row[:n] for row, n in zip(full, rng.integers(1, T + 1, count), strict=True)]
+    targets = rng.integers(0, CLASSES, count)
+    kinds = {
+        "full length": minidl.PaddedBatches(full, targets, B),
+        "all lengths, shuffled": minidl.PaddedBatches(cut, targets, B),
+        "all lengths, in buckets": minidl.PaddedBatches(cut, targets, B, by_length=True),
+    }
+    net = minidl.Sequential([minidl.LSTM(H), minidl.Dense(CLASSES)])
+    net.build((None, D))
+    optimizer = minidl.Adam(1e-3)
+    epoch(net, optimizer, minidl.PaddedBatches(full[: 2 * B], targets[: 2 * B], B), 0)  # wakes threads, fills caches
+    turns = [{name: epoch(net, optimizer, batches, k) for name, batches in kinds.items()} for k in range(args.turns)]
+    print(f"LSTM({H}), B {B}, T {T}, D {D}, {args.batches} batches an epoch, {kernels.in_words()}")
+    for name, batches in kinds.items():
+        masks = [batch.mask for batch in batches.epoch(0)]
+        padding = 1 - sum(int(mask.sum()) for mask in masks) / sum(mask.size for mask in masks)
+        seconds = [turn[name] for turn in turns]
+        ratio = statistics.median(turn[name] / turn["full length"] for turn in turns)
+        print(
+            f"{name:24s} {1e3 * statistics.median(seconds):6.0f} ms ({1e3 * min(seconds):.0f}-{1e3 * max(seconds):.0f})"
+            f"  {padding:4.0%} padding  {ratio:4.0%} of the full time"
+        )
+
+
+if __name__ == "__main__":
+    main()
