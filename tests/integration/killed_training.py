@@ -78,9 +78,6 @@ def arrays():
     return net, minidl.MeanSquaredError(), data, (x[:20], np.sin(x[:20].sum(axis=1)))
 
 
-BROKEN_OFF = 130
-
-
 def branched():
     """A graph: an encoder from both ends, attention, a state from node to node; batches of two inputs by length."""
     rng = np.random.default_rng(4)
@@ -100,13 +97,27 @@ def branched():
 
 
 DATA = [stateful, shuffled, arrays, branched]
+BROKEN_OFF = 130
+LINES = 3  # of a training that comes to its end: begins, trains, and the digest
 
 
 class Pause(minidl.Callback):
-    """Makes the steps long enough to be hit."""
+    """Makes the steps long enough to be hit, and says when the first is done."""
+
+    said = False
+
+    def say(self):
+        if not self.said:
+            print("trains", flush=True)
+            self.said = True
 
     def on_step_end(self, trainer):
+        self.say()
         time.sleep(0.003)
+
+    def on_fit_end(self, trainer):
+        if not trainer.interrupted:
+            self.say()  # it was at its end already
 
 
 def make(scenario, folder, every):
@@ -192,9 +203,9 @@ def launch(scenario, folder, every, slow):
 
 def end_of(process):
     output = process.communicate()[0].split()
-    if process.returncode or len(output) != 2:
+    if process.returncode or len(output) != LINES:
         raise AssertionError(f"a training ended with {process.returncode}: {output}")
-    return output[1]
+    return output[-1]
 
 
 def killed(scenario, kills, rng, folder):
@@ -202,13 +213,14 @@ def killed(scenario, kills, rng, folder):
     hits = done = 0
     while done < kills:
         every, slow = rng.choice([1, 3, 7, 20]), rng.random() < 0.7
+        (folder / "saving").unlink(missing_ok=True)  # of the kill before
         process = launch(scenario, folder, every, slow)
-        process.stdout.readline()
+        said = [process.stdout.readline() for _ in range(rng.choice([1, 2, 2, 2]))]  # mostly when it has an update
         time.sleep(rng.uniform(0, 0.35))
         number = rng.choice([signal.SIGKILL] * 4 + [signal.SIGINT, signal.SIGTERM])
         process.send_signal(number)
-        output = process.communicate()[0]
-        if process.returncode and not output:
+        said += process.communicate()[0].split()
+        if process.returncode and len(said) < LINES:
             if process.returncode not in (-number, BROKEN_OFF if number == signal.SIGINT else None):
                 raise AssertionError(f"a training failed by itself, with {process.returncode}")
             done += 1
