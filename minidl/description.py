@@ -32,7 +32,7 @@ KINDS: dict[str, tuple[type, ...]] = {
 }  # fmt: skip
 MOST_TEXT, MOST_VALUES = 2**21, 200_000  # of a header: bytes, and what JSON makes of them
 MOST_LAYERS, MOST_DEPTH = 10_000, 50  # of a net: layers, counted in every net that they are in; nets in nets
-LETTERS, MOST_WORK = 250, 50_000  # with so much text a layer counts as one more; each net looks at all in it
+LETTERS = 250  # a layer counts as one more with so much text: the messages that tell it, and its sources, take time
 LONGEST, DEEPEST, MOST_AXES, LARGEST = 1000, 10, 32, 2**48  # of words and lists in arguments, of shapes
 ENTRIES = ["class", "args", "in_shape", "params"]
 BUILT_IN: tuple[type[Layer], ...] = (
@@ -218,7 +218,7 @@ def check_layers(described: list[dict[str, Any]]) -> None:
     sizes: list[int] = []
     depths: list[int] = []
     parts: list[list[int]] = []
-    total = work = 0
+    total = 0
     for layer in described:
         check_entry(layer)
         parts.append(list(mentioned(layer["args"])))
@@ -227,8 +227,8 @@ def check_layers(described: list[dict[str, Any]]) -> None:
         own = 1 + len(as_json(layer)) // LETTERS
         sizes.append(own + sum(sizes[k] for k in parts[-1]))
         depths.append(1 + max((depths[k] for k in parts[-1]), default=0))
-        total, work = total + sizes[-1], work + sizes[-1] * depths[-1]
-        if total > MOST_LAYERS or work > MOST_WORK or depths[-1] > MOST_DEPTH:
+        total += sizes[-1]
+        if total > MOST_LAYERS or depths[-1] > MOST_DEPTH:
             raise ModelFormatError(f"it has more than {MOST_LAYERS:,} layers, or more than {MOST_DEPTH} nets in nets.")
     order: list[int] = []
     if described:

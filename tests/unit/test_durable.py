@@ -351,7 +351,13 @@ def test_a_file_keeps_its_permissions_and_never_has_others(mode, tmp_path, monke
         seen.add(stat.S_IMODE(os.fstat(handle).st_mode))
         return WRITES(handle, data)
 
+    def opened(path, flags, *permissions, **options):
+        if flags & os.O_CREAT:
+            assert not permissions[0] & ~mode, "from the first instant on"
+        return OPENS(path, flags, *permissions, **options)
+
     monkeypatch.setattr(os, "write", watched)
+    monkeypatch.setattr(os, "open", opened)
     net(2).save(path)
     assert stat.S_IMODE(path.stat().st_mode) == mode and seen == {mode}
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -181,6 +183,15 @@ def test_anyone_can_read_it(model):
     header = json.loads(bytes(arrays["__minidl__"]))
     assert header["format"] == 1 and header["layers"][-1]["in_shape"] == [None, 1]
     assert [entry["class"] for entry in header["layers"]] == ["LSTM", "Dense", "Sequential"]
+
+
+def test_nothing_is_imported_while_a_file_is_read(model):
+    net = small()
+    net.vocab = minidl.CharVocab("abc")
+    net.save(model)
+    code = "import sys, minidl; before = set(sys.modules); minidl.load(sys.argv[1]); print(set(sys.modules) - before)"
+    out = subprocess.run([sys.executable, "-c", code, model], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "set()"
 
 
 def test_the_bytes_depend_on_the_net_alone(model, tmp_path):
@@ -796,6 +807,10 @@ GARBAGE = {
     "a net with a list for a name": (
         {"layers": [ENTRY, slots(0) | {"args": slots(0)["args"] | {"name": [1, 2]}}]},
         "Sequential expects name to be a word, got [1, 2]",
+    ),
+    "a layer inside that is not in the file": (
+        {"layers": [ENTRY, {"class": "Bidirectional", "args": {"layer": {"layer": 0}}}]},
+        "a Bidirectional of it has a layer inside that is not in the file, and would be drawn",
     ),
     "a parameter without a name": ({"layers": [ENTRY | {"params": {"Wx": []}}]}, "are no objects, or have no names"),
     "a parameter too many": (
