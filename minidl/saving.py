@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,9 +85,10 @@ def rehearse(net: Layer, header: Array) -> None:
     layers = Description(net).layers
     for inner in layers[:-1]:
         if isinstance(inner, Container) and (inner.vocab is not None or inner.facts):
-            raise ArgumentError(
-                f"A file holds the vocabulary and the facts of the whole net, and {inner!r:.60} in it has its own: "
-                f"give them to the whole net (net.vocab, net.facts), and set those inside to None and {{}}."
+            warnings.warn(
+                f"A file holds the vocabulary and the facts of the whole net, not those of {inner!r:.60} in it: where "
+                f"they are wanted, give them to the whole net (net.vocab, net.facts).",
+                stacklevel=4,
             )
     known = {type(layer).__name__: type(layer) for layer in layers}
     if set(known.values()) <= set(BUILT_IN):

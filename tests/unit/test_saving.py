@@ -398,14 +398,6 @@ def of_one_name():
     return net
 
 
-def with_facts_inside(**attributes):
-    net = Sequential([("head", Sequential([Dense(2)]))])
-    net.build((2,))
-    for name, value in attributes.items():
-        setattr(net["head"], name, value)
-    return net
-
-
 def of_two_dtypes():
     net = Sequential([Dense(2), Dense(2)])
     net.build((2,))
@@ -432,8 +424,6 @@ def with_dense_twice():
     (with_dense_twice, r"Pair\.params has one parameter as '0\.W' and as '1\.W'"),
     (themselves, "A Forward has itself among its arguments"),
     (of_one_name, "The net has layers of two classes that are called Scale: rename one"),
-    (lambda: with_facts_inside(facts={"a": 1}), r"the facts of the whole net, and Sequential.* in it has its own"),
-    (lambda: with_facts_inside(vocab=minidl.CharVocab("ab")), r"the facts of the whole net, and Sequential.* in it"),
     (of_two_dtypes, r"'dense\.W' of float32 and 'dense_2\.W' of float64: copy the net to one, net\.copy"),
     (lambda: built(Sequential([("\ud800", Dense(2))])), "the names or the arguments of the layers have others"),
     (lambda: built(Scale(float("inf"))), "the names or the arguments of the layers have others"),
@@ -446,8 +436,7 @@ def test_own_nets_that_a_file_would_lose_something_of(make, words, tmp_path):
 
 
 def test_a_checkpoint_takes_what_goes_back_into_a_net_that_is_there():
-    for net in (with_facts_inside(facts={"a": 1}), built(Sequential([Projection()]))):
-        assert "__minidl__" in minidl.saving.arrays_of(net, {"step": 1})
+    assert "__minidl__" in minidl.saving.arrays_of(built(Sequential([Projection()])), {"step": 1})
 
 
 @pytest.mark.parametrize("vocab", ["abc", ["a"], type("Own", (minidl.CharVocab,), {})("ab")])
@@ -1015,3 +1004,14 @@ def test_facts_that_are_none(facts, tmp_path):
     net.facts = facts
     with pytest.raises(ArgumentError, match=r"net\.facts is expected to be a dict, got"):
         net.save(tmp_path / "net.npz")
+
+
+@pytest.mark.parametrize("attribute", [{"facts": {"a": 1}}, {"vocab": minidl.CharVocab("ab")}])
+def test_what_a_net_inside_knows_of_itself_is_not_kept_and_that_is_told(attribute, tmp_path):
+    """A pretrained net that became a part of another one has a file of its own for that: a save goes on."""
+    net = Sequential([("head", Sequential([Dense(2)]))])
+    net.build((2,))
+    vars(net["head"]).update(attribute)
+    with pytest.warns(UserWarning, match=r"the facts of the whole net, not those of Sequential\(.* in it"):
+        net.save(tmp_path / "net.npz")
+    assert load(tmp_path / "net.npz")["head"].facts == {}
