@@ -13,7 +13,7 @@ from minidl.errors import ArgumentError, ShapeError, UnknownNameError
 from minidl.inputs import Shape, clear_padding, several, shape_text
 from minidl.layer import Layer
 from minidl.names import MOST_SHOWN
-from minidl.nested import added, leaves, map_arrays
+from minidl.nested import added, as_part, leaves, map_arrays, part_of
 from minidl.summary import print_tree
 
 
@@ -170,8 +170,9 @@ class Graph(Container):
         keep_cache: bool = True,
     ) -> tuple[Any, dict[str, Any] | None, GraphCache | None]:
         self._check_state(state)
-        values = self._by_input(clear_padding(self._as_given(x), mask), "an array")
-        masks = self._by_input((None,) * len(self.inputs) if mask is None and len(self.inputs) > 1 else mask, "a mask")
+        count, only_states = len(self.inputs), self._only_states
+        values = self._by_input(clear_padding(self._as_given(x), mask))
+        masks = self._by_input((None,) * count if mask is None and count > 1 else mask)
         finals: dict[str, Any] = {}
         zeros: dict[str, Any] = {}
         caches = []
@@ -189,7 +190,7 @@ class Graph(Container):
             masks[name] = None if node_mask is None else layer.hand_on(node_mask)
             finals[name] = after
             caches.append(cache)
-            if keep_cache and name in self._only_states:
+            if keep_cache and name in only_states:
                 zeros[name] = map_arrays(lambda a: np.broadcast_to(np.zeros((), a.dtype), a.shape), values[name])
         carried = {name: after for name, after in finals.items() if after is not None and not self.nodes[name].state}
         return (
@@ -217,10 +218,7 @@ class Graph(Container):
             with self._place(name):
                 dx, dbefore = node.layer.backward_with_state(d, after.get(name), node_cache)
             if node.state:
-                first, _, path = node.state.partition(".")
-                for key in reversed(path.split(".") if path else []):
-                    dbefore = {key: dbefore}
-                after[first] = added(after.get(first), dbefore)
+                after = added(after, as_part(node.state, dbefore))
             elif dbefore is not None:
                 before[name] = dbefore
             for source, part in zip(node.sources, dx if len(node.sources) > 1 else (dx,), strict=True):
@@ -237,10 +235,19 @@ class Graph(Container):
         wanted = f"a tuple of {count} arrays, {', '.join(self.inputs)}" if count > 1 else "one array"
         raise ShapeError(f"{self._title()} expects {wanted}, got {came}: x = ({', '.join(self.inputs)}).")
 
-    def _by_input(self, parts: Any, what: str) -> dict[str, Any]:
+    def _by_input(self, parts: Any) -> dict[str, Any]:
         """What came for the inputs, by their names."""
         parts = parts if len(self.inputs) > 1 else (parts,)
         return dict(zip(self.inputs, parts, strict=True))
+
+    def _check_state(self, state: Any) -> None:
+        super()._check_state(state)
+        begun = [name for name in state or () if self.nodes[name].state]
+        if begun:
+            raise ShapeError(
+                f"{self._title()} expects no state for node {begun[0]!r}, which starts from that of "
+                f"{self.nodes[begun[0]].state!r}: leave it out."
+            )
 
     @property
     def _only_states(self) -> set[str]:
@@ -262,7 +269,7 @@ class Graph(Container):
                 f"{self._title()} expects the shapes of {len(self.inputs)} inputs, {', '.join(self.inputs)}, got "
                 f"{in_shape}: write build({f'({example})' if len(self.inputs) > 1 else example}) with a shape for each."
             )
-        shapes = self._by_input(in_shape[0] if several(in_shape) and count == 1 else in_shape, "a shape")
+        shapes = self._by_input(in_shape[0] if several(in_shape) and count == 1 else in_shape)
         with self._whole():
             for name, (layer, sources, origin) in self.nodes.items():
                 with self._place(name):
@@ -310,7 +317,7 @@ class Graph(Container):
         return {name: state for name, state in own.items() if state is not None} or None
 
     def hand_on(self, mask: Any) -> Any:
-        masks = self._by_input(mask, "a mask")
+        masks = self._by_input(mask)
         for name, node in self.nodes.items():
             node_mask = of_sources(masks, node.sources)
             masks[name] = None if node_mask is None else node.layer.hand_on(node_mask)
@@ -321,7 +328,7 @@ class Graph(Container):
         return super().streams and not any(node.state for node in self.nodes.values())
 
     def example(self, in_shape: Shape, rng: np.random.Generator, batch: int = 3, time: int = 5) -> Any:
-        shapes = self._by_input(in_shape, "a shape")
+        shapes = self._by_input(in_shape)
         examples = {name: super(Graph, self).example(shape, rng, batch, time) for name, shape in shapes.items()}
         for layer, sources, _ in reversed(self.nodes.values()):
             if all(source in self.inputs for source in sources):  # it knows what it takes: ids, or numbers
@@ -385,11 +392,3 @@ def of_sources(values: dict[str, Any], sources: Sequence[str]) -> Any:
         return values[sources[0]]
     parts = tuple(values[source] for source in sources)
     return None if all(part is None for part in parts) else parts
-
-
-def part_of(states: dict[str, Any], path: str) -> Any:
-    """The state at a dotted path; None where there is none."""
-    part: Any = states
-    for key in path.split("."):
-        part = part.get(key) if isinstance(part, dict) else None
-    return part

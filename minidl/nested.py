@@ -59,3 +59,30 @@ def refuse_list(tree: Any) -> None:
             "Inputs, outputs, states and their gradients are expected to be arrays or tuples of arrays, got a list: "
             "return a tuple, not a list."
         )
+
+
+def part_of(tree: dict[str, Any], path: str) -> Any:
+    """What stands at a dotted path; None where nothing does.
+
+    Example:
+        >>> from minidl.nested import part_of
+        >>> part_of({"encoder": {"lstm": 1}}, "encoder.lstm")
+        1
+    """
+    part: Any = tree
+    for key in path.split("."):
+        part = part.get(key) if isinstance(part, dict) else None
+    return part
+
+
+def as_part(path: str, value: Any) -> Any:
+    """The way back: dicts with nothing in them but the value, at its dotted path.
+
+    Example:
+        >>> from minidl.nested import as_part
+        >>> as_part("encoder.lstm", 1)
+        {'encoder': {'lstm': 1}}
+    """
+    for key in reversed(path.split(".")):
+        value = {key: value}
+    return value

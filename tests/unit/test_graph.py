@@ -171,6 +171,8 @@ def test_a_node_that_starts_from_another_keeps_no_state_of_its_own():
     _, state, _ = net.forward_with_state((np.zeros((2, 3), int), np.zeros((2, 4), int)))
     assert list(state) == list(net.initial_state(2)) == ["encoder"]
     assert not net.streams
+    with pytest.raises(ShapeError, match="no state for node 'decoder', which starts from that of 'encoder'"):
+        net.forward_with_state((np.zeros((2, 3), int), np.zeros((2, 4), int)), {"decoder": state["encoder"]})
 
 
 def test_one_mask_per_input():
