@@ -61,5 +61,13 @@ class Bidirectional(Graph):
         self.add("forward", layer, "x").add("backward", backward, "x")
         self.add("merge", Concatenate() if merge is None else merge, "forward", "backward")
 
+    def add(self, name: str, layer: Layer, *sources: str, state: str | None = None) -> Graph:
+        """Nothing: its three nodes are all there is."""
+        if "merge" in self.nodes:
+            raise ArgumentError(
+                f"Bidirectional has its three nodes: put {layer!r:.60} behind it, in a Sequential or a Graph."
+            )
+        return super().add(name, layer, *sources, state=state)
+
     def config(self) -> dict[str, Any]:
         return {"layer": self["forward"], "merge": self["merge"], "backward": self["backward"]}

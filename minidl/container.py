@@ -26,7 +26,7 @@ class Container(Layer, abstract=True):
         (True, ['embedding', 'scores'], True)
     """
 
-    mixes_steps = True
+    mixes_steps = takes_several = True
 
     def __init__(self, name: str | None = None) -> None:
         if name is not None and not isinstance(name, str):

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
+from collections import ChainMap
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minidl.container import Container
-from minidl.errors import ArgumentError, ShapeError, UnknownNameError
-from minidl.inputs import Shape, clear_padding, several, shape_text
+from minidl.errors import ArgumentError, ShapeError
+from minidl.inputs import Shape, clear_padding, several
 from minidl.layer import Layer
-from minidl.names import MOST_SHOWN
-from minidl.nested import added, as_part, leaves, map_arrays, part_of
+from minidl.nested import added, as_part, map_arrays, part_of
 from minidl.summary import print_tree
-
-
-class Node(NamedTuple):
-    """A layer's place in a graph: what it takes its x from, and whose final state it starts from."""
-
-    layer: Layer
-    sources: tuple[str, ...]
-    state: str | None
+from minidl.wiring import Node, as_given, as_names, check_origin, check_sources, check_start, check_used, masks_given
 
 
 class GraphCache(NamedTuple):
-    """The caches of the nodes, in order, the zeros that stand for outputs nobody took, and the inputs' masks."""
+    """The caches of the nodes, in order, zeros in the form of the y of those with a state, and the inputs' masks."""
 
     nodes: list[Any]
     zeros: dict[str, Any]
@@ -81,26 +73,19 @@ class Graph(Container):
     ) -> None:
         super().__init__(name)
         self.nodes: dict[str, Node] = {}
-        self.inputs = self._names("inputs", inputs)
-        self._inputs = frozenset(self.inputs)
+        self.inputs = as_names(self._title(), "inputs", inputs)
+        self._inputs: dict[str, Any] = dict.fromkeys(self.inputs)  # to look them up
         for one in self.inputs:
             self._check_name(one, "an input's name")
         if len(self._inputs) < len(self.inputs):
             raise ArgumentError(f"{self._title()} expects inputs to have names of their own, got {self.inputs}.")
-        self.given_outputs = None if outputs is None else self._names("outputs", outputs)
+        self.given_outputs = None if outputs is None else as_names(self._title(), "outputs", outputs)
         for entry in nodes:
             if not isinstance(entry, tuple) or len(entry) != 4 or not isinstance(entry[2], list | tuple):
                 raise ArgumentError(
                     f"{self._title()} expects nodes as (name, layer, sources, state), got {entry!r:.80}: or use add."
                 )
             self.add(entry[0], entry[1], *entry[2], state=entry[3])
-
-    def _names(self, what: str, names: Any) -> tuple[str, ...]:
-        """One name or several as a tuple."""
-        names = (names,) if isinstance(names, str) else names
-        if not isinstance(names, list | tuple) or not names or not all(isinstance(n, str) for n in names):
-            raise ArgumentError(f"{self._title()} expects {what} to be a name or a list of names, got {names!r}.")
-        return tuple(names)
 
     def add(self, name: str, layer: Layer, *sources: str, state: str | None = None) -> Graph:
         """Add a node; returns the net, so that calls can be chained.
@@ -119,38 +104,14 @@ class Graph(Container):
         if name in self._inputs:
             raise ArgumentError(f"{self._title()} has an input {name!r} already: choose another name.")
         self._check_layer(layer)
-        if not sources:
-            raise ArgumentError(
-                f"{self._title()} expects a source for node {name!r}, got none: write "
-                f'add("{name}", layer, "{[*self.inputs, *self.nodes][-1]}").'
-            )
-        for source in sources:
-            self._known(name, source)
+        there: ChainMap[str, Any] = ChainMap(self.nodes, self._inputs)
+        check_sources(self._title(), name, sources, there)
         if state is not None:
-            self._known(name, state.partition(".")[0] if isinstance(state, str) else state)
-        if state in self._inputs:
-            raise ArgumentError(f"{self._title()}: node {name!r} cannot start from {state!r}, an input has no state.")
+            check_origin(self._title(), name, state, self._inputs, there)
         self.layers[name] = layer
         self.nodes[name] = Node(layer, sources, state)
         self.in_shape = self.out_shape = None  # to be built again: what is there is kept
         return self
-
-    def _known(self, name: str, source: Any) -> None:
-        """Refuse a source that is not there."""
-        if not isinstance(source, str):
-            raise ArgumentError(
-                f"{self._title()} expects the sources of node {name!r} to be names, got {source!r}: add that layer "
-                f"under a name first."
-            )
-        if source in self._inputs or source in self.nodes:
-            return
-        there = (*self.inputs, *self.nodes)
-        near = difflib.get_close_matches(source[:40], [known for known in there[-200:] if len(known) <= 40], 1)  # fast
-        hint = f"did you mean {near[0]!r}?" if near else "a node can only take from what was added before it."
-        raise UnknownNameError(
-            f"{self._title()}: node {name!r} names {source!r}, which is not there yet: there is "
-            f"{', '.join(there[:MOST_SHOWN])}{' ...' if len(there) > MOST_SHOWN else ''}; {hint}"
-        )
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -170,9 +131,11 @@ class Graph(Container):
         keep_cache: bool = True,
     ) -> tuple[Any, dict[str, Any] | None, GraphCache | None]:
         self._check_state(state)
-        count, only_states = len(self.inputs), self._only_states
-        values = self._by_input(clear_padding(self._as_given(x), mask))
-        masks = self._by_input((None,) * count if mask is None and count > 1 else mask)
+        values = self._by_input(as_given(self._title(), self.inputs, x))
+        masks = self._by_input(masks_given(self._title(), self.inputs, mask))
+        for name in self.inputs:
+            with self._place(name):
+                values[name] = clear_padding(values[name], masks[name])
         finals: dict[str, Any] = {}
         zeros: dict[str, Any] = {}
         caches = []
@@ -190,7 +153,7 @@ class Graph(Container):
             masks[name] = None if node_mask is None else layer.hand_on(node_mask)
             finals[name] = after
             caches.append(cache)
-            if keep_cache and name in only_states:
+            if after is not None and keep_cache:  # one number, for backward where no gradient comes in from above
                 zeros[name] = map_arrays(lambda a: np.broadcast_to(np.zeros((), a.dtype), a.shape), values[name])
         carried = {name: after for name, after in finals.items() if after is not None and not self.nodes[name].state}
         return (
@@ -214,7 +177,7 @@ class Graph(Container):
             if d is None:
                 if after.get(name) is None:
                     continue  # nothing flows back into it
-                d = map_arrays(np.array, cache.zeros[name])
+                d = map_arrays(lambda a: np.zeros(a.shape, a.dtype), cache.zeros[name])
             with self._place(name):
                 dx, dbefore = node.layer.backward_with_state(d, after.get(name), node_cache)
             if node.state:
@@ -225,15 +188,6 @@ class Graph(Container):
                 grads[source] = added(grads.get(source), part)
         dx = tuple(grads.get(name) for name in self.inputs)
         return clear_padding(dx if len(dx) > 1 else dx[0], cache.mask), dict(reversed(before.items())) or None
-
-    def _as_given(self, x: Any) -> Any:
-        """x, refused where it is no tuple of as many arrays as there are inputs."""
-        count = len(self.inputs)
-        if (len(x) if isinstance(x, tuple) else 1) == count:
-            return x[0] if count == 1 and isinstance(x, tuple) else x
-        came = f"a tuple of {len(x)}" if isinstance(x, tuple) else f"one {type(x).__name__}"
-        wanted = f"a tuple of {count} arrays, {', '.join(self.inputs)}" if count > 1 else "one array"
-        raise ShapeError(f"{self._title()} expects {wanted}, got {came}: x = ({', '.join(self.inputs)}).")
 
     def _by_input(self, parts: Any) -> dict[str, Any]:
         """What came for the inputs, by their names."""
@@ -249,25 +203,19 @@ class Graph(Container):
                 f"{self.nodes[begun[0]].state!r}: leave it out."
             )
 
-    @property
-    def _only_states(self) -> set[str]:
-        """The nodes whose y nobody takes: others start from their final state."""
-        taken = {source for node in self.nodes.values() for source in node.sources}
-        origins = {node.state.partition(".")[0] for node in self.nodes.values() if node.state}
-        return origins - taken - set(self.outputs)
-
     # -- building ---------------------------------------------------------------------------------
 
     def setup(self, in_shape: Shape, rng: np.random.Generator, dtype: Any) -> Any:
         if not self.nodes:
             raise ArgumentError(f"{self._title()} has no nodes to build: add some first.")
-        self._check_used()
-        count = len(in_shape) if several(in_shape) else 1
-        if count != len(self.inputs):
+        check_used(self._title(), self.inputs, self.nodes, self.outputs)
+        count, wanted = len(in_shape) if several(in_shape) else 1, len(self.inputs)
+        if count != wanted:
             example = ", ".join("(None,)" for _ in self.inputs)
+            what = f"the shapes of {wanted} inputs" if wanted > 1 else "the shape of one input"
             raise ShapeError(
-                f"{self._title()} expects the shapes of {len(self.inputs)} inputs, {', '.join(self.inputs)}, got "
-                f"{in_shape}: write build({f'({example})' if len(self.inputs) > 1 else example}) with a shape for each."
+                f"{self._title()} expects {what}, {', '.join(self.inputs)}, got {in_shape}: write "
+                f"build({f'({example})' if wanted > 1 else example})."
             )
         shapes = self._by_input(in_shape[0] if several(in_shape) and count == 1 else in_shape)
         with self._whole():
@@ -275,42 +223,10 @@ class Graph(Container):
                 with self._place(name):
                     shapes[name] = layer.build(of_sources(shapes, sources), rng, dtype)
                     if origin is not None:
-                        self._check_start(name, layer, origin)
-        if self.in_shape is None:
+                        check_start(name, layer, origin, self.nodes)
+        if self.in_shape in (None, in_shape):
             self.shapes = {name: shapes[name] for name in self.nodes}
         return of_sources(shapes, self.outputs)
-
-    def _check_used(self) -> None:
-        """Refuse outputs that are not there, and nodes and inputs that nobody takes."""
-        for name in self.outputs:
-            if name not in self.nodes:
-                raise UnknownNameError(
-                    f"{self._title()} has no node {name!r} to return: outputs are among {', '.join(self.nodes)}."
-                )
-        used = {name for node in self.nodes.values() for name in node.sources} | self._only_states | set(self.outputs)
-        for name in (*self.inputs, *self.nodes):
-            if name not in used:
-                what = "input" if name in self.inputs else "node"
-                cure = "leave it out" if what == "input" else f"name it in outputs=(..., {name!r}), or leave it out"
-                raise ArgumentError(f"{self._title()}: {what} {name!r} is used by no node: take from it, {cure}.")
-
-    def _check_start(self, name: str, layer: Layer, origin: str) -> None:
-        """Refuse a final state that is not like the state which the node starts from."""
-        first = origin.partition(".")[0]
-        ends = part_of({first: self.nodes[first].layer.initial_state(1)}, origin)
-        given, wanted = leaves(ends), leaves(layer.initial_state(1))
-        if not given or not wanted:
-            who = name if given else origin
-            raise ShapeError(
-                f"node {name!r} is to start from the final state of {origin!r}, but {who!r} has no state: "
-                f"state= goes from one recurrent layer to another."
-            )
-        told = [", ".join(f"{part} {shape_text(a.shape[1:])}" for part, a in of.items()) for of in (wanted, given)]
-        if told[0] != told[1]:
-            raise ShapeError(
-                f"node {name!r} starts from a state of {told[0]}, but {origin!r} ends in {told[1]}: "
-                f"give both the same units, and the same kind of layer."
-            )
 
     def initial_state(self, batch: int) -> dict[str, Any] | None:
         own = {name: node.layer.initial_state(batch) for name, node in self.nodes.items() if not node.state}
@@ -343,26 +259,25 @@ class Graph(Container):
     # -- parts ------------------------------------------------------------------------------------
 
     def replace_last(self, layer: Layer | None) -> Graph | None:
-        """A net of the same layers with another one in place of the last, or without it; None where it is not last.
+        """A net of the same layers with another one in place of the last; with None it returns what that one took.
 
-        Without its last layer a graph returns what that one took, where this is one node alone.
+        None where the last layer takes from several sources, and is to be left out.
         """
         name = self.outputs[0]
         _, sources, state = self.nodes[name]
-        others = {n: node for n, node in self.nodes.items() if n != name}
-        needed = any(name in (*node.sources, (node.state or "").partition(".")[0]) for node in others.values())
-        if needed or (layer is None and (len(sources) > 1 or sources[0] not in others)):
+        if layer is None and len(sources) > 1:
             return None
-        nodes = others if layer is None else self.nodes | {name: Node(layer, sources, state)}
+        nodes = {n: node for n, node in self.nodes.items() if n != name or layer is not None}
+        if layer is not None:
+            nodes[name] = Node(layer, sources, state)
         outputs = sources if layer is None else self.outputs
         entries = [(n, node.layer, node.sources, node.state) for n, node in nodes.items()]
         part = Graph(self.inputs, outputs, entries, self.name)
-        part.in_shape = self.in_shape
         if self.in_shape is not None:
-            part.shapes = {n: self.shapes[n] for n in nodes}
+            part.in_shape, part.shapes = self.in_shape, {n: self.shapes[n] for n in nodes}
             if layer is not None and layer.out_shape is not None:
                 part.shapes[name] = layer.out_shape
-            part.out_shape = part.shapes[outputs[0]]
+            part.out_shape = of_sources(part.shapes | self._by_input(self.in_shape), outputs)
         return part
 
     def config(self) -> dict[str, Any]:
@@ -383,7 +298,7 @@ class Graph(Container):
         return f"{self._title()}[{', '.join(self.inputs)}: {nodes}{outputs}]"
 
     def _where(self, name: str) -> str:
-        return f"{self._title()}, node {name!r}"
+        return f"{self._title()}, {'input' if name in self._inputs else 'node'} {name!r}"
 
 
 def of_sources(values: dict[str, Any], sources: Sequence[str]) -> Any:

@@ -18,10 +18,18 @@ def several(in_shape: Any) -> bool:
     return isinstance(in_shape, tuple | list) and any(isinstance(part, tuple | list) for part in in_shape)
 
 
-def as_shape(owner: str, in_shape: Any) -> Shape:
+def as_shape(owner: str, in_shape: Any, takes_several: bool = True) -> Shape:
     """A shape as a tuple of ints and None, or of such tuples for several inputs; anything else is refused."""
     if several(in_shape):
-        return tuple(as_shape(owner, part) for part in in_shape)
+        shapes = tuple(as_shape(owner, part) for part in in_shape)
+        if not takes_several:
+            raise ShapeError(
+                f"{owner} expects one input, got {shape_text(shapes)}: put a Concatenate() or an Add() in front of it. "
+                f"(A layer of your own that takes several says so: takes_several = True.)"
+            )
+        return shapes
+    if isinstance(in_shape, dict):
+        raise ArgumentError(f"{owner} expects a tuple of shapes in the order of its inputs, got a dict: {in_shape!r}.")
     sizes = tuple(in_shape) if isinstance(in_shape, list | tuple) else (0,)
     if not all(n is None or (isinstance(n, int | np.integer) and not isinstance(n, bool) and n > 0) for n in sizes):
         raise ArgumentError(

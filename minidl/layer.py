@@ -41,7 +41,7 @@ class Layer:
         - `state=None` is the layer's own initial state; `start` [B] bools let single rows begin there anew,
           and their `dstate` is 0. `dstate=None`: nothing flows in from the future.
         - `mask` [B, T] is True where a step is real. What stands in the padding never changes a result.
-        - Several inputs are a tuple x, with a tuple of shapes in_shape and a tuple (a mask or None for each) mask.
+        - Several inputs are a tuple x, with a tuple of shapes and one of masks; `takes_several` says that it may be.
         - Arrays that go into or come out of a pass are not written to until its backward is done.
 
     Example:
@@ -59,6 +59,7 @@ class Layer:
     """
 
     mixes_steps: ClassVar[bool] = False  # True: a step of y looks at other steps of x, so the layer wants the mask
+    takes_several: ClassVar[bool] = False  # True: x may be a tuple of inputs
     name: str | None = None  # a container's own name; a plain layer is named by its slot in the container
     in_shape: Shape | None  # what it was first built with; None before
     out_shape: Shape | None
@@ -160,7 +161,7 @@ class Layer:
             seed: an int or a `np.random.Generator`; the layer spawns a Generator of its own from it.
             dtype: np.float32 or np.float64.
         """
-        shape = as_shape(type(self).__name__, in_shape)
+        shape = as_shape(type(self).__name__, in_shape, self.takes_several)
         if np.dtype(dtype).name not in DTYPES:
             raise ArgumentError(f"{type(self).__name__} expects dtype np.float32 or np.float64, got {dtype!r}.")
         rng = np.random.default_rng(seed).spawn(1)[0]
@@ -179,7 +180,7 @@ class Layer:
             vars(self).clear()  # half a layer is no layer
             vars(self).update(before)
             raise
-        if self.in_shape is None:
+        if self.in_shape in (None, shape):
             self.in_shape, self.out_shape = shape, out_shape
         return out_shape
 

@@ -8,15 +8,17 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 
 from minidl.container import Container
-from minidl.errors import ArgumentError
+from minidl.errors import ArgumentError, ShapeError
 from minidl.inputs import Array, Shape, clear_padding
 from minidl.layer import Layer
+from minidl.nested import map_arrays
 
 
 class SequentialCache(NamedTuple):
-    """The caches of the layers, in order, and the mask that the input came with."""
+    """The caches of the layers, in order, zeros in the form of the y of those with a state, and the input's mask."""
 
     layers: list[Any]
+    zeros: dict[str, Any]
     mask: Array | None
 
 
@@ -80,8 +82,11 @@ class Sequential(Container):
         keep_cache: bool = True,
     ) -> tuple[Any, dict[str, Any] | None, SequentialCache | None]:
         self._check_state(state)
+        if isinstance(x, tuple) and self.layers and not self[0].takes_several:
+            raise ShapeError(f"{self._title()} expects one input, got a tuple of {len(x)}: a Graph takes several.")
         x, current = clear_padding(x, mask), mask
         states: dict[str, Any] = {}
+        zeros: dict[str, Any] = {}
         caches = []
         for name, layer in self.layers.items():
             with self._place(name):
@@ -96,8 +101,10 @@ class Sequential(Container):
                 current = None if current is None else layer.hand_on(current)
             if after is not None:
                 states[name] = after
+                if keep_cache:  # one number, for backward where no gradient comes in from above
+                    zeros[name] = map_arrays(lambda a: np.broadcast_to(np.zeros((), a.dtype), a.shape), x)
             caches.append(cache)
-        return x, states or None, SequentialCache(caches, mask) if keep_cache else None
+        return x, states or None, SequentialCache(caches, zeros, mask) if keep_cache else None
 
     def backward_with_state(
         self, dy: Any, dstate: dict[str, Any] | None, cache: SequentialCache
@@ -106,12 +113,15 @@ class Sequential(Container):
         self._check_cache(cache)
         before: dict[str, Any] = {}
         for (name, layer), layer_cache in zip(reversed(self.layers.items()), reversed(cache.layers), strict=True):
+            d = None if dstate is None else dstate.get(name)
+            if dy is None:  # ids came in behind it: only its own final state can have a gradient
+                if d is None:
+                    continue
+                dy = map_arrays(lambda a: np.zeros(a.shape, a.dtype), cache.zeros[name])
             with self._place(name):
-                dy, d = layer.backward_with_state(dy, None if dstate is None else dstate.get(name), layer_cache)
+                dy, d = layer.backward_with_state(dy, d, layer_cache)
             if d is not None:
                 before[name] = d
-            if dy is None:  # ids came in here: nothing flows further back
-                break
         dx = None if dy is None else clear_padding(dy, cache.mask)
         return dx, dict(reversed(before.items())) or None
 
@@ -123,7 +133,7 @@ class Sequential(Container):
             for name, layer in self.layers.items():
                 with self._place(name):
                     shape = shapes[name] = layer.build(shape, rng, dtype)
-        if self.in_shape is None:
+        if self.in_shape in (None, in_shape):
             self.shapes = shapes
         return shape
 

@@ -20,7 +20,7 @@ LEVELS = [
     ["arguments", "inputs", "names"],
     ["initializers", "kernels", "nested", "parameter", "summary", "archive"],
     ["layer"],
-    ["container"],
+    ["container", "wiring"],
     ["layers"],
     ["sequential", "graph"],
     ["bidirectional"],

@@ -56,7 +56,7 @@ class Attention(Layer):
                 [0.02, 0.98]]])
     """
 
-    mixes_steps = True
+    mixes_steps = takes_several = True
 
     @property
     def streams(self) -> bool:

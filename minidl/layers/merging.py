@@ -17,6 +17,7 @@ from minidl.layer import Layer
 class Merging(Layer, abstract=True):
     """What they share: x is a tuple of arrays that fit, and a step of y is real where it is in all inputs."""
 
+    takes_several = True
     joins_last: ClassVar[bool] = False  # whether the sizes of the last axis may differ
 
     def setup(self, in_shape: Shape, rng: np.random.Generator, dtype: Any) -> Shape:

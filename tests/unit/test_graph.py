@@ -7,6 +7,7 @@ import pytest
 
 import minidl
 from minidl import (
+    GRU,
     LSTM,
     Add,
     ArgumentError,
@@ -19,6 +20,7 @@ from minidl import (
     Embedding,
     Graph,
     LastStep,
+    Layer,
     Multiply,
     Sequential,
     ShapeError,
@@ -102,7 +104,7 @@ def test_a_state_inside_of_a_net_has_a_dotted_path():
     y, _, _ = net["decoder"].forward_with_state(target, state["top"])
     np.testing.assert_array_equal(net((source, target)), y)
     assert check_layer(net, ((None,), (None, 2))).ok
-    with pytest.raises(ShapeError, match=r"'encoder\.tap' has no state"):
+    with pytest.raises(ShapeError, match=r"'encoder' has states of low, top: write state='encoder\.low'"):
         Graph(inputs=("a", "b")).add("encoder", encoder, "a").add("y", LSTM(5), "b", state="encoder.tap").build(
             ((None,), (None, 2)), dtype=np.float64
         )
@@ -288,7 +290,7 @@ def chain():
         (
             lambda: chain().add("y", Dense(2)),
             ArgumentError,
-            "Graph 'net' expects a source for node 'y', got none: write add(\"y\", layer, \"read\").",
+            "Graph 'net' expects a source for node 'y', got none: write add('y', layer, 'read').",
         ),
         (
             lambda: chain().add("y", Dense(2), Dense(3)),
@@ -371,6 +373,139 @@ def test_a_mistake_is_told(call, error, words):
 
 
 @pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: chain().add("y", Dense(2), ["x", "read"]), ArgumentError, "write add('y', layer, 'x', 'read')"),
+        (lambda: chain().add("y", LSTM(4), "x", state=LSTM(4)), ArgumentError, "state of node 'y' to be the name of"),
+        (lambda: chain().add("y", LSTM(4), "x", state="x.h"), ArgumentError, "cannot start from 'x', an input has no"),
+        (lambda: chain().add("y", Dense(2), "read.Wx"), UnknownNameError, "a source is the whole output of a node"),
+        (lambda: Graph("a", "b").add("y", Dense(2), "a").build((3,)), UnknownNameError, "inputs=('a', 'b')"),
+        (
+            lambda: chain().build({"x": (None, 3)}),
+            ArgumentError,
+            "a tuple of shapes in the order of its inputs, got a d",
+        ),
+        (lambda: chain().build(((None, 3), (None, 3))), ShapeError, "expects the shape of one input, x, got"),
+        (
+            lambda: starting(Sequential([Dense(3), LSTM(4)]), LSTM(4)),
+            ShapeError,
+            "name the layer inside, state='a.lstm'",
+        ),
+        (
+            lambda: starting(LSTM(4), Sequential([Dense(3), LSTM(4)])),
+            ShapeError,
+            "add the layers inside of 'b' as nodes",
+        ),
+        (
+            lambda: starting(Sequential([("r", LSTM(4))]), Sequential([("w", LSTM(4))])),
+            ShapeError,
+            "give the layers inside the same names",
+        ),
+        (
+            lambda: two_into(Tanh()),
+            ShapeError,
+            "Tanh expects one input, got ([B, T, 2], [B, T, 2]): put a Concatenate()",
+        ),
+        (lambda: two_into(Dense(3)), ShapeError, "Dense expects one input"),
+        (lambda: two_into(LSTM(3)), ShapeError, "In Graph, node 'y'"),
+        (lambda: two_into(Sequential([Embedding(3, 2)])), ShapeError, "Embedding expects one input"),
+        (lambda: Sequential([Dense(2)]).build(((3,), (3,))), ShapeError, "Dense expects one input"),
+        (
+            lambda: Bidirectional(LSTM(3)).add("act", Tanh(), "merge"),
+            ArgumentError,
+            "has its three nodes: put Tanh() behi",
+        ),
+    ],
+)
+def test_what_a_newcomer_tries_is_told(call, error, words):
+    with pytest.raises(error, match=re.escape(words)):
+        call()
+
+
+def starting(first, second):
+    net = Graph(inputs=("s", "t")).add("a", first, "s").add("b", second, "t", state="a")
+    return net.build(((None, 2), (None, 2)))
+
+
+def two_into(layer):
+    return Graph(inputs=("a", "b")).add("y", layer, "a", "b").build(((None, 2), (None, 2)))
+
+
+def test_a_net_for_one_input_refuses_two():
+    net = Sequential([Dense(2)])
+    net.build((3,))
+    with pytest.raises(ShapeError, match="Sequential expects one input, got a tuple of 2: a Graph takes several"):
+        net((np.ones((1, 3)), np.ones((1, 3))))
+
+
+def test_inputs_of_other_rows_are_told():
+    net = translator()
+    net.build(((None,), (None,)))
+    with pytest.raises(ShapeError, match=r"as many rows in each input, got source \(3, 4\), target \(10, 4\)"):
+        net((np.zeros((3, 4), int), np.zeros((10, 4), int)))
+    mask = np.ones((3, 5), bool)
+    with pytest.raises(ShapeError, match="In Graph 'translator', input 'target'"):
+        net((np.zeros((3, 5), int), np.zeros((3, 4), int)), mask=(mask, mask))
+
+
+class Argmax(Layer):
+    """Numbers become ids: nothing flows back."""
+
+    def setup(self, in_shape, rng, dtype):
+        return in_shape[:-1]
+
+    def forward(self, x, *, rng=None):
+        return x.argmax(axis=-1), None
+
+    def backward(self, dy, cache):
+        return None
+
+
+def test_a_final_state_has_its_gradient_where_none_comes_from_above():
+    """The encoder's outputs become ids, so only its state reaches the result."""
+    net = Graph().add("e", GRU(5, return_sequences=True), "x").add("ids", Argmax(), "e")
+    net.add("rows", Embedding(5, 3), "ids").add("d", GRU(5), "rows", state="e")
+    row = Sequential([GRU(5, return_sequences=True), Argmax(), Embedding(5, 3), GRU(4)])
+    x = np.random.default_rng(0).standard_normal((2, 4, 2))
+    for part in net, row:
+        part.build((None, 2), dtype=np.float64)
+        # no complex steps through an argmax; central differences reach 1e-6 or so
+        assert gradcheck(part, x, tolerance=1e-5).ok
+        part.zero_grads()
+        y, state, cache = part.forward_with_state(x)
+        part.backward_with_state(np.ones_like(y), state, cache)
+        assert next(iter(part.params.values())).grad.any()
+
+
+def test_an_output_that_is_named_twice_gets_both_gradients():
+    net = Graph(outputs=("y", "y")).add("y", Dense(2), "x")
+    net.build((3,), dtype=np.float64)
+    assert check_layer(net, (3,)).ok
+
+
+def test_a_state_edge_alone_keeps_a_net_from_being_streamed():
+    net = Graph(inputs=("a", "b")).add("e", LSTM(2), "a").add("y", LSTM(2), "b", state="e")
+    assert not net.streams and all(layer.streams for layer in net)
+
+
+def test_cross_entropy_sees_scores_that_are_the_input_itself():
+    alone = Graph().add("p", Softmax(), "x")
+    inside = Graph().add("d", Dense(3, init={"W": minidl.ones}), "x").add("q", Graph().add("p", Softmax(), "x"), "d")
+    batch = minidl.Batch(np.array([[1e4, 0.0, 0.0]]), [1])
+    for net, value in (alone, 1e4), (inside, np.log(3)):
+        net.build((3,))
+        assert minidl.loss_and_grads(net, CrossEntropy(), batch).value == pytest.approx(value)
+
+
+def test_a_net_inside_may_grow():
+    inner = Graph().add("a", Dense(3), "x")
+    net = Graph().add("inner", inner, "x")
+    net.build((2,))
+    inner.add("b", Dense(5), "a")
+    assert net.build((2,)) == net.out_shape == net.shapes["inner"] == (5,)
+
+
+@pytest.mark.parametrize(
     ("x", "mask", "words"),
     [
         (np.zeros((2, 3), int), None, "'translator' expects a tuple of 2 arrays, source, target, got one ndarray"),
@@ -378,7 +513,7 @@ def test_a_mistake_is_told(call, error, words):
         (
             (np.zeros((2, 3), int),) * 2,
             np.ones((2, 3), bool),
-            "a tuple, a mask or None for each of 2 inputs, got one array",
+            "expects a tuple of 2 masks, source, target (None for no padding), got one ndarray",
         ),
         ({"source": np.zeros((2, 3), int)}, None, "a tuple of arrays in the order of the net's inputs, got a dict"),
         ((np.zeros((2, 3)), np.zeros((2, 3), int)), None, "In Graph 'translator', node 'read'"),
