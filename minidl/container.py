@@ -142,13 +142,6 @@ class Container(Layer, abstract=True):
             tell_place(error, self._where(name))
             raise
 
-    def _check_cache(self, cache: Any) -> None:
-        """Refuse the cache of a pass that kept none."""
-        if cache is None:
-            raise ArgumentError(
-                f"{self._title()} expects the cache of a pass that kept one: run it with keep_cache=True."
-            )
-
     def _check_state(self, state: Any) -> None:
         """Refuse what is no dict by the names of layers."""
         if state is None or (isinstance(state, dict) and state.keys() <= self.layers.keys()):

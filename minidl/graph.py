@@ -10,7 +10,7 @@ import numpy as np
 
 from minidl.container import Container
 from minidl.errors import ArgumentError, ShapeError
-from minidl.inputs import Shape, clear_padding, several
+from minidl.inputs import Shape, check_kept, clear_padding, several
 from minidl.layer import Layer
 from minidl.nested import added, as_part, map_arrays, part_of
 from minidl.summary import print_tree
@@ -166,7 +166,7 @@ class Graph(Container):
         self, dy: Any, dstate: dict[str, Any] | None, cache: GraphCache
     ) -> tuple[Any, dict[str, Any] | None]:
         self._check_state(dstate)
-        self._check_cache(cache)
+        check_kept(self._title(), cache)
         grads: dict[str, Any] = {}
         for name, d in zip(self.outputs, dy if len(self.outputs) > 1 else (dy,), strict=True):
             grads[name] = added(grads.get(name), d)

@@ -100,6 +100,12 @@ def clear_padding(x: Any, mask: Any) -> Any:
     return np.where(mask.reshape(mask.shape + (1,) * (x.ndim - 2)), x, 0)
 
 
+def check_kept(owner: str, cache: Any) -> None:
+    """Refuse the cache of a pass that kept none."""
+    if cache is None:
+        raise ArgumentError(f"{owner} expects the cache of a pass that kept one: run it with keep_cache=True.")
+
+
 def start_rows(start: Any, batch: int, axes: int = 2) -> Array:
     """`start`, a bool or one per row, as [B, 1] bools, or with as many axes as are asked for."""
     rows = np.asarray(start, dtype=bool)

@@ -9,7 +9,7 @@ import numpy as np
 
 from minidl.container import Container
 from minidl.errors import ArgumentError, ShapeError
-from minidl.inputs import Array, Shape, clear_padding
+from minidl.inputs import Array, Shape, check_kept, clear_padding
 from minidl.layer import Layer
 from minidl.nested import map_arrays
 
@@ -110,7 +110,7 @@ class Sequential(Container):
         self, dy: Any, dstate: dict[str, Any] | None, cache: SequentialCache
     ) -> tuple[Any, dict[str, Any] | None]:
         self._check_state(dstate)
-        self._check_cache(cache)
+        check_kept(self._title(), cache)
         before: dict[str, Any] = {}
         for (name, layer), layer_cache in zip(reversed(self.layers.items()), reversed(cache.layers), strict=True):
             d = None if dstate is None else dstate.get(name)

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.arguments import positive_int
-from minidl.errors import ArgumentError, ShapeError
+from minidl.errors import ShapeError
 from minidl.initializers import Initializer, choose, drawn, glorot_uniform
-from minidl.inputs import Array, Shape, as_mask, cast_input, clear_padding, several, shape_text
+from minidl.inputs import Array, Shape, as_mask, cast_input, check_kept, clear_padding, several, shape_text
 from minidl.kernels import add_product
 from minidl.layer import Layer
 from minidl.parameter import Parameter
@@ -99,13 +99,8 @@ class Attention(Layer):
         a /= np.where(total == 0, 1, total)  # no value is real: then all are 0, otherwise one is exp(0)
         return x[1], AttentionPass(x, mask, a, cache)
 
-    def backward_with_state(
-        self, dy: Array, dstate: Any, cache: AttentionPass | None
-    ) -> tuple[tuple[Array, ...], None]:
-        if cache is None:
-            raise ArgumentError(
-                f"{type(self).__name__} expects the cache of a pass that kept one: run it with keep_cache=True."
-            )
+    def backward_with_state(self, dy: Array, dstate: Any, cache: AttentionPass) -> tuple[tuple[Array, ...], None]:
+        check_kept(type(self).__name__, cache)
         x, mask, a, scores = cache
         dy = clear_padding(dy, None if mask is None else mask[0])
         dvalue, da = a.swapaxes(1, 2) @ dy, dy @ x[1].swapaxes(1, 2)

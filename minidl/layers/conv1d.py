@@ -10,7 +10,7 @@ import numpy as np
 from minidl.arguments import flag, positive_int
 from minidl.errors import ArgumentError, ShapeError
 from minidl.initializers import Initializer, choose, drawn, glorot_uniform, zeros
-from minidl.inputs import Array, Shape, clear_padding
+from minidl.inputs import Array, Shape, check_kept, clear_padding
 from minidl.kernels import product
 from minidl.kernels.buffers import empty
 from minidl.layers.recurrent import Stateful, stop_at_start
@@ -170,8 +170,7 @@ class Conv1D(Stateful):
         return y, after, Conv1DPass(windows, T, mask, real_first, counts, start) if keep_cache else None
 
     def backward_with_state(self, dy: Array, dstate: Any, cache: Conv1DPass) -> tuple[Array, Conv1DState | None]:
-        if cache is None:
-            raise ArgumentError("Conv1D expects the cache of a pass that kept one: run it with keep_cache=True.")
+        check_kept("Conv1D", cache)
         windows, T, mask, real_first, counts, start = cache
         B, steps, width, D = windows.shape
         if mask is not None:

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl.errors import ArgumentError, ShapeError
-from minidl.inputs import Array, Shape, clear_padding, shape_text, start_rows
+from minidl.errors import ShapeError
+from minidl.inputs import Array, Shape, check_kept, clear_padding, shape_text, start_rows
 from minidl.layer import Layer
 
 MISSING_TIME = "add a time axis; where a recurrent layer stands before it, give that one return_sequences=True"
@@ -98,10 +98,7 @@ class Stateful(Layer, abstract=True):
 
     def check_cache(self, cache: RecurrentCache) -> Any:
         """The kernel's cache; refuse that of a pass that kept none."""
-        if cache.kernel is None:
-            raise ArgumentError(
-                f"{type(self).__name__} expects the cache of a pass that kept one: run it with keep_cache=True."
-            )
+        check_kept(type(self).__name__, cache.kernel)
         return cache.kernel
 
 
