@@ -61,7 +61,10 @@ def cast_input(x: Any, dtype: Any) -> Any:
         x = np.asarray(x)
     except ValueError:
         raise ShapeError("The rows of the input differ in length: pad them, and give a mask (minidl.pad).") from None
-    return x.astype(dtype, copy=False) if dtype is not None and x.dtype.kind == "f" else x
+    if dtype is None or x.dtype.kind != "f":
+        return x
+    with np.errstate(over="ignore"):  # what is too large becomes inf, and may be padding, which counts for nothing
+        return x.astype(dtype, copy=False)
 
 
 def as_mask(mask: Any) -> Any:

@@ -215,3 +215,12 @@ def test_padding_of_a_lone_layer_counts_for_nothing():
     y, _, cache = dense.forward_with_state(x, mask=mask)
     dense.backward(np.where(mask[..., None], y, 0), cache)
     assert np.isfinite(dense.W.grad).all()
+
+
+def test_padding_may_be_too_large_for_the_nets_dtype():
+    dense = Dense(2)
+    dense.build((None, 3))
+    x, mask = np.ones((1, 2, 3)), np.array([[True, False]])
+    x[~mask] = 1e300
+    with np.errstate(all="raise"):
+        assert (dense.predict(x, mask=mask)[mask] == dense(np.ones((1, 3)))).all()
