@@ -378,8 +378,17 @@ def test_a_mistake_is_told(call, error, words):
         (
             (np.zeros((2, 3), int),) * 2,
             np.ones((2, 3), bool),
-            "a tuple, a mask or None for each of 2 inputs, got one array",
+            "a tuple, a mask or None for each of 2 inputs, got one array: write mask=(left, right)",
         ),
+        *(
+            (
+                (np.zeros((2, 3), int), np.zeros((2, T), int)),
+                [np.ones((2, 3), bool), np.ones((2, T), bool)],
+                "got a list that is no such array: masks of several inputs are a tuple, mask=(left, right)",
+            )
+            for T in (3, 4)
+        ),
+        ([np.zeros((2, 3), int), np.zeros((2, 4), int)], None, "several inputs are a tuple, (left, right)"),
         ({"source": np.zeros((2, 3), int)}, None, "a tuple of arrays in the order of the net's inputs, got a dict"),
         ((np.zeros((2, 3)), np.zeros((2, 3), int)), None, "In Graph 'translator', node 'read'"),
     ],

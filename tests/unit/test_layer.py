@@ -146,6 +146,12 @@ def test_predict_takes_lists_and_casts():
         (lambda: Dense(3, activation="relu"), "no argument 'activation': put an activation layer behind it"),
         (lambda: Dense(3, "relu"), "expects bias to be True or False, got 'relu': an activation is a layer behind it"),
         (lambda: LSTM(10, 1), "expects peephole to be False, True, 'diagonal' or 'full', got 1"),
+        (lambda: minidl.Attention(5), "Attention takes no arguments, got 5: write Attention()."),
+        (
+            lambda: minidl.Concatenate([Dense(2), Dense(3)]),
+            "Concatenate takes no arguments, got [Dense(units=2), Dense(",
+        ),
+        (lambda: minidl.LayerNorm(0.1, 2, 3), "LayerNorm takes eps and no more, got 3 values: leave out the rest."),
         (lambda: Dense(3, foo=1), "no argument 'foo': it has units, bias, tie, init"),
     ],
 )
