@@ -257,6 +257,10 @@ def test_a_layer_of_ones_own_with_a_plain_tuple():
             lambda: LearnedState(Sequential([LSTM(2)])).build((None, D)),
             "got dict of a Sequential: of a container, wrap",
         ),
+        (
+            lambda: LearnedState(Conv1D(3, 2, "same")).build((None, D)),
+            "got NoneType of a Conv1D: as it is, it has no state, as a Conv1D has one with padding='causal' alone",
+        ),
         (lambda: LearnedState(LSTM(2)).build((D,)), "In LearnedState, its LSTM."),
         (lambda: built()(np.ones((2, 3))), "LSTM expects x of shape [B, T, 3], got (2, 3)"),
         (lambda: built()(np.ones((2, 3))), "In LearnedState, its LSTM."),
