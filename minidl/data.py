@@ -214,7 +214,8 @@ def as_rows(name: str, values: Any) -> Array:
         array = np.asarray(values)
     except ValueError:
         raise ShapeError(
-            f"ArrayBatches expects {name} to be an array, got rows of different shapes: pad them."
+            f"ArrayBatches expects {name} to be an array, got rows of different shapes: pad them; several inputs are a "
+            f"tuple, (left, right)."
         ) from None
     if not array.ndim:
         raise ShapeError(f"ArrayBatches expects {name} to be an array [N, ...], got {values!r:.40}.")
