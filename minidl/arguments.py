@@ -57,10 +57,16 @@ def arguments_of(constructor: Callable[..., Any]) -> Mapping[str, inspect.Parame
     return inspect.signature(constructor).parameters
 
 
-def check_keywords(cls: Any, given: dict[str, Any]) -> None:
+def check_arguments(cls: Any, values: tuple[Any, ...], named: dict[str, Any]) -> None:
     """Refuse constructor arguments that the class does not have, with the one that was probably meant."""
     known = arguments_of(cls.__init__)
-    for name in given:
+    takes = [n for n, p in known.items() if n != "self" and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if len(values) > len(takes) and not any(p.kind is p.VAR_POSITIONAL for p in known.values()):
+        has = f"{', '.join(takes)} and no more" if takes else "no arguments"
+        cure = "leave out the rest" if takes else f"write {cls.__name__}()"
+        came = f"{values[0]!r:.60}" if len(values) == 1 else f"{len(values)} values"
+        raise ArgumentError(f"{cls.__name__} takes {has}, got {came}: {cure}.")
+    for name in named:
         if name not in known and not any(p.kind is p.VAR_KEYWORD for p in known.values()):
             close = difflib.get_close_matches(name, known, 1) if name != "activation" else []
             hint = (

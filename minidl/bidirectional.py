@@ -44,14 +44,18 @@ class Bidirectional(Graph):
     def __init__(self, layer: Layer, merge: Layer | None = None, backward: Layer | None = None) -> None:
         super().__init__()
         if not isinstance(layer, Stateful):
-            raise ArgumentError(f"Bidirectional expects a recurrent layer such as LSTM(8), got {layer!r}.")
+            hint = f": write {layer.__name__}(...)" if isinstance(layer, type) else ""
+            raise ArgumentError(f"Bidirectional expects a recurrent layer such as LSTM(8), got {layer!r}{hint}.")
+        if layer.go_backwards:
+            raise ArgumentError(
+                f"Bidirectional expects a layer that reads forwards, got {layer!r}: leave go_backwards out."
+            )
         if isinstance(merge, str):
             raise ArgumentError(f"Bidirectional expects merge to be a layer, got {merge!r}: write merge=Concatenate().")
         backward = layer.turned() if backward is None else backward
-        if not isinstance(backward, Stateful) or layer.go_backwards or not backward.go_backwards:
+        if not isinstance(backward, Stateful) or not backward.go_backwards:
             raise ArgumentError(
-                f"Bidirectional expects a layer that goes forwards and one with go_backwards=True, got {layer!r} and "
-                f"{backward!r}."
+                f"Bidirectional expects backward to be a recurrent layer with go_backwards=True, got {backward!r}."
             )
         if layer.return_sequences != backward.return_sequences:
             raise ArgumentError(

@@ -14,7 +14,7 @@ import numpy as np
 
 from minidl.arguments import flag, positive_int, real
 from minidl.errors import ArgumentError, ShapeError
-from minidl.inputs import Array
+from minidl.inputs import Array, refuse_dict
 
 Sliceable = TypeVar("Sliceable", bound=Any)
 
@@ -158,8 +158,14 @@ class ArrayBatches(Batches):
         weight: Any = None,
         mask: Any = None,
     ) -> None:
-        self.x = tuple(as_rows("x", part) for part in x) if isinstance(x, tuple) else as_rows("x", x)
+        refuse_dict(x)
         self.t = as_rows("t", t)
+        if isinstance(x, list) and x and len(x) != len(self.t) and all(has_rows(part, len(self.t)) for part in x):
+            raise ShapeError(
+                f"ArrayBatches expects {len(self.t)} rows of x, as t has, got a list of {len(x)} arrays with so many "
+                f"each: several inputs are a tuple, (left, right)."
+            )
+        self.x = tuple(as_rows("x", part) for part in x) if isinstance(x, tuple) else as_rows("x", x)
         self.weight = None if weight is None else as_rows("weight", weight)
         self.mask = None if mask is None else as_rows("mask", mask)
         parts = self.x if isinstance(self.x, tuple) else (self.x,)
@@ -197,13 +203,19 @@ def natural(owner: str, name: str, value: Any) -> int:
     return int(value)
 
 
+def has_rows(value: Any, count: int) -> bool:
+    """Whether it is an array of so many rows."""
+    return isinstance(value, np.ndarray) and value.shape[:1] == (count,)
+
+
 def as_rows(name: str, values: Any) -> Array:
     """An array [N, ...], or what is to be done with what is none."""
     try:
         array = np.asarray(values)
     except ValueError:
         raise ShapeError(
-            f"ArrayBatches expects {name} to be an array, got rows of different shapes: pad them."
+            f"ArrayBatches expects {name} to be an array, got rows of different shapes: pad them; several inputs are a "
+            f"tuple, (left, right)."
         ) from None
     if not array.ndim:
         raise ShapeError(f"ArrayBatches expects {name} to be an array [N, ...], got {values!r:.40}.")

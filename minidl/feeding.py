@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.data import ArrayBatches, Batch, split
+from minidl.data import ArrayBatches, Batch, TextStream, split
 from minidl.errors import ArgumentError
 
 
@@ -36,12 +36,22 @@ def batches_of(data: Any, t: Any, batch_size: int, shuffle: bool = False, seed: 
     if t is None and is_pair(data):
         data, t = data
     if t is not None:
+        refuse_batches(data)
         return ArrayBatches(data, t, batch_size, shuffle, seed)
     if isinstance(data, np.ndarray):
         raise ArgumentError("fit expects targets with an array of inputs: fit(x, t), or an iterable of Batch.")
     if not hasattr(data, "epoch") and not hasattr(data, "__iter__"):
         raise ArgumentError(f"The data is expected to be an iterable of Batch, or arrays x and t, got {data!r:.60}.")
     return [data] if isinstance(data, Batch) else data
+
+
+def refuse_batches(data: Any) -> None:
+    """Batches have targets, and need no others."""
+    first = data[0] if isinstance(data, list | tuple) and data and not isinstance(data, Batch) else data
+    if isinstance(first, Batch | TextStream) or hasattr(data, "epoch"):
+        raise ArgumentError(
+            "fit expects targets with plain arrays, got batches, which hold theirs: write fit(batches)."
+        )
 
 
 def is_pair(data: Any) -> bool:

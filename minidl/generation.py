@@ -16,6 +16,7 @@ from minidl.kernels import machine_code
 from minidl.layer import Layer
 from minidl.losses import TINY, CrossEntropy
 from minidl.stepping import stepper
+from minidl.streaming import obstacles
 from minidl.text import Vocab
 
 
@@ -77,7 +78,7 @@ def generate(
     if not net.streams:
         raise ArgumentError(
             f"generate expects a net that goes from the first step to the last, got a {type(net).__name__} that cannot "
-            f"be streamed: use layers without go_backwards, Conv1D with padding='causal'."
+            f"be streamed because of {obstacles(net)}: use layers without go_backwards, Conv1D with padding='causal'."
         )
     prompt = np.asarray(prompt_ids)
     if prompt.ndim != 1 or not prompt.size:

@@ -60,16 +60,27 @@ def cast_input(x: Any, dtype: Any) -> Any:
     """Lists and arrays as arrays, real floats in `dtype` (ids stay ids), tuple for tuple."""
     if isinstance(x, tuple):
         return tuple(cast_input(part, dtype) for part in x)
+    refuse_dict(x)
+    try:
+        x = np.asarray(x)
+    except ValueError:
+        raise ShapeError(
+            "The rows of the input differ in length: pad them, and give a mask (minidl.pad); several inputs are a "
+            "tuple, (left, right)."
+        ) from None
+    if dtype is None or x.dtype.kind != "f":
+        return x
+    with np.errstate(over="ignore"):  # what is too large becomes inf, and may be padding, which counts for nothing
+        return x.astype(dtype, copy=False)
+
+
+def refuse_dict(x: Any) -> None:
+    """Several inputs go by their order."""
     if isinstance(x, dict):
         names = ", ".join(f"x[{name!r}]" for name in x)
         raise ShapeError(
             f"Expected is a tuple of arrays in the order of the net's inputs, got a dict: write ({names})."
         )
-    try:
-        x = np.asarray(x)
-    except ValueError:
-        raise ShapeError("The rows of the input differ in length: pad them, and give a mask (minidl.pad).") from None
-    return x.astype(dtype, copy=False) if dtype is not None and x.dtype.kind == "f" else x
 
 
 def as_mask(mask: Any) -> Any:
@@ -77,7 +88,18 @@ def as_mask(mask: Any) -> Any:
     if isinstance(mask, tuple):
         masks = tuple(as_mask(part) for part in mask)
         return None if all(part is None for part in masks) else masks
-    return None if mask is None else np.asarray(mask)
+    if mask is None:
+        return None
+    try:
+        array = np.asarray(mask)
+    except ValueError:
+        array = None
+    if array is None or (isinstance(mask, list) and array.ndim > 2):
+        raise ShapeError(
+            "The mask is expected to be bools [B, T], got a list that is no such array: masks of several inputs are a "
+            "tuple, mask=(left, right)."
+        )
+    return array
 
 
 def clear_padding(x: Any, mask: Any) -> Any:
@@ -89,7 +111,7 @@ def clear_padding(x: Any, mask: Any) -> Any:
             wanted = (
                 f"a tuple, a mask or None for each of {len(x)} inputs" if isinstance(x, tuple) else "one array [B, T]"
             )
-            came = f"a tuple of {len(mask)}" if isinstance(mask, tuple) else "one array"
+            came = f"a tuple of {len(mask)}" if isinstance(mask, tuple) else "one array: write mask=(left, right)"
             raise ShapeError(f"The mask is expected to be {wanted}, got {came}.")
         return tuple(clear_padding(part, part_mask) for part, part_mask in zip(x, mask, strict=True))
     if mask.dtype != bool or mask.shape != x.shape[:2]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from minidl.arguments import check_keywords, kept_arguments, written_out
+from minidl.arguments import check_arguments, kept_arguments, written_out
 from minidl.errors import ArgumentError, NotBuiltError, ShapeError
 from minidl.initializers import Drawn
 from minidl.inputs import Array, Shape, as_mask, as_shape, cast_input, clear_padding, each_shape
@@ -66,7 +66,7 @@ class Layer:
     _own_params: dict[str, Parameter]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        check_keywords(cls, kwargs)
+        check_arguments(cls, args, kwargs)
         self = super().__new__(cls)
         self._own_params = {}
         self.in_shape = self.out_shape = None

@@ -15,6 +15,8 @@ MOST_SHOWN = 12  # names in a message
 def matching(owner: str, pattern: Any, names: Collection[str]) -> list[str]:
     """The names that a pattern fits: * is anything, dots included, ? one character, [ab] one of some.
 
+    A pattern that is a name as it stands, or a layer's with .* behind it, is that one: names may have brackets.
+
     Raises:
         ArgumentError: for a pattern that fits none, with what is there.
 
@@ -25,7 +27,8 @@ def matching(owner: str, pattern: Any, names: Collection[str]) -> list[str]:
     """
     if not isinstance(pattern, str):
         raise ArgumentError(f"{owner} expects a pattern of parameter names, like 'encoder.*', got {pattern!r}.")
-    found = [name for name in names if fnmatchcase(name, pattern)]
+    found = [name for name in names if name == pattern or (pattern[-2:] == ".*" and name.startswith(pattern[:-1]))]
+    found = found or [name for name in names if fnmatchcase(name, pattern)]
     if not found:
         raise ArgumentError(
             f"{owner} expects a pattern of parameter names, got {pattern!r}, which fits none: {offer(pattern, names)}."

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from minidl.arguments import flag
+from minidl.arguments import flag, is_real
 from minidl.data import Batch, Batches
 from minidl.errors import ArgumentError, ShapeError
-from minidl.inputs import Array
+from minidl.inputs import Array, refuse_dict
 
 POOL = 100  # batches whose rows are sorted by length together
 
@@ -20,7 +20,8 @@ class PaddedBatches(Batches):
 
     Args:
         sequences: arrays [T_n, ...]: ids or features; T_n may be 0. For a net with several inputs a tuple, with a
-            list of sequences for each: (questions, answers).
+            list of sequences for each: (questions, answers). Beside sequences an input may have no steps: where all
+            its rows are numbers, or float vectors of one length, they are features of the row and have no mask.
         targets: one per sequence, all of one shape; or one per step, [T_n, ...] (of several inputs with the lengths
             of one of them), which are padded as well.
         batch_size: the number of sequences of a batch; the last batch may be smaller.
@@ -28,15 +29,16 @@ class PaddedBatches(Batches):
         seed: of the orders.
         by_length: whether the sequences of a batch are of similar length, so that little of it is padding: the
             shuffled rows of 100 batches at a time are sorted by length and cut, and the batches of all of them come
-            in a random order; without `shuffle`, all rows from the shortest to the longest. With several inputs the
-            length is the sum of theirs.
+            in a random order; without `shuffle`, all rows from the shortest to the longest. Rows of equal length stay
+            in order. With several inputs the length is the sum of theirs.
 
     Shapes:
         x [B, T, ...], mask [B, T] True where a step is real, t [B, ...] or [B, T, ...]; T is at least 1. Of several
-        inputs x and mask are tuples.
+        inputs x and mask are tuples; features are [B] or [B, D], and None in the place of their mask.
 
     Raises:
-        ShapeError: for sequences that do not go together, or targets that do not fit them.
+        ShapeError: for sequences that do not go together, or targets that do not fit them. ArgumentError: for what is
+            no list.
 
     Notes:
         Where lengths are spread evenly from 1 to the longest, half of a batch is padding, and the work for it in
@@ -59,21 +61,22 @@ class PaddedBatches(Batches):
         seed: int = 0,
         by_length: bool = False,
     ) -> None:
-        self.sequences: list[Array] | tuple[list[Array], ...]
+        refuse_dict(sequences)
+        self.sequences: list[Array] | tuple[list[Array] | Array, ...]
         if isinstance(sequences, tuple) and sequences:
-            parts = (as_sequences("PaddedBatches", part, f" of input {k + 1}") for k, part in enumerate(sequences))
-            self.sequences = tuple(parts)
+            self.sequences = as_inputs("PaddedBatches", sequences)
         else:
             self.sequences = as_sequences("PaddedBatches", sequences)
         inputs = self.inputs
         self.by_length = flag("PaddedBatches", "by_length", by_length)
-        self.targets = [np.asarray(t) for t in targets]
+        self.targets = as_list("PaddedBatches", "targets", targets)
         for k, part in enumerate((*inputs[1:], self.targets)):
             if len(part) != len(inputs[0]):
                 what = "targets for" if part is self.targets else f"input {k + 2} to have"
                 raise ShapeError(f"PaddedBatches expects {what} {len(inputs[0])} sequences, got {len(part)}.")
         fitting = [
-            [t.ndim > 0 and len(t) == len(x) for x, t in zip(part, self.targets, strict=True)] for part in inputs
+            [t.ndim > 0 and len(t) == len(x) for x, t in zip(part, self.targets, strict=True)]
+            for part in self.with_steps
         ]
         self.per_step = any(all(steps) for steps in fitting)
         if self.per_step:
@@ -82,20 +85,25 @@ class PaddedBatches(Batches):
             n = fitting[-1].index(self.per_step) if self.per_step in fitting[-1] else 0
             raise ShapeError(
                 f"PaddedBatches expects targets of one shape, or one target per step, got {self.targets[n].shape} for "
-                f"sequence {n} of {len(inputs[-1][n])} steps, and others elsewhere: check targets[{n}]."
+                f"sequence {n} of {len(self.with_steps[-1][n])} steps, and others elsewhere: check targets[{n}]."
             )
         super().__init__(len(inputs[0]), batch_size, shuffle, seed)
 
     @property
-    def inputs(self) -> tuple[list[Array], ...]:
-        """The sequences of each input of the net."""
+    def inputs(self) -> tuple[list[Array] | Array, ...]:
+        """The sequences of each input of the net, or an array of its features."""
         return self.sequences if isinstance(self.sequences, tuple) else (self.sequences,)
+
+    @property
+    def with_steps(self) -> list[list[Array]]:
+        """The inputs that are sequences."""
+        return [part for part in self.inputs if isinstance(part, list)]
 
     def cut(self, rng: np.random.Generator) -> Iterable[Any]:
         if not self.by_length:
             return super().cut(rng)
         rows, size = rng.permutation(self.count) if self.shuffle else np.arange(self.count), self.batch_size
-        lengths = np.sum([[len(row) for row in part] for part in self.inputs], axis=0)
+        lengths = np.sum([[len(row) for row in part] for part in self.with_steps], axis=0)
         pool = POOL * size if self.shuffle else self.count
         pools = (rows[at : at + pool] for at in range(0, self.count, pool))
         rows = np.concatenate([part[np.argsort(lengths[part], kind="stable")] for part in pools])
@@ -103,8 +111,12 @@ class PaddedBatches(Batches):
         return [batches[k] for k in rng.permutation(len(batches))] if self.shuffle else batches
 
     def take(self, rows: Any) -> Batch:
-        rows = range(self.count)[rows] if isinstance(rows, slice) else rows
-        x, mask = zip(*(padded([part[n] for n in rows]) for part in self.inputs), strict=True)
+        rows = np.arange(self.count)[rows]
+        taken = (
+            (part[rows], None) if isinstance(part, np.ndarray) else padded([part[n] for n in rows])
+            for part in self.inputs
+        )
+        x, mask = zip(*taken, strict=True)
         targets = [self.targets[n] for n in rows]
         t = padded(targets)[0] if self.per_step else np.stack(targets)
         return Batch(x, t, mask=mask) if isinstance(self.sequences, tuple) else Batch(x[0], t, mask=mask[0])
@@ -122,13 +134,15 @@ def pad(sequences: Sequence[Any], value: float = 0) -> tuple[Array, Array]:
 
     Raises:
         ShapeError: for no sequences, or steps of different shapes. ArgumentError: for a value that the sequences'
-            dtype cannot hold.
+            dtype cannot hold, or what is no list.
 
     Example:
         >>> padded, mask = minidl.pad([[1, 2, 3], [], [4]], value=9)
         >>> padded.tolist(), mask.sum(axis=1).tolist()
         ([[1, 2, 3], [9, 9, 9], [4, 9, 9]], [3, 0, 1])
     """
+    if not is_real(value):
+        raise ArgumentError(f"pad expects value to be a number, got {value!r}.")
     return padded(as_sequences("pad", sequences), value)
 
 
@@ -145,9 +159,47 @@ def padded(rows: list[Array], value: float = 0) -> tuple[Array, Array]:
     return together, np.arange(time) < lengths[:, None]
 
 
+def as_list(owner: str, what: str, rows: Any) -> list[Array]:
+    """Rows as arrays, or what is to be done with what are none."""
+    try:
+        rows = list(rows)
+    except TypeError:
+        raise ArgumentError(f"{owner} expects {what} to be a list, an entry for each row, got {rows!r:.60}.") from None
+    try:
+        return [np.asarray(row) for row in rows]
+    except ValueError:
+        raise ShapeError(
+            f"{owner} expects {what} to be arrays, got one with parts of different shapes: several inputs are a tuple "
+            f"with a list of sequences for each, (questions, answers)."
+        ) from None
+
+
+def as_inputs(owner: str, inputs: tuple[Any, ...]) -> tuple[list[Array] | Array, ...]:
+    """The sequences of several inputs, and in one array what belongs to the rows and has no steps."""
+    parts = [list(part) if isinstance(part, Iterator) else part for part in inputs]
+    lists = [as_list(owner, f"input {k + 1}", part) for k, part in enumerate(parts)]
+    features = [len(parts) > 1 and are_features(rows) for rows in lists]
+    if all(features):
+        raise ShapeError(
+            f"{owner} expects sequences for one input at least, got numbers or vectors for all {len(parts)}: a tuple "
+            f"stands for the inputs of a net, each a list of sequences; what has no steps goes into ArrayBatches."
+        )
+    return tuple(
+        np.stack(rows) if whole else as_sequences(owner, part, f" of input {k + 1}")
+        for k, (part, rows, whole) in enumerate(zip(parts, lists, features, strict=True))
+    )
+
+
+def are_features(rows: list[Array]) -> bool:
+    """Whether rows are numbers, or float vectors of one length; ids [T] are a sequence, and so is what has no steps."""
+    if len({row.shape for row in rows}) != 1:
+        return False
+    return not rows[0].ndim or (rows[0].ndim == 1 and len(rows[0]) > 0 and all(row.dtype.kind == "f" for row in rows))
+
+
 def as_sequences(owner: str, sequences: Sequence[Any], whose: str = "") -> list[Array]:
     """Sequences as arrays [T_n, ...] whose steps have one shape."""
-    rows = [np.asarray(row) for row in sequences]
+    rows = as_list(owner, f"the sequences{whose}", sequences)
     if not rows:
         raise ShapeError(f"{owner} expects at least one sequence{whose}, got none.")
     first = next((row for row in rows if row.ndim and len(row)), rows[0])

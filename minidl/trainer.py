@@ -25,6 +25,7 @@ from minidl.losses import Loss
 from minidl.objective import loss_and_grads, loss_value
 from minidl.optimizer import Optimizer
 from minidl.optimizers import Adam
+from minidl.streaming import obstacles
 
 HOOKS = "on_fit_start", "on_epoch_start", "on_grads_ready", "on_step_end", "on_epoch_end", "on_fit_end"
 KEEPING = "resume", "suspend", "finish"  # what a callback that writes checkpoints has besides
@@ -346,7 +347,7 @@ class Trainer:
         if not self.net.streams:
             raise ArgumentError(
                 f"Trainer is to carry state from batch to batch (start=False), but {type(self.net).__name__} cannot "
-                f"be streamed (go_backwards, or a layer looks ahead or at all steps): give batches with start=True."
+                f"be streamed because of {obstacles(self.net)}: give batches with start=True."
             )
         return state
 

@@ -24,7 +24,7 @@ LEVELS = [
     ["layers"],
     ["sequential", "graph"],
     ["bidirectional"],
-    ["losses", "stepping", "data", "text", "baselines", "metrics", "schedules", "gradients"],
+    ["losses", "stepping", "streaming", "data", "text", "baselines", "metrics", "schedules", "gradients"],
     ["objective", "optimizer", "feeding", "padding", "transplant"],
     ["checking", "description", "generation", "optimizers"],
     ["saving"],

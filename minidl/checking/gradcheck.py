@@ -170,7 +170,7 @@ def moved_copy(layer: Layer, rng: np.random.Generator, jitter: float, x: Any, ma
         twin = layer.copy(np.float64)
         twin.zero_grads()
         for p in twin.params.values():
-            spread = 0.3 if p.value.ndim < 2 else 0.5 / math.sqrt(min(p.value.shape[-2:]))
+            spread = 0.3 if p.value.ndim < 2 else 0.5 / math.sqrt(max(1, min(p.value.shape[-2:])))
             p.value += distance * spread * rng.standard_normal(p.value.shape)
         if distance == 0 or runs(twin.copy(), x, mask):  # a copy, for a pass may leave traces
             break

@@ -12,10 +12,10 @@ from minidl.layer import Layer
 
 
 class LastStepCache(NamedTuple):
-    """Which step was taken of each row, and whether the row had one."""
+    """The rows that have a real step, and which one was taken of each."""
 
+    rows: Array
     last: Array
-    real: Array
     shape: tuple[int, ...]
 
 
@@ -24,6 +24,10 @@ class LastStep(Layer):
 
     Shapes:
         x [B, T, ...] -> y [B, ...]; a row without a real step gives 0.
+
+    Notes:
+        Fed window by window it gives the last step of each window, and at last that of the whole. With a mask that
+        holds only where the last window has a real step of the row: it does not look back into the windows before.
 
     Example:
         >>> minidl.LastStep()(np.arange(6.0).reshape(1, 3, 2))
@@ -56,11 +60,13 @@ class LastStep(Layer):
             raise ShapeError(f"LastStep expects x of shape [B, T, ...], got {x.shape}: there are no steps.")
         x = clear_padding(x, mask)
         steps = np.ones(x.shape[:2], bool) if mask is None else mask
-        last = steps.shape[1] - 1 - steps[:, ::-1].argmax(axis=1)
-        real = steps.any(axis=1).reshape(-1, *(1,) * (x.ndim - 2))
-        return np.where(real, x[np.arange(len(x)), last], 0), None, LastStepCache(last, real, x.shape)
+        rows = np.flatnonzero(steps.any(axis=1))
+        last = (steps[rows] * np.arange(x.shape[1])).max(axis=1, initial=0)
+        y = np.zeros((len(x), *x.shape[2:]), x.dtype)
+        y[rows] = x[rows, last]
+        return y, None, LastStepCache(rows, last, x.shape)
 
     def backward_with_state(self, dy: Array, dstate: Any, cache: LastStepCache) -> tuple[Array, None]:
         dx = np.zeros(cache.shape, dy.dtype)
-        dx[np.arange(len(dx)), cache.last] = np.where(cache.real, dy, 0)
+        dx[cache.rows, cache.last] = dy[cache.rows]
         return dx, None

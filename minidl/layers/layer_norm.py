@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.arguments import positive_real
-from minidl.errors import ShapeError
+from minidl.errors import ArgumentError, ShapeError
 from minidl.initializers import drawn, ones, zeros
 from minidl.inputs import Array, Shape
 from minidl.layer import Layer
@@ -26,7 +26,7 @@ class LayerNorm(Layer):
         y = g * n + b        n = (x - mean(x)) / sqrt(var(x) + eps)
 
     Args:
-        eps: added to the variance, so that a constant row is not divided by 0.
+        eps: added to the variance, so that a constant row is not divided by 0; below 1.
 
     Shapes:
         x [..., D] -> y [..., D]; any number of axes in front.
@@ -35,7 +35,8 @@ class LayerNorm(Layer):
         g [D], b [D].
 
     Raises:
-        ShapeError: when x has another size than the one it was built for.
+        ArgumentError: for an eps out of range, such as a size. ShapeError: when x has another size than the one it was
+            built for.
 
     Source:
         Ba, Kiros & Hinton 2016, Layer normalization.
@@ -50,6 +51,10 @@ class LayerNorm(Layer):
 
     def __init__(self, eps: float = 1e-5) -> None:
         self.eps = positive_real("LayerNorm", "eps", eps)
+        if self.eps >= 1:
+            raise ArgumentError(
+                f"LayerNorm expects eps below 1, got {eps!r}: it takes its size from its input, write LayerNorm()."
+            )
 
     def setup(self, in_shape: Shape, rng: np.random.Generator, dtype: Any) -> Shape:
         if not in_shape or in_shape[-1] is None:

@@ -62,9 +62,12 @@ class LearnedState(Stateful):
             out_shape = self.layer.build(in_shape, rng, dtype)
         first = self.layer.initial_state(1)
         if not isinstance(first, tuple) or not all(isinstance(a, np.ndarray) for a in first):
+            hint = "of a container, wrap the recurrent layers inside"
+            if first is None:
+                hint = "as it is, it has no state, as a Conv1D has one with padding='causal' alone"
             raise ArgumentError(
                 f"LearnedState expects a layer whose state is a tuple of arrays, got {type(first).__name__} of a "
-                f"{type(self.layer).__name__}: of a container, wrap the recurrent layers inside."
+                f"{type(self.layer).__name__}: {hint}."
             )
         fields = getattr(first, "_fields", None)
         names = [f"state{k}" for k in range(len(first))] if fields is None else [f"{field}0" for field in fields]

@@ -30,7 +30,7 @@ class PoolTime(Layer):
 
     Notes:
         A window's mean is not that of the whole sequence, so a net with it cannot be streamed: the Trainer
-        refuses to carry state through it. (`LastStep` can: the last step of the last window is that of the whole.)
+        refuses to carry state through it.
 
     Example:
         >>> x = np.array([[[1.0], [5.0], [3.0]]])

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl.errors import ShapeError
+from minidl.errors import ArgumentError, ShapeError
 from minidl.inputs import Array, Shape, check_kept, clear_padding, shape_text, start_rows
 from minidl.layer import Layer
 
@@ -42,7 +42,12 @@ class Stateful(Layer, abstract=True):
 
     def turned(self) -> Stateful:
         """A layer with the same arguments that runs the other way, not built yet: it gets weights of its own."""
-        arguments = self.config() | {"go_backwards": not self.go_backwards}
+        arguments = self.config()
+        if "go_backwards" not in arguments:
+            raise ArgumentError(
+                f"A recurrent layer such as LSTM(8) is expected, to run both ways, got {self!r}: it cannot be turned."
+            )
+        arguments["go_backwards"] = not self.go_backwards
         if hasattr(self, "init"):
             arguments["init"] = self.init
         return type(self)(**arguments)

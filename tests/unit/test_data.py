@@ -117,10 +117,15 @@ def test_arrays_that_do_not_fit() -> None:
     ):
         with pytest.raises(ShapeError, match=f"4 rows of {name}, as t has, got 3"):
             ArrayBatches(x, np.zeros(4), **more)
-    with pytest.raises(ShapeError, match="different shapes: pad them"):
+    with pytest.raises(ShapeError, match=r"different shapes: pad them; several inputs are a tuple"):
         ArrayBatches([[1, 2], [3]], [0, 1])
     with pytest.raises(ShapeError, match=r"t to be an array \[N, ...\], got 3"):
         ArrayBatches(ok, 3)
+    for right in ok, np.zeros((4, 3)):
+        with pytest.raises(ShapeError, match=r"list of 2 arrays with so many each: several inputs are a tuple, \(left"):
+            ArrayBatches([ok, right], np.zeros(4))
+    with pytest.raises(ShapeError, match=r"got a dict: write \(x\['left'\], x\['right'\]\)"):
+        ArrayBatches({"left": ok, "right": ok}, np.zeros(4))
     with pytest.raises(ArgumentError, match="at least one row"):
         ArrayBatches(ok[:0], [])
     for argument in {"batch_size": 0}, {"seed": -1}, {"seed": 0.5}, {"seed": True}:

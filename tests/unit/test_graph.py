@@ -14,6 +14,7 @@ from minidl import (
     Attention,
     Bidirectional,
     Concatenate,
+    Conv1D,
     CrossEntropy,
     Dense,
     Dropout,
@@ -21,6 +22,7 @@ from minidl import (
     Graph,
     LastStep,
     Layer,
+    LearnedState,
     Multiply,
     Sequential,
     ShapeError,
@@ -359,7 +361,27 @@ def chain():
             "expects a recurrent layer such as LSTM(8), got Dense(units=3)",
         ),
         (lambda: Bidirectional(LSTM(3), merge="concat"), ArgumentError, "write merge=Concatenate()"),
-        (lambda: Bidirectional(LSTM(3), backward=LSTM(3)), ArgumentError, "one with go_backwards=True"),
+        (lambda: Bidirectional(LSTM), ArgumentError, "write LSTM(...)"),
+        (
+            lambda: Bidirectional(Conv1D(3, 3)),
+            ArgumentError,
+            "A recurrent layer such as LSTM(8) is expected, to run both ways, got Conv1D(units=3, width=3)",
+        ),
+        (
+            lambda: Bidirectional(LearnedState(Conv1D(3, 3, "causal"))),
+            ArgumentError,
+            "A recurrent layer such as LSTM(8) is expected, to run both ways, got Conv1D(",
+        ),
+        (
+            lambda: Bidirectional(LSTM(3, go_backwards=True)),
+            ArgumentError,
+            "reads forwards, got LSTM(units=3, go_backwards=True): leave go_backwards out",
+        ),
+        (
+            lambda: Bidirectional(LSTM(3), backward=LSTM(3)),
+            ArgumentError,
+            "expects backward to be a recurrent layer with go_backwards=True, got LSTM(units=3).",
+        ),
         (
             lambda: Bidirectional(LSTM(3), backward=LSTM(3, return_sequences=True, go_backwards=True)),
             ArgumentError,
@@ -515,6 +537,15 @@ def test_a_net_inside_may_grow():
             np.ones((2, 3), bool),
             "expects a tuple of 2 masks, source, target (None for no padding), got one ndarray",
         ),
+        *(
+            (
+                (np.zeros((2, 3), int), np.zeros((2, T), int)),
+                [np.ones((2, 3), bool), np.ones((2, T), bool)],
+                "got a list that is no such array: masks of several inputs are a tuple, mask=(left, right)",
+            )
+            for T in (3, 4)
+        ),
+        ([np.zeros((2, 3), int), np.zeros((2, 4), int)], None, "several inputs are a tuple, (left, right)"),
         ({"source": np.zeros((2, 3), int)}, None, "a tuple of arrays in the order of the net's inputs, got a dict"),
         ((np.zeros((2, 3)), np.zeros((2, 3), int)), None, "In Graph 'translator', node 'read'"),
     ],

@@ -146,6 +146,12 @@ def test_predict_takes_lists_and_casts():
         (lambda: Dense(3, activation="relu"), "no argument 'activation': put an activation layer behind it"),
         (lambda: Dense(3, "relu"), "expects bias to be True or False, got 'relu': an activation is a layer behind it"),
         (lambda: LSTM(10, 1), "expects peephole to be False, True, 'diagonal' or 'full', got 1"),
+        (lambda: minidl.Attention(5), "Attention takes no arguments, got 5: write Attention()."),
+        (
+            lambda: minidl.Concatenate([Dense(2), Dense(3)]),
+            "Concatenate takes no arguments, got [Dense(units=2), Dense(",
+        ),
+        (lambda: minidl.LayerNorm(0.1, 2, 3), "LayerNorm takes eps and no more, got 3 values: leave out the rest."),
         (lambda: Dense(3, foo=1), "no argument 'foo': it has units, bias, tie, init"),
     ],
 )
@@ -215,3 +221,12 @@ def test_padding_of_a_lone_layer_counts_for_nothing():
     y, _, cache = dense.forward_with_state(x, mask=mask)
     dense.backward(np.where(mask[..., None], y, 0), cache)
     assert np.isfinite(dense.W.grad).all()
+
+
+def test_padding_may_be_too_large_for_the_nets_dtype():
+    dense = Dense(2)
+    dense.build((None, 3))
+    x, mask = np.ones((1, 2, 3)), np.array([[True, False]])
+    x[~mask] = 1e300
+    with np.errstate(all="raise"):
+        assert (dense.predict(x, mask=mask)[mask] == dense(np.ones((1, 3)))).all()

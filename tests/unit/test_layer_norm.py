@@ -14,9 +14,9 @@ def norm(D=4, dtype=np.float32, **options):
 
 
 def test_by_hand():
-    layer = norm(2, np.float64, eps=3.0)
+    layer = norm(2, np.float64, eps=0.75)
     layer.g.value[...], layer.b.value[...] = [2.0, 10.0], [0.5, -1.0]
-    np.testing.assert_allclose(layer(np.array([[4.0, 6.0]])), [[0.5 - 1.0, -1.0 + 5.0]], rtol=1e-14)
+    np.testing.assert_allclose(layer(np.array([[4.5, 5.5]])), [[0.5 - 1.0, -1.0 + 5.0]], rtol=1e-14)
 
 
 @pytest.mark.parametrize("size", [1e4, 1e7])
@@ -55,6 +55,8 @@ def test_errors():
     for eps in (0, -1.0, "small", True, np.inf):
         with pytest.raises(ArgumentError, match="LayerNorm expects eps to be a positive number, got"):
             LayerNorm(eps)
+    with pytest.raises(ArgumentError, match=r"eps below 1, got 32: it takes its size from its input, write LayerNorm"):
+        LayerNorm(32)
     with pytest.raises(ShapeError, match=r"LayerNorm expects a known size of the last axis, got in_shape \(3, None\)"):
         LayerNorm().build((3, None))
     with pytest.raises(ShapeError, match=r"LayerNorm expects x of shape \[..., 4\], got \(2, 3\): it was built for"):

@@ -548,6 +548,20 @@ def test_last_step_takes_the_last_real_one():
     assert (LastStep()(x) == x[:, -1]).all()
 
 
+@pytest.mark.parametrize("mask", [None, np.zeros((B, 0), bool)], ids=["free", "masked"])
+def test_the_last_of_no_steps_is_zero(mask):
+    y, _, cache = LastStep().forward_with_state(np.ones((B, 0, D), np.float32), mask=mask)
+    assert y.shape == (B, D) and y.dtype == np.float32 and not y.any()
+    assert LastStep().backward(y, cache).shape == (B, 0, D)
+
+
+def test_last_step_does_not_look_back_into_the_window_before():
+    """What its notes say: whole, and in two windows of which the second is padding."""
+    x, mask = np.ones((1, 6, D)), np.array([[True] * 3 + [False] * 3])
+    assert LastStep().predict(x, mask=mask).all()
+    assert not LastStep().predict(x[:, 3:], mask=mask[:, 3:]).any()
+
+
 def test_flatten_clears_the_padding():
     x = np.where(MASK[..., None], 1.0, np.nan) * np.ones((B, T, D))
     assert Flatten().predict(x, mask=MASK).sum(axis=1).tolist() == [10, 6, 0]

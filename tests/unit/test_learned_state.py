@@ -9,6 +9,7 @@ from minidl import (
     SGD,
     ArgumentError,
     Batch,
+    Conv1D,
     CoupledLSTM,
     Dense,
     Embedding,
@@ -22,6 +23,7 @@ from minidl import (
     Trainer,
     UnknownNameError,
 )
+from minidl.checking import check_layer
 
 B, T, D, H = 4, 5, 3, 2
 
@@ -255,6 +257,10 @@ def test_a_layer_of_ones_own_with_a_plain_tuple():
             lambda: LearnedState(Sequential([LSTM(2)])).build((None, D)),
             "got dict of a Sequential: of a container, wrap",
         ),
+        (
+            lambda: LearnedState(Conv1D(3, 2, "same")).build((None, D)),
+            "got NoneType of a Conv1D: as it is, it has no state, as a Conv1D has one with padding='causal' alone",
+        ),
         (lambda: LearnedState(LSTM(2)).build((D,)), "In LearnedState, its LSTM."),
         (lambda: built()(np.ones((2, 3))), "LSTM expects x of shape [B, T, 3], got (2, 3)"),
         (lambda: built()(np.ones((2, 3))), "In LearnedState, its LSTM."),
@@ -266,6 +272,11 @@ def test_a_mistake_is_explained(make, message):
     with pytest.raises(MinidlError) as raised:
         make()
     assert message in str(raised.value)
+
+
+def test_a_state_of_no_entries_can_be_checked():
+    """A causal window of one step remembers none: h0 has no rows, and no size to draw random weights by."""
+    assert check_layer(LearnedState(Conv1D(3, 1, padding="causal")), (None, D)).ok
 
 
 def test_other_errors_inside_say_where(monkeypatch):

@@ -24,6 +24,12 @@ def test_patterns() -> None:
         assert matching("freeze", pattern, NAMES) == found
 
 
+def test_brackets_in_a_name_are_part_of_it() -> None:
+    names = ["a[0].W", "a[0].b", "a0.W", "a0.b[1]"]
+    assert matching("freeze", "a[0].*", names) == names[:2] and matching("freeze", "a[0].W", names) == names[:1]
+    assert matching("freeze", "a[012].*", names) == names[2:] and matching("freeze", "a0.b[1]", names) == names[3:]
+
+
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [

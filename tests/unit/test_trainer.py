@@ -276,6 +276,8 @@ def test_data_that_cannot_be(built):
     assert "expected to be an iterable of Batch" in said(trainer.fit, X, T, validation=3.5)
     assert "expects targets with an array of inputs: fit(x, t)" in said(trainer.fit, X)
     assert "got a tuple of both: write fit(x, t)" in said(trainer.fit, (X, T))
+    for batches in PaddedBatches([[1], [2]], [0, 1]), [Batch(X, T)], Batch(X, T), TextStream(np.arange(9), 2, 2):
+        assert "got batches, which hold theirs: write fit(batches)" in said(trainer.fit, batches, T)
     assert "expects 7 rows of x, as t has, got 50" in said(trainer.fit, X, T[:7], kind=ShapeError)
     assert "expects epochs to be a positive integer, got 0" in said(trainer.fit, X, T, epochs=0)
     assert "expects steps to be a positive integer, got 2.5" in said(trainer.fit, X, T, steps=2.5)
@@ -382,7 +384,7 @@ def test_a_net_that_cannot_be_streamed_is_refused():
     net = language_model(go_backwards=True)
     trainer = trainer_of(net, CrossEntropy())
     text = said(trainer.fit, [windows(True), windows(False)])
-    assert "but Sequential cannot be streamed (go_backwards, or a layer looks ahead or at all steps): give" in text
+    assert "but Sequential cannot be streamed because of 'lstm', LSTM(units=" in text
     assert "cannot be streamed" in said(trainer.evaluate, [windows(True), windows(np.array([True, True, False]))])
     assert trainer.fit([windows(True), windows(True)])["step"] == [3]
 
