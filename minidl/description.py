@@ -121,7 +121,8 @@ def check_facts(facts: Any) -> None:
             raise ValueError("a key that is no word, or a tuple, which would be a list")
     except (TypeError, ValueError, RecursionError) as error:
         raise ArgumentError(
-            f"A file holds finite numbers and text, the net's facts have others: {error!s:.200}."
+            f"A file holds finite numbers and text, the net's facts have others: {error!s:.200}. Write tuples as "
+            f"lists, and keys as words."
         ) from None
 
 

@@ -119,7 +119,11 @@ def clear_padding(x: Any, mask: Any) -> Any:
             f"The mask is expected to be bools [B, T] = {x.shape[:2]}, True where a step is real, "
             f"got {mask.shape} of {mask.dtype}{': write mask.astype(bool)' if mask.shape == x.shape[:2] else ''}."
         )
-    return np.where(mask.reshape(mask.shape + (1,) * (x.ndim - 2)), x, 0)
+    if mask.all():
+        return x
+    cleared = x.copy()  # faster than np.where: most steps are real
+    cleared[~mask] = 0
+    return cleared
 
 
 def check_kept(owner: str, cache: Any) -> None:

@@ -38,7 +38,8 @@ class Checkpoint(Callback):
     leaves the older ones whole. Each is a model as well: `minidl.load("run/checkpoint-000000100.npz")`.
 
     A net whose weights are no numbers is not written, nor the end of a training that was stopped at a loss that is
-    none: the older checkpoints stay. The gradients are in no file: a callback that reads them at the end of an epoch
+    none: the older checkpoints stay. What a layer of your own keeps outside of its parameters is in no file: make it
+    one, with trainable=False. The gradients are in no file either: a callback that reads them at the end of an epoch
     finds zeros where a training goes on from there. Callbacks find what they remembered by their class and their order
     among those of the class: put a new one behind the others. What is frozen, and a learning rate that is a number,
     come back as they were in the checkpoint.

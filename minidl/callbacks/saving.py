@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from minidl.callbacks.stopping import Watching
+from minidl.saving import checked
 from minidl.trainer import Trainer
 
 
@@ -19,7 +20,8 @@ class SaveBest(Watching):
         figure, min_delta, higher_is_better: as in `EarlyStopping`.
 
     Raises:
-        OSError: at the start of the training, for a file that could not be written after it.
+        OSError, ArgumentError: at the start of the training, for a file that could not be written after it, or a net
+            that a file cannot hold.
 
     Example:
         >>> best = minidl.SaveBest("best.npz", figure="valid_accuracy", higher_is_better=True)
@@ -46,6 +48,7 @@ class SaveBest(Watching):
         except OSError as error:
             hint = f"SaveBest expects a folder that can be written, {error.strerror}"
             raise type(error)(error.errno, hint, str(path.parent)) from None
+        checked(trainer.net)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         if self.improves(trainer):

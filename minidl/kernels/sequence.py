@@ -69,7 +69,12 @@ def batch_major(y: Array, run: Run) -> Array:
 
 def outputs(h_all: Array, run: Run) -> Array:
     """y [B, T, H] from the states [T + 1, B, H] of the steps that ran: 0 in the padding."""
-    return batch_major(h_all[1:] if run.real is None else np.where(run.real[:, :, None], h_all[1:], 0), run)
+    y = h_all[1:]
+    if run.real is not None:
+        y = empty(y.shape, y.dtype)
+        y[...] = h_all[1:]
+        y[~run.real] = 0
+    return batch_major(y, run)
 
 
 def weight_gradients(x: Array, h: Array, dz: Array, drop: Array | None) -> tuple[Array, Array]:

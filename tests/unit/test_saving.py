@@ -417,7 +417,6 @@ def with_dense_twice():
 
 
 @pytest.mark.parametrize(("make", "words"), [
-    (lambda: built(Sequential([Projection()])), r"Projection keeps an array self\.R that load would make anew"),
     (lambda: built(Star(Dense(2))), r"Star\.__init__ must take the .* that its config\(\) tells, layers, by name"),
     (lambda: built(Sequential([Star(Dense(2)), Tanh()])), r"Star\.__init__ must take the arguments"),
     (lambda: built(Doubling(1.0)), r"load could not make this net again: a Doubling of it was not written by minidl"),
@@ -820,7 +819,7 @@ GARBAGE = {
     "a shape of a word and a shape": ({"in_shape": ["many", [3]]}, "an in_shape that is none, or a huge one"),
     "a shape without time": ({"in_shape": [4]}, "LSTM expects inputs of shape [B, T, D], got [B, 4]"),
     "a shape of another size": ({"in_shape": [None, 5]}, "LSTM was built for inputs (None, 1), with Wx (1, 8)"),
-    "two shapes for one input": ({"in_shape": [[None, 1], [None, 1]]}, "LSTM was built for inputs (None, 1)"),
+    "two shapes for one input": ({"in_shape": [[None, 1], [None, 1]]}, "LSTM expects one input, got ([B, T, 1]"),
     "an unknown dtype": ({"dtype": "float31"}, "its dtype is neither float32 nor float64"),
     "a dtype of objects": ({"dtype": "object"}, "its dtype is neither float32 nor float64"),
     "a dtype of integers": ({"dtype": "int32"}, "its dtype is neither float32 nor float64"),
@@ -1015,3 +1014,37 @@ def test_what_a_net_inside_knows_of_itself_is_not_kept_and_that_is_told(attribut
     with pytest.warns(UserWarning, match=r"the facts of the whole net, not those of Sequential\(.* in it"):
         net.save(tmp_path / "net.npz")
     assert load(tmp_path / "net.npz")["head"].facts == {}
+
+
+def test_arrays_that_are_no_parameters_are_told_and_a_training_goes_on(tmp_path):
+    """They may matter, as a running mean does, or be room to work in."""
+
+    class Meaning(Layer):
+        def setup(self, in_shape, rng, dtype):
+            self.mean = np.zeros(in_shape[-1], dtype)
+            return in_shape
+
+        def forward(self, x, *, rng=None):
+            self.mean = 0.9 * self.mean + 0.1 * x.mean(axis=0)
+            return x, None
+
+        def backward(self, dy, cache):
+            return dy
+
+    net, path = Sequential([Meaning(), Dense(1)]), tmp_path / "best.npz"
+    trainer = minidl.Trainer(net, minidl.MeanSquaredError(), callbacks=[minidl.SaveBest(path)], quiet=True)
+    with pytest.warns(UserWarning, match=r"Meaning keeps an array self\.mean that load makes anew, with other numbers"):
+        trainer.fit(np.ones((8, 2)), np.ones(8), epochs=3)
+    assert trainer.epoch == 3 and path.exists()
+    with pytest.warns(UserWarning, match=r"Projection keeps an array self\.R"):
+        built(Sequential([Projection()])).save(path)
+
+
+def test_what_cannot_be_saved_is_told_before_the_training(tmp_path):
+    trainer = minidl.Trainer(
+        built(Sequential([Star(Dense(2))])), minidl.MeanSquaredError(),
+        callbacks=[minidl.SaveBest(tmp_path / "best.npz")], quiet=True,
+    )  # fmt: skip
+    with pytest.raises(ArgumentError, match=r"Star\.__init__ must take the arguments"):
+        trainer.fit(np.ones((8, 2)), np.ones((8, 2)))
+    assert trainer.step == 0
