@@ -74,8 +74,11 @@ def summary_table(net: Any) -> Table:
     return table
 
 
-def summary_tree(net: Any) -> Tree:
-    """The summary of a graph as a rich tree: its inputs, and each node with where it takes from."""
+def summary_tree(net: Any, width: int = 80) -> Tree:
+    """The summary of a graph as a rich tree: its inputs, and each node with where it takes from.
+
+    Columns stand closer where `width` is small; lines that are longer still are not broken.
+    """
     from rich.text import Text
     from rich.tree import Tree
 
@@ -108,6 +111,7 @@ def summary_tree(net: Any) -> Tree:
     names = max(4 * depth + len(columns[0]) for depth, columns in lines)
     widths = [max(len(columns[k]) for _, columns in lines) for k in range(1, 5)]
     widths[3] = max(widths[3], len(count))
+    gap = "  " if 4 + names + sum(2 + size for size in widths) <= width else " "
 
     def line(depth: int, columns: list[str]) -> Text:
         kind, source, shape, params = (
@@ -115,7 +119,8 @@ def summary_tree(net: Any) -> Tree:
             for k, (text, width) in enumerate(zip(columns[1:5], widths, strict=True))
         )
         words = [columns[0].ljust(names - 4 * depth), kind, source, shape, params, columns[5]]
-        return Text("  ".join(word for word, width in zip(words, [1, *widths, 1], strict=True) if width).rstrip())
+        told = gap.join(word for word, size in zip(words, [1, *widths, 1], strict=True) if size)
+        return Text(told.rstrip())
 
     tree = Tree(Text(net.name or type(net).__name__, style="bold"))
     branches = [tree]
@@ -150,4 +155,5 @@ def print_tree(net: Any) -> None:
     """Print `summary_tree(net)`."""
     from rich.console import Console
 
-    Console().print(summary_tree(net), highlight=False)
+    width = Console().width
+    Console(width=10 * width).print(summary_tree(net, width), highlight=False)  # a long line is not broken

@@ -10,6 +10,7 @@ from minidl import (
     GRU,
     LSTM,
     Add,
+    AdditiveAttention,
     ArgumentError,
     Attention,
     Bidirectional,
@@ -257,6 +258,20 @@ def test_summary_is_a_tree(capsys):
     assert re.search(r"── decoder +LSTM +written, state of encoder +\[B, T, 5\] +200", out)
     assert re.search(r"── source +input +\[B, T\]", out) and re.search(r"total .* 571  2.3 kB", out)
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_a_wide_summary_stands_closer_and_no_line_is_broken(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    net = Graph(inputs=("source", "target"))
+    net.add("read", Dense(512), "source").add("encoder", Bidirectional(GRU(128, return_sequences=True)), "read")
+    net.add("first", GRU(512), "encoder").add("decoder", GRU(512, return_sequences=True), "target", state="first")
+    net.add("attention", AdditiveAttention(64), "decoder", "encoder")
+    net.build(((None, 8), (None, 8)))
+    net["read"].freeze()
+    net.summary()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + 2 + 5 + 3 + 1 and not any(line != line.rstrip() for line in lines)
+    assert all(len(line) <= 80 for line in lines if "frozen" not in line)
 
 
 def test_a_layer_that_stands_twice_is_listed_once(capsys):
