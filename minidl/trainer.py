@@ -120,6 +120,7 @@ class Trainer:
         self.value = float("nan")
         self.values: list[float] = []
         self.state: Any = None
+        self.before: Any = None  # the state that the last batch began from
         self.stop_reason: str | None = None
         self.interrupted: str | None = None
         self.resumed: str | None = None
@@ -292,7 +293,7 @@ class Trainer:
         for batch in group:
             self.batch = batch
             rng = np.random.default_rng((self.seed, self.batches_seen))
-            before = self._before(batch, self.state)
+            self.before = before = self._before(batch, self.state)
             result = loss_and_grads(self.net, self.loss, batch, before, rng, weigh=len(group) > 1)
             self.batches_seen += 1
             self.state, self.value = result.state, float(result.value)

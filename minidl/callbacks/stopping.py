@@ -151,7 +151,8 @@ class ReduceLROnPlateau(Watching):
 class NanGuard(Callback):
     """Stop at the first loss, gradient or parameter that is not finite, and name it; a sick update is left out.
 
-    Put it first in the list, before clipping.
+    The reason says where it was born as well, down to the gate, the step and the row, as far as
+    `minidl.checking.find_nonfinite` can tell from the last batch. Put it first in the list, before clipping.
 
     Example:
         >>> trainer = minidl.Trainer(minidl.Dense(1), minidl.MeanSquaredError(), callbacks=[minidl.NanGuard()])
@@ -160,15 +161,29 @@ class NanGuard(Callback):
     def on_grads_ready(self, trainer: Trainer) -> None:
         for value in trainer.values:  # of every batch that the update is made from
             if not math.isfinite(value):
-                trainer.stop(f"the loss is {value} at step {trainer.step + 1}: no update was made from it")
+                told = self.place(trainer)
+                trainer.stop(f"the loss is {value} at step {trainer.step + 1}: no update was made from it{told}")
                 return
         try:
             check_finite(trainer.params)
         except NonFiniteError as error:
-            trainer.stop(f"step {trainer.step + 1}: {error}")
+            trainer.stop(f"step {trainer.step + 1}: {error}{self.place(trainer)}")
 
     def on_step_end(self, trainer: Trainer) -> None:
         for name, p in trainer.params.items():
             if not np.isfinite(p.value).all():
                 trainer.stop(f"the parameter {name!r} is not finite after the update of step {trainer.step}")
                 return
+
+    def place(self, trainer: Trainer) -> str:
+        """Where the number was born, in words; nothing where the last batch does not tell."""
+        from minidl.checking.nonfinite import find_nonfinite  # for a sick step alone
+
+        if len(trainer.values) > 1 or trainer.batch is None:
+            return ""
+        rng = np.random.default_rng((trainer.seed, trainer.batches_seen - 1))
+        try:
+            finding = find_nonfinite(trainer.net, trainer.loss, trainer.batch, trainer.before, rng=rng)
+        except Exception as error:  # the training is to end in order, whatever a layer of somebody's own does
+            return f" (where it was born could not be found: {error})"
+        return "" if finding is None else f" ({finding.code}, {finding.where}: {finding.evidence})"

@@ -1,10 +1,11 @@
-"""Proofs for layers: `gradcheck` against numeric derivatives, and `check_layer`, the conformance suite."""
+"""Proofs for layers (`gradcheck`, `check_layer`), and where a training step goes wrong (`find_nonfinite`)."""
 
 from minidl.checking.conformance import CHECKS, LayerReport, check_layer
 from minidl.checking.explanation import explain
 from minidl.checking.functions import check_functions, check_loss
 from minidl.checking.gradcheck import gradcheck
 from minidl.checking.naming.findings import Finding
+from minidl.checking.nonfinite import find_nonfinite
 from minidl.checking.report import GradientReport, Row
 from minidl.checking.subject import Subject
 
@@ -19,5 +20,6 @@ __all__ = [
     "check_layer",
     "check_loss",
     "explain",
+    "find_nonfinite",
     "gradcheck",
 ]

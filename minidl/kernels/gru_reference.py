@@ -5,6 +5,7 @@ Arrays are batch-first here, steps are plain Python, and every quantity of every
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -85,12 +86,14 @@ def gru_backward_reference(
     bh: Array | None = None,
     *,
     drop: Array | None = None,
+    note: Callable[..., None] | None = None,
 ) -> tuple[Array, Array, dict[str, Array]]:
     """The gradients of `gru_forward_reference`, step by step backwards; `a_r`, say, is what the sigmoid of r gets.
 
     Args:
         dy: [B, T, H] or None; dh: the gradient of the final state [B, H].
         steps: as the forward pass returned them.
+        note: is called with (t, **what the step computed) for each step, in the order they run back; None for nobody.
 
     Returns:
         (dx [B, T, D], dh0 [B, H], {"Wx": dWx, "Wh": dWh, "b": db, and with bh "bh": dbh}).
@@ -116,7 +119,10 @@ def gru_backward_reference(
             ds = da_n @ Wh_n.T
             dr, dhd = ds * hd, ds * r
             dWh[:, 2 * H :] += s.T @ da_n
-        da_rz = np.concatenate([dr * r * (1 - r), dz * z * (1 - z)], axis=1)
+        da_r, da_z = dr * r * (1 - r), dz * z * (1 - z)
+        if note is not None:
+            note(t, dh=dh, da_z=da_z, da_n=da_n, ds=ds, da_r=da_r)
+        da_rz = np.concatenate([da_r, da_z], axis=1)
         dhd = dhd + da_rz @ Wh_rz.T
         dWh[:, : 2 * H] += hd.T @ da_rz
         da = np.concatenate([da_rz, da_n], axis=1)

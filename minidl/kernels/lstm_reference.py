@@ -142,13 +142,14 @@ def lstm_forward_reference(
 
 
 def lstm_backward_reference(
-    dy: Array | None, dh: Array, dc: Array, cache: ReferenceCache
+    dy: Array | None, dh: Array, dc: Array, cache: ReferenceCache, note: Callable[..., None] | None = None
 ) -> tuple[Array, Array, Array, dict[str, Array]]:
     """The gradients of `lstm_forward_reference`, step by step backwards.
 
     Args:
         dy: [B, T, H] or None; dh, dc: the gradient of the final state [B, H].
         cache: as the forward pass returned it.
+        note: is called with (t, **what the step computed) for each step, in the order they run back; None for nobody.
 
     Returns:
         (dx [B, T, D], dh0 [B, H], dc0 [B, H], {"Wx": dWx, "Wh": dWh, "b": db, and with peepholes "p": dp}).
@@ -170,6 +171,8 @@ def lstm_backward_reference(
         dz_i = gate.backward(di, i)
         dz_f = gate.backward(df, f)
         dz_g = dg * (1 - g * g)
+        if note is not None:
+            note(t, dh=dh, dz_o=dz_o, dc=dc, dz_i=dz_i, dz_f=dz_f, dz_g=dz_g)
         dz = np.concatenate([dz_i, dz_f, dz_o, dz_g], axis=1)
         dWx += x.T @ dz
         dWh += hr.T @ dz

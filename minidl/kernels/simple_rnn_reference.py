@@ -5,6 +5,7 @@ Arrays are batch-first here, steps are plain Python, and every quantity of every
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -71,12 +72,14 @@ def simple_rnn_backward_reference(
     relu: bool = False,
     *,
     r: Array | None = None,
+    note: Callable[..., None] | None = None,
 ) -> tuple[Array, Array, dict[str, Array]]:
     """The gradients of `simple_rnn_forward_reference`, step by step backwards.
 
     Args:
         dy: [B, T, H] or None; dh: the gradient of the final state [B, H].
         steps: as the forward pass returned them.
+        note: is called with (t, **what the step computed) for each step, in the order they run back; None for nobody.
 
     Returns:
         (dx [B, T, D], dh0 [B, H], {"Wx": dWx, "Wh": dWh, "b": db}).
@@ -89,6 +92,8 @@ def simple_rnn_backward_reference(
         if dy is not None:
             dh = dh + np.where(real, dy[:, t], 0)
         dz = np.where(h.real <= 0, 0, dh) if relu else dh * (1 - h * h)
+        if note is not None:
+            note(t, dh=dh, dz=dz)
         dWx += x.T @ dz
         dWh += hr.T @ dz
         db += dz.sum(axis=0)

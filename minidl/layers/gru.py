@@ -13,6 +13,7 @@ from minidl.inputs import Array, Shape
 from minidl.kernels import gru_backward, gru_forward
 from minidl.layers.dropout import dropout_mask
 from minidl.layers.recurrent import RecurrentCache, Stateful, stop_at_start
+from minidl.layers.tracing import trace_gru
 
 
 class GRUState(NamedTuple):
@@ -62,6 +63,8 @@ class GRU(Stateful):
         >>> y.shape, state.h.shape
         ((2, 5, 4), (2, 4))
     """
+
+    trace = trace_gru
 
     def __init__(
         self,

@@ -107,6 +107,25 @@ class LearnedState(Stateful):
             p.grad += np.where(start_rows(cache.anew, len(d), d.ndim), d, 0).sum(axis=0)
         return dx, like(dbegun, stop_at_start(dbegun, cache.anew))
 
+    def trace(
+        self,
+        x: Array,
+        state: Any = None,
+        dy: Any = None,
+        dstate: Any = None,
+        *,
+        start: Any = None,
+        mask: Array | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> dict[str, Array]:
+        """The quantities of the layer inside, as its own `trace` gives them; see `layers/tracing.py`."""
+        if not hasattr(self.layer, "trace"):
+            raise ArgumentError(f"LearnedState cannot trace a {type(self.layer).__name__}, which has no trace.")
+        begun = like(self.initial_state(0), self.begin(x, state, start))
+        with self._inside():
+            traced: dict[str, Array] = self.layer.trace(x, begun, dy, dstate, mask=mask, rng=rng)
+        return traced
+
     def turned(self) -> LearnedState:
         if not isinstance(self.layer, Stateful):
             raise ArgumentError(f"LearnedState cannot turn a {type(self.layer).__name__} round: name the other layer.")

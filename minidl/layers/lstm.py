@@ -15,6 +15,7 @@ from minidl.kernels import lstm_backward, lstm_backward_reference, lstm_forward,
 from minidl.layers.activations import HardSigmoid, Sigmoid, gate, gate_activation
 from minidl.layers.dropout import dropout_mask
 from minidl.layers.recurrent import RecurrentCache, Stateful, stop_at_start
+from minidl.layers.tracing import trace_lstm
 
 
 class LSTMState(NamedTuple):
@@ -72,6 +73,7 @@ class LSTM(Stateful):
         ((2, 5, 4), (2, 4))
     """
 
+    trace = trace_lstm
     blocks: ClassVar[str] = "ifog"  # whose are the blocks of Wx, Wh and b; the rows of p are the same without g
 
     def __init__(

@@ -23,6 +23,8 @@ class RecurrentCache(NamedTuple):
 class Stateful(Layer, abstract=True):
     """A layer whose steps follow each other. The author writes `setup`, `initial_state` and the `_with_state` pair.
 
+    It may offer a `trace` as well, which lets the doctor look inside a pass: see `layers/tracing.py`.
+
     Example:
         >>> issubclass(minidl.LSTM, minidl.Stateful)
         True

@@ -15,6 +15,7 @@ from minidl.kernels import simple_rnn_backward, simple_rnn_forward
 from minidl.layers.activations import ReLU, Tanh
 from minidl.layers.dropout import dropout_mask
 from minidl.layers.recurrent import RecurrentCache, Stateful, stop_at_start
+from minidl.layers.tracing import trace_simple_rnn
 
 
 class SimpleRNNState(NamedTuple):
@@ -58,6 +59,8 @@ class SimpleRNN(Stateful):
         >>> y.shape, state.h.shape
         ((2, 5, 4), (2, 4))
     """
+
+    trace = trace_simple_rnn
 
     def __init__(
         self,

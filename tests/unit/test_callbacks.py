@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -265,7 +266,8 @@ def test_the_guard_stops_at_a_loss():
     before = values(net)
     with np.errstate(invalid="ignore"):
         history = trainer_of(NanGuard(), ClipNorm(1.0), net=net).fit(np.where(X > 1, np.nan, X), T)
-    assert history.reason == "the loss is nan at step 1: no update was made from it"
+    told = r"the loss is nan at step 1: no update was made from it \(N701, the data, x, row \d+, feature \d: x\[.+\)"
+    assert re.fullmatch(told, history.reason)
     assert same(values(net), before) and math.isnan(history["loss"][0])
 
 
@@ -274,6 +276,44 @@ def test_the_guard_stops_at_a_parameter():
     with np.errstate(over="ignore"):
         history = trainer.fit([Batch(X, T)])
     assert history.reason == "the parameter 'dense.b' is not finite after the update of step 1"
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_the_guard_says_where_with_the_state_and_the_dropout_of_the_step(dropped):
+    """h is 1e20 times the h before it, so it is carried over four batches before it is too large for float32."""
+    layers = [minidl.Dropout(0.5)] if dropped else []
+    net = Sequential([*layers, minidl.SimpleRNN(3, activation=minidl.ReLU(), return_sequences=True)])
+    net.build((None, 1))
+    for p in net.params.values():
+        p.value[...] = 0
+    net["simple_rnn"].Wh.value[1, 1] = 1e20
+    net["simple_rnn"].Wx.value[0, 1] = 1e-30
+    batches = [Batch(np.ones((8, 1, 1), np.float32), np.zeros((8, 1, 3)), start=k == 0) for k in range(6)]
+    trainer = Trainer(net, MeanSquaredError(), SGD(1e-45), [NanGuard()], quiet=True)
+    with np.errstate(all="ignore"):
+        history = trainer.fit(batches)
+    first = np.random.default_rng((0, 0))  # the Generator of the first batch
+    kept = minidl.Dropout(0.5 * dropped).forward(np.ones((8, 1, 1)), rng=first)[0].any(axis=(1, 2))
+    assert (
+        trainer.step == 3 and f"(N702, MeanSquaredError, row {kept.argmax()}, step 0: the loss is inf" in history.reason
+    )
+
+
+def test_a_guard_that_cannot_look_stops_all_the_same():
+    class Fixed(minidl.Layer):
+        def forward(self, x, *, rng=None):
+            return x * np.nan, None
+
+        def backward(self, dy, cache):
+            return dy
+
+        def copy(self, dtype=None):
+            raise RuntimeError("there is one of me")
+
+    history = Trainer(Fixed(), MeanSquaredError(), SGD(0.1), [NanGuard()], quiet=True).fit([Batch(X, X)])
+    assert history.reason.endswith(
+        "no update was made from it (where it was born could not be found: there is one of me)"
+    )
 
 
 def test_the_guard_sees_every_batch_of_an_accumulated_group():

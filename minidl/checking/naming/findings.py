@@ -138,6 +138,23 @@ CODES = {
         "do = dh tanh(c), di = dc g, df = dc c', dg = dc i, each times the derivative of its own activation; each "
         "weight takes the delta of its own gate and the input that it multiplied",
     ),
+    "N701": Code(
+        "a number that is not finite is born in the forward pass",
+        "products of large numbers: weights that grew from step to step, or data that are not scaled",
+        "scale the data, lower the learning rate, clip the gradients from the first step on (ClipNorm), and begin from "
+        "parameters that were saved before",
+    ),
+    "N702": Code(
+        "a number that is not finite is born in the backward pass",
+        "gradients that grow from step to step on their way back, or a division by 0 in a derivative",
+        "shorten the windows, lower the learning rate, scale data and targets; clipping comes too late for what is inf "
+        "within a pass",
+    ),
+    "N703": Code(
+        "a number that is not finite is born in the update",
+        "a gradient or a learning rate that is too large: the step leaves the range of the dtype",
+        "clip the gradients before the update (ClipNorm), and lower the learning rate",
+    ),
 }
 
 
@@ -149,5 +166,5 @@ def found(code: str, where: str, evidence: str, what: str | None = None, **own: 
 
 
 def in_order(findings: list[Finding]) -> list[Finding]:
-    """Contract, then forward, then gradients; otherwise as found."""
-    return sorted(findings, key=lambda finding: "CFG".index(finding.code[0]))
+    """Contract, then forward, then gradients, then numbers; otherwise as found."""
+    return sorted(findings, key=lambda finding: "CFGN".index(finding.code[0]))
