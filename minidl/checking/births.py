@@ -29,7 +29,7 @@ from minidl.summary import holds_layers
 
 CAME = "what comes in is finite, and so are the parameters"
 FROM_LOSS = {
-    "cause": "a logarithm of 0, a division by 0, a square above the largest number of the dtype, or a target or a weight "
+    "cause": "a logarithm of 0, a division by 0, a square above the largest number of the dtype, or a target or weight "
     "that is not finite",
     "remedy": "look at the output and the target of that position; compute the loss from scores (SoftmaxCrossEntropy, "
     "BinaryCrossEntropy(from_logits=True)), and put an epsilon under logarithm and division",
