@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from minidl.errors import NonFiniteError, UnknownNameError
 from minidl.gradients import check_finite
 from minidl.inputs import Array
 from minidl.trainer import Trainer
+
+if TYPE_CHECKING:
+    from minidl.checking.naming.findings import Finding
 
 
 class Watching(Remembering):
@@ -172,7 +175,10 @@ class NanGuard(Callback):
     def on_step_end(self, trainer: Trainer) -> None:
         for name, p in trainer.params.items():
             if not np.isfinite(p.value).all():
-                trainer.stop(f"the parameter {name!r} is not finite after the update of step {trainer.step}")
+                from minidl.checking.update import spoiled  # for a sick step alone
+
+                told = in_brackets(spoiled(trainer.params, trainer.optimizer))
+                trainer.stop(f"the parameter {name!r} is not finite after the update of step {trainer.step}{told}")
                 return
 
     def place(self, trainer: Trainer) -> str:
@@ -186,4 +192,9 @@ class NanGuard(Callback):
             finding = find_nonfinite(trainer.net, trainer.loss, trainer.batch, trainer.before, rng=rng)
         except Exception as error:  # the training is to end in order, whatever a layer of somebody's own does
             return f" (where it was born could not be found: {error})"
-        return "" if finding is None else f" ({finding.code}, {finding.where}: {finding.evidence})"
+        return in_brackets(finding)
+
+
+def in_brackets(finding: Finding | None) -> str:
+    """A finding as the end of a reason."""
+    return "" if finding is None else f" ({finding.code}, {finding.where}: {finding.evidence})"

@@ -29,7 +29,8 @@ from minidl.summary import holds_layers
 
 CAME = "what comes in is finite, and so are the parameters"
 FROM_LOSS = {
-    "cause": "a logarithm of 0, a division by 0, or a target or a weight that is not finite",
+    "cause": "a logarithm of 0, a division by 0, a square above the largest number of the dtype, or a target or weight "
+    "that is not finite",
     "remedy": "look at the output and the target of that position; compute the loss from scores (SoftmaxCrossEntropy, "
     "BinaryCrossEntropy(from_logits=True)), and put an epsilon under logarithm and division",
 }
@@ -174,6 +175,8 @@ class Births:
         if target is not None:
             told.append(f"the target there is {target.value:g}")
             what = f"in {title}, from a target"
+        elif t.ndim >= len(at) and t.dtype.kind == "f":
+            told.append(within("the target there", t[at]))
         raise Located(found("N702", f"{title}, {words}", "; ".join(told), what, **FROM_LOSS))
 
     # -- backward ---------------------------------------------------------------------------------

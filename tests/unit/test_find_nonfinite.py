@@ -344,6 +344,47 @@ def test_the_sum_of_several_ways() -> None:
     assert told(finding) == "N702 layer 'first' (Dense), dy, row 0, unit 0"
 
 
+def test_padding_that_spoils_a_gradient() -> None:
+    """A number that is not finite in the padding alone does no harm forward; a Dense makes it part of its gradient."""
+
+    class Invert(minidl.Layer):
+        def forward(self, x, *, rng=None):
+            with np.errstate(divide="ignore"):
+                return 1 / x, x
+
+        def backward(self, dy, x):
+            return np.where(x == 0, 0, -dy / np.where(x == 0, 1, x * x))
+
+    rnn = minidl.SimpleRNN(2)
+    net = built(minidl.Sequential([Invert(), minidl.Dense(3), rnn]))
+    finding = find_nonfinite(net, LOSS, batch_of(MASK))
+    assert told(finding) == "N702 layer 'dense' (Dense), gradient of 'dense.W', entry [0, 0]"
+    assert "in the padding, x[1, 4, 0] is " in finding.evidence
+    assert find_nonfinite(net, LOSS, batch_of()) is None
+
+
+def test_several_inputs_and_a_state_from_another_node() -> None:
+    net = minidl.Graph(inputs=("question", "answer"))
+    net.add("asked", minidl.LSTM(H, return_sequences=True), "question")
+    net.add("said", minidl.LSTM(H, return_sequences=True), "answer", state="asked")
+    net.add("seen", minidl.Attention(), "said", "asked").add("out", minidl.Dense(2), "seen")
+    net.build(((None, D), (None, 3)))
+    rng = np.random.default_rng(0)
+    x = tuple(rng.standard_normal(shape).astype(np.float32) for shape in ((B, T, D), (B, 4, 3)))
+    masks = MASK, np.arange(4) < np.array([[4], [3], [2]])
+    for part, mask in zip(x, masks, strict=True):
+        part[~mask] = np.nan
+    batch = minidl.Batch(x, np.zeros((B, 4, 2), np.float32), mask=masks)
+    assert find_nonfinite(net, LOSS, batch) is None
+    x[1][1, 2, 0] = np.nan
+    finding = find_nonfinite(net, LOSS, batch)
+    assert told(finding) == "N701 the data, x[1], row 1, step 2, feature 0"
+    assert "layer 'said' (LSTM), gate i, row 1, step 2, unit 0 first" in finding.evidence
+    x[1][...] = 0
+    net.params["said.Wh"].value[1, H + 2] = np.nan
+    assert told(find_nonfinite(net, LOSS, batch)) == f"N701 parameter 'said.Wh', entry [1, {H + 2}]"
+
+
 # -- the update -----------------------------------------------------------------------------------
 
 

@@ -145,7 +145,7 @@ CODES = {
         "parameters that were saved before",
     ),
     "N702": Code(
-        "a number that is not finite is born in the backward pass",
+        "a number that is not finite is born in the loss or the backward pass",
         "gradients that grow from step to step on their way back, or a division by 0 in a derivative",
         "shorten the windows, lower the learning rate, scale data and targets; clipping comes too late for what is inf "
         "within a pass",
