@@ -558,8 +558,9 @@ def test_a_rate_at_which_it_diverges_is_told_alike_in_trial_and_training(how, mo
         code, out, err = run(capsys, "train", text, *SMALL, *length, "--lr", "1e38", *how)
         assert code == 1 and (tmp_path / model).read_bytes() == old
         assert err.count("\n") == len(how) and re.search(r"is (nan|inf) at step \d\b", err + out)
-        # when the sums of such numbers overflow depends on their order, hence on the kernel
-        told.append(re.sub(r"(nan|inf) at step \d", "", err if how else "".join(out.splitlines()[-2:])))
+        # when and where the sums of such numbers overflow depends on their order, hence on the kernel
+        last = err if how else "".join(out.splitlines()[-2:])
+        told.append(re.sub(r"(nan|inf) at step \d| \(N70[123], .*\)", "", last))
         assert ("nothing was saved" in out) == (not how) and "validation nan" not in out
     assert told[0] == told[1]
 
