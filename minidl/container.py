@@ -11,7 +11,7 @@ from minidl.errors import ArgumentError, ShapeError, UnknownNameError, tell_plac
 from minidl.inputs import Shape
 from minidl.layer import Layer
 from minidl.parameter import Parameter
-from minidl.summary import print_summary, rows_of
+from minidl.summary import holds_layers, print_summary, rows_of
 
 
 class Container(Layer, abstract=True):
@@ -60,9 +60,9 @@ class Container(Layer, abstract=True):
             raise UnknownNameError(f"{self._title()} has no layer {first!r}: it has {', '.join(self.layers)}.")
         layer = self.layers[first]
         for name in rest.split(".") if rest else []:
-            inner = vars(layer).get("layers")  # of a container, and of a layer around another one
-            if not isinstance(inner, dict):
+            if not holds_layers(layer):
                 raise UnknownNameError(f"{self._title()}: {first!r} is a {type(layer).__name__}, it has no layers.")
+            inner = vars(layer)["layers"]  # of a container, and of a layer around another one
             if name not in inner:
                 raise UnknownNameError(f"{self._title()}: {first!r} has no layer {name!r}: it has {', '.join(inner)}.")
             first, layer = f"{first}.{name}", inner[name]

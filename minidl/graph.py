@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import ChainMap
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -12,16 +13,16 @@ from minidl.container import Container
 from minidl.errors import ArgumentError, ShapeError
 from minidl.inputs import Shape, check_kept, clear_padding, several
 from minidl.layer import Layer
-from minidl.nested import added, as_part, map_arrays, part_of
+from minidl.nested import added, as_part, outline, part_of, zeros_like
 from minidl.summary import print_tree
 from minidl.wiring import Node, as_given, as_names, check_origin, check_sources, check_start, check_used, masks_given
 
 
 class GraphCache(NamedTuple):
-    """The caches of the nodes, in order, zeros in the form of the y of those with a state, and the inputs' masks."""
+    """The caches of the nodes, in order, the outline of the y of those with a state, and the inputs' masks."""
 
     nodes: list[Any]
-    zeros: dict[str, Any]
+    outlines: dict[str, Any]
     mask: Any
 
 
@@ -137,7 +138,7 @@ class Graph(Container):
             with self._place(name):
                 values[name] = clear_padding(values[name], masks[name])
         finals: dict[str, Any] = {}
-        zeros: dict[str, Any] = {}
+        outlines: dict[str, Any] = {}
         caches = []
         for name, (layer, sources, origin) in self.nodes.items():
             node_mask = of_sources(masks, sources)
@@ -153,13 +154,13 @@ class Graph(Container):
             masks[name] = None if node_mask is None else layer.hand_on(node_mask)
             finals[name] = after
             caches.append(cache)
-            if after is not None and keep_cache:  # one number, for backward where no gradient comes in from above
-                zeros[name] = map_arrays(lambda a: np.broadcast_to(np.zeros((), a.dtype), a.shape), values[name])
+            if after is not None and keep_cache:  # for backward where no gradient comes in from above
+                outlines[name] = outline(values[name])
         carried = {name: after for name, after in finals.items() if after is not None and not self.nodes[name].state}
         return (
             of_sources(values, self.outputs),
             carried or None,
-            GraphCache(caches, zeros, mask) if keep_cache else None,
+            GraphCache(caches, outlines, mask) if keep_cache else None,
         )
 
     def backward_with_state(
@@ -177,7 +178,7 @@ class Graph(Container):
             if d is None:
                 if after.get(name) is None:
                     continue  # nothing flows back into it
-                d = map_arrays(lambda a: np.zeros(a.shape, a.dtype), cache.zeros[name])
+                d = zeros_like(cache.outlines[name])
             with self._place(name):
                 dx, dbefore = node.layer.backward_with_state(d, after.get(name), node_cache)
             if node.state:
@@ -271,10 +272,11 @@ class Graph(Container):
         if layer is not None:
             nodes[name] = Node(layer, sources, state)
         outputs = sources if layer is None else self.outputs
-        entries = [(n, node.layer, node.sources, node.state) for n, node in nodes.items()]
-        part = Graph(self.inputs, outputs, entries, self.name)
+        part = copy.copy(self)  # the very same layers, wired as they are: nothing to check again, at each step
+        part.nodes, part.given_outputs = nodes, outputs
+        part.layers = {n: node.layer for n, node in nodes.items()}
         if self.in_shape is not None:
-            part.in_shape, part.shapes = self.in_shape, {n: self.shapes[n] for n in nodes}
+            part.shapes = {n: self.shapes[n] for n in nodes}
             if layer is not None and layer.out_shape is not None:
                 part.shapes[name] = layer.out_shape
             part.out_shape = of_sources(part.shapes | self._by_input(self.in_shape), outputs)

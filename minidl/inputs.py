@@ -39,6 +39,11 @@ def as_shape(owner: str, in_shape: Any, takes_several: bool = True) -> Shape:
     return tuple(None if n is None else int(n) for n in sizes)
 
 
+def shapes_of(in_shape: Shape) -> Shape:
+    """The shapes of all inputs, of one as well."""
+    return in_shape if several(in_shape) else (in_shape,)
+
+
 def each_shape(function: Callable[[Shape], Any], in_shape: Shape) -> Any:
     """`function(shape)`, or for several inputs a tuple with that of each."""
     return tuple(function(part) for part in in_shape) if several(in_shape) else function(in_shape)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection
 from fnmatch import fnmatchcase
+from itertools import islice
 from typing import Any
 
 from minidl.errors import ArgumentError
@@ -45,9 +46,19 @@ def offer(wanted: str, names: Collection[str], behind: str = ".*") -> str:
         words = name.split(".")[:-1]
         known |= {".".join(words[:k]).lower(): ".".join(words[:k]) + behind for k in range(1, len(words) + 1)}
     close = difflib.get_close_matches(wanted.lower().removesuffix(".*"), known, 1)
-    shown = ", ".join(list(names)[:MOST_SHOWN])
-    more = f" and {len(names) - MOST_SHOWN} more" if len(names) > MOST_SHOWN else ""
-    return f"{f'did you mean {known[close[0]]!r}? There' if close else 'there'} are {shown}{more}"
+    return f"{f'did you mean {known[close[0]]!r}? There' if close else 'there'} are {shown(names)}"
+
+
+def shown(names: Collection[str], most: int = MOST_SHOWN) -> str:
+    """Names in a message, the first of many.
+
+    Example:
+        >>> from minidl.names import shown
+        >>> shown(["a", "b", "c"], most=2)
+        'a, b and 1 more'
+    """
+    more = len(names) - most
+    return ", ".join(islice(names, most)) + (f" and {more:,} more" if more > 0 else "")
 
 
 def below(name: str, prefix: str) -> bool:

@@ -40,6 +40,16 @@ def map_arrays(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
     return function(tree, *others)
 
 
+def outline(tree: Any) -> Any:
+    """Arrays of the same forms that take the memory of one number each; `zeros_like` makes real ones of them."""
+    return map_arrays(lambda a: np.broadcast_to(np.zeros((), a.dtype), a.shape), tree)
+
+
+def zeros_like(tree: Any) -> Any:
+    """Arrays of 0 of the same forms."""
+    return map_arrays(lambda a: np.zeros(a.shape, a.dtype), tree)
+
+
 def added(a: Any, b: Any) -> Any:
     """The sum of two gradients of one thing, array by array, in arrays of its own; None counts as nothing."""
     if a is None or b is None:

@@ -41,6 +41,7 @@ from minidl.errors import ArgumentError, MinidlError, ModelFormatError
 from minidl.initializers import Drawn
 from minidl.inputs import Array
 from minidl.layer import Layer
+from minidl.names import shown
 from minidl.parameter import Parameter
 from minidl.text import vocab_from_dict
 
@@ -363,14 +364,9 @@ def load_weights(net: Layer, path: str | os.PathLike[str], strict: bool = True) 
                     for name, m in ((name, stored[name]) for name in unfit.misshapen)
                 ],
             }
-            listed = "; ".join(f"{what} {some_of(names)}" for what, names in words.items() if names)
+            listed = "; ".join(f"{what} {shown(names, MOST_NAMED)}" for what, names in words.items() if names)
             raise about(path, f"does not fit the net: {listed}. strict=False takes what fits.")
         values = {name: file.array(name) for name in fitting}
     for name, value in values.items():  # nothing is changed before all of it was read
         params[name].value[...] = value
     return unfit
-
-
-def some_of(names: list[str]) -> str:
-    """The first of many."""
-    return ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")

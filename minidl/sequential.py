@@ -11,14 +11,14 @@ from minidl.container import Container
 from minidl.errors import ArgumentError, ShapeError
 from minidl.inputs import Array, Shape, check_kept, clear_padding
 from minidl.layer import Layer
-from minidl.nested import map_arrays
+from minidl.nested import outline, zeros_like
 
 
 class SequentialCache(NamedTuple):
-    """The caches of the layers, in order, zeros in the form of the y of those with a state, and the input's mask."""
+    """The caches of the layers, in order, the outline of the y of those with a state, and the input's mask."""
 
     layers: list[Any]
-    zeros: dict[str, Any]
+    outlines: dict[str, Any]
     mask: Array | None
 
 
@@ -86,7 +86,7 @@ class Sequential(Container):
             raise ShapeError(f"{self._title()} expects one input, got a tuple of {len(x)}: a Graph takes several.")
         x, current = clear_padding(x, mask), mask
         states: dict[str, Any] = {}
-        zeros: dict[str, Any] = {}
+        outlines: dict[str, Any] = {}
         caches = []
         for name, layer in self.layers.items():
             with self._place(name):
@@ -101,10 +101,10 @@ class Sequential(Container):
                 current = None if current is None else layer.hand_on(current)
             if after is not None:
                 states[name] = after
-                if keep_cache:  # one number, for backward where no gradient comes in from above
-                    zeros[name] = map_arrays(lambda a: np.broadcast_to(np.zeros((), a.dtype), a.shape), x)
+                if keep_cache:  # for backward where no gradient comes in from above
+                    outlines[name] = outline(x)
             caches.append(cache)
-        return x, states or None, SequentialCache(caches, zeros, mask) if keep_cache else None
+        return x, states or None, SequentialCache(caches, outlines, mask) if keep_cache else None
 
     def backward_with_state(
         self, dy: Any, dstate: dict[str, Any] | None, cache: SequentialCache
@@ -117,7 +117,7 @@ class Sequential(Container):
             if dy is None:  # ids came in behind it: only its own final state can have a gradient
                 if d is None:
                     continue
-                dy = map_arrays(lambda a: np.zeros(a.shape, a.dtype), cache.zeros[name])
+                dy = zeros_like(cache.outlines[name])
             with self._place(name):
                 dy, d = layer.backward_with_state(dy, d, layer_cache)
             if d is not None:

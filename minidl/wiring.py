@@ -11,9 +11,8 @@ import numpy as np
 from minidl.errors import ArgumentError, ShapeError, UnknownNameError
 from minidl.inputs import shape_text
 from minidl.layer import Layer
+from minidl.names import shown
 from minidl.nested import leaves, part_of
-
-MOST_SHOWN = 12  # names in a message
 
 
 class Node(NamedTuple):
@@ -30,11 +29,6 @@ def as_names(owner: str, what: str, names: Any) -> tuple[str, ...]:
     if not isinstance(names, list | tuple) or not names or not all(isinstance(n, str) for n in names):
         raise ArgumentError(f"{owner} expects {what} to be a name or a list of names, got {names!r:.80}.")
     return tuple(names)
-
-
-def shown(names: Collection[str]) -> str:
-    """Some names in a message."""
-    return ", ".join(list(names)[:MOST_SHOWN]) + (" ..." if len(names) > MOST_SHOWN else "")
 
 
 def check_sources(owner: str, name: str, sources: tuple[Any, ...], there: Mapping[str, Any]) -> None:

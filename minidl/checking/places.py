@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl.inputs import Array
+from minidl.inputs import Array, clear_padding
 from minidl.nested import leaves
 
 GATES, CANDIDATES = "iforz", "gn"
@@ -82,7 +82,7 @@ def without_padding(tree: Any, mask: Any) -> Any:
         return tuple(without_padding(part, part_mask) for part, part_mask in zip(tree, masks, strict=True))
     if isinstance(mask, tuple) or np.shape(tree)[:2] != mask.shape or tree.dtype.kind not in "fc":
         return tree
-    return np.where(mask.reshape(*mask.shape, *(1,) * (tree.ndim - 2)), tree, 0)
+    return clear_padding(tree, mask)
 
 
 def first_in_time(traced: dict[str, Array], names: Iterable[str], last_first: bool) -> Spot | None:

@@ -11,7 +11,7 @@ import numpy as np
 from minidl.checking.gradcheck import moved_copy, random_input
 from minidl.checking.structure import is_numeric, largest
 from minidl.errors import ShapeError
-from minidl.inputs import Array, Shape, as_shape, each_shape, several
+from minidl.inputs import Array, Shape, as_shape, each_shape, shapes_of
 from minidl.layer import Layer
 from minidl.nested import leaves, map_arrays
 
@@ -46,7 +46,7 @@ class Subject:
     def __init__(self, layer: Layer, in_shape: Shape, batch: int = 3, time: int = 5, seed: int = 0) -> None:
         self.given, self.in_shape = layer, as_shape("Subject", in_shape)
         self.batch, self.seed = batch, seed
-        first = self.in_shape[0] if several(self.in_shape) else self.in_shape
+        first = shapes_of(self.in_shape)[0]
         self.time = time if not first or first[0] is None else first[0]
         rng = np.random.default_rng(seed)
         self.untouched = layer.copy()
@@ -76,8 +76,7 @@ class Subject:
 
     def on_sequences(self) -> Subject | None:
         """A layer for [B, D] on [B, T, D], for it will be put there; None where it does not run on that."""
-        shapes = self.in_shape if several(self.in_shape) else (self.in_shape,)
-        if any(len(shape) != 1 for shape in shapes) or self.state is not None or self.has_steps:
+        if any(len(shape) != 1 for shape in shapes_of(self.in_shape)) or self.state is not None or self.has_steps:
             return None
         in_shape = each_shape(lambda shape: (None, *shape), self.in_shape)
         try:
@@ -96,8 +95,7 @@ class Subject:
 
     @property
     def free_time(self) -> bool:
-        shapes = self.in_shape if several(self.in_shape) else (self.in_shape,)
-        return self.has_steps and all(shape[0] is None for shape in shapes)
+        return self.has_steps and all(shape[0] is None for shape in shapes_of(self.in_shape))
 
     @property
     def y_has_steps(self) -> bool:

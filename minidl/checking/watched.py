@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.layer import Layer
-from minidl.summary import holds_layers
+from minidl.summary import holds_layers, rows_of
 
 
 class Call(NamedTuple):
@@ -74,12 +74,11 @@ def watch(net: Layer, on_forward: Callable[[Call], None], on_backward: Callable[
         watch_layer(layer, paths, layer.mixes_steps or layer is net, on_forward, on_backward)
 
 
-def parts(layer: Layer, path: str = "") -> Iterator[tuple[str, Layer]]:
+def parts(layer: Layer) -> Iterator[tuple[str, Layer]]:
     """A layer and all that are inside, in the order in which they run, with dotted paths."""
-    yield path, layer
+    yield "", layer
     if holds_layers(layer):
-        for name, inner in vars(layer)["layers"].items():
-            yield from parts(inner, f"{path}.{name}" if path else name)
+        yield from ((path, inner) for path, inner, _, _ in rows_of(layer))
 
 
 def watch_layer(

@@ -11,7 +11,7 @@ import numpy as np
 from minidl.arguments import positive_int
 from minidl.errors import ShapeError
 from minidl.initializers import Initializer, choose, drawn, glorot_uniform
-from minidl.inputs import Array, Shape, as_mask, cast_input, check_kept, clear_padding, several, shape_text
+from minidl.inputs import Array, Shape, as_mask, cast_input, check_kept, clear_padding, shape_text, shapes_of
 from minidl.kernels import add_product
 from minidl.layer import Layer
 from minidl.parameter import Parameter
@@ -66,7 +66,7 @@ class Attention(Layer):
         return mask[0]
 
     def setup(self, in_shape: Shape, rng: np.random.Generator, dtype: Any) -> Shape:
-        shapes = in_shape if several(in_shape) else (in_shape,)
+        shapes = shapes_of(in_shape)
         self.fit(shapes, shape_text(in_shape))
         return (shapes[0][0], shapes[1][1])
 

@@ -116,8 +116,6 @@ class GRU(Stateful):
     def backward_with_state(self, dy: Array, dstate: Any, cache: RecurrentCache) -> tuple[Array, GRUState]:
         kernel = self.check_cache(cache)
         (dh,) = self.initial_state(len(dy)) if dstate is None else dstate
-        sequence, dh = (dy, dh) if self.return_sequences else (None, dh + dy)
-        dx, dh0, grads = gru_backward(sequence, dh, kernel)
-        for name, grad in grads.items():
-            self.params[name].grad += grad
+        dx, dh0, grads = gru_backward(*self.flows_in(dy, dh), kernel)
+        self.add_gradients(grads)
         return dx, GRUState(*stop_at_start((dh0,), cache.start))

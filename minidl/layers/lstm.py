@@ -119,11 +119,6 @@ class LSTM(Stateful):
         """Wx, Wh, b and p as the kernels take them, blocks i f o g."""
         return self.Wx.value, self.Wh.value, self.b.value, self.p.value if self.peephole else None
 
-    def add_gradients(self, grads: dict[str, Array]) -> None:
-        """Add the kernel's gradients, of what `weights` returns, to those of the parameters."""
-        for name, grad in grads.items():
-            self.params[name].grad += grad
-
     def rare_options(self) -> dict[str, Any]:
         """What only the plain kernel knows; nothing where the fast one serves."""
         usual = self.cell_clip is None and type(self.recurrent_activation) in (type(None), Sigmoid)
@@ -155,8 +150,7 @@ class LSTM(Stateful):
     def backward_with_state(self, dy: Array, dstate: Any, cache: RecurrentCache) -> tuple[Array, LSTMState]:
         kernel = self.check_cache(cache)
         dh, dc = self.initial_state(len(dy)) if dstate is None else dstate
-        sequence, dh = (dy, dh) if self.return_sequences else (None, dh + dy)
         run = lstm_backward_reference if self.rare_options() else lstm_backward
-        dx, dh0, dc0, grads = run(sequence, dh, dc, kernel)
+        dx, dh0, dc0, grads = run(*self.flows_in(dy, dh), dc, kernel)
         self.add_gradients(grads)
         return dx, LSTMState(*stop_at_start((dh0, dc0), cache.start))

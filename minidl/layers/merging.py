@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minidl.errors import ShapeError
-from minidl.inputs import Array, Shape, several, shape_text
+from minidl.inputs import Array, Shape, shape_text, shapes_of
 from minidl.layer import Layer
 
 
@@ -21,7 +21,7 @@ class Merging(Layer, abstract=True):
     joins_last: ClassVar[bool] = False  # whether the sizes of the last axis may differ
 
     def setup(self, in_shape: Shape, rng: np.random.Generator, dtype: Any) -> Shape:
-        shapes = in_shape if several(in_shape) else (in_shape,)
+        shapes = shapes_of(in_shape)
         return self.fit(shapes, shape_text)
 
     def hand_on(self, mask: Any) -> Array | None:

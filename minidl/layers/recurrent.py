@@ -103,6 +103,15 @@ class Stateful(Layer, abstract=True):
         mixed = (np.where(row, a, b) for row, a, b in zip(rows, first, state, strict=True))
         return tuple(b.astype(a.dtype, copy=False) for a, b in zip(first, mixed, strict=True))
 
+    def flows_in(self, dy: Any, dh: Array) -> tuple[Array | None, Array]:
+        """What of dy goes to the steps, and the gradient of the final h, which is y where no sequence is returned."""
+        return (dy, dh) if dy is None or self.return_sequences else (None, dh + dy)
+
+    def add_gradients(self, grads: dict[str, Array]) -> None:
+        """Add what the kernel gives to the gradients of the parameters."""
+        for name, grad in grads.items():
+            self.params[name].grad += grad
+
     def check_cache(self, cache: RecurrentCache) -> Any:
         """The kernel's cache; refuse that of a pass that kept none."""
         check_kept(type(self).__name__, cache.kernel)

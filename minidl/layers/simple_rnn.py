@@ -114,8 +114,6 @@ class SimpleRNN(Stateful):
     def backward_with_state(self, dy: Array, dstate: Any, cache: RecurrentCache) -> tuple[Array, SimpleRNNState]:
         kernel = self.check_cache(cache)
         (dh,) = self.initial_state(len(dy)) if dstate is None else dstate
-        sequence, dh = (dy, dh) if self.return_sequences else (None, dh + dy)
-        dx, dh0, grads = simple_rnn_backward(sequence, dh, kernel)
-        for name, grad in grads.items():
-            self.params[name].grad += grad
+        dx, dh0, grads = simple_rnn_backward(*self.flows_in(dy, dh), kernel)
+        self.add_gradients(grads)
         return dx, SimpleRNNState(*stop_at_start((dh0,), cache.start))

@@ -105,7 +105,7 @@ def trace_lstm(
         return noted.arrays
     noted.add("dh", "dz_o", "dc", "dz_i", "dz_f", "dz_g")
     dh, dc = layer.initial_state(len(x)) if dstate is None else dstate
-    lstm_backward_reference(*parted(layer, dy, dh), dc, cache, noted)
+    lstm_backward_reference(*layer.flows_in(dy, dh), dc, cache, noted)
     if "i" not in layer.blocks:
         noted.arrays["dz_f"] -= noted.arrays.pop("dz_i")
     return noted.arrays
@@ -145,7 +145,7 @@ def trace_gru(
         return noted.arrays
     noted.add("dh", "da_z", "da_n", *(["ds"] if layer.reset_after else []), "da_r")
     (dh,) = layer.initial_state(len(x)) if dstate is None else dstate
-    gru_backward_reference(*parted(layer, dy, dh), steps, Wx, Wh, bh, drop=drop, note=noted)
+    gru_backward_reference(*layer.flows_in(dy, dh), steps, Wx, Wh, bh, drop=drop, note=noted)
     return noted.arrays
 
 
@@ -181,12 +181,5 @@ def trace_simple_rnn(
         return noted.arrays
     noted.add("dh", "dz")
     (dh,) = layer.initial_state(len(x)) if dstate is None else dstate
-    simple_rnn_backward_reference(*parted(layer, dy, dh), steps, Wx, Wh, relu, r=drop, note=noted)
+    simple_rnn_backward_reference(*layer.flows_in(dy, dh), steps, Wx, Wh, relu, r=drop, note=noted)
     return noted.arrays
-
-
-def parted(layer: LSTM | GRU | SimpleRNN, dy: Array | None, dh: Array) -> tuple[Array | None, Array]:
-    """What of dy and the gradient of the final h goes to the steps, and what to the end."""
-    if dy is None or layer.return_sequences:
-        return dy, dh
-    return None, dh + dy
