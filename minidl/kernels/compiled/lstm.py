@@ -71,11 +71,12 @@ def forward_rows(
             add_packed(h_all[t], first, last, Wh, z_h, edge)
         for row in range(first, last):
             z, c_, c, h, tc = gates[t, row], c_all[t, row], c_all[t + 1, row], h_all[t + 1, row], tanh_c[t, row]
-            add(z, z_h[row])
-            cell(z, c_, c, h, tc, p)
             if len(real) and not real[t, row]:
                 c[:] = c_
                 h[:] = h_all[t, row]
+                continue
+            add(z, z_h[row])
+            cell(z, c_, c, h, tc, p)
 
 
 @kernel_on_disk
