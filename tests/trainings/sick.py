@@ -166,9 +166,11 @@ def rate_too_high_for_adam():
 
 def rate_too_high_for_regression():
     x = series()
-    return watched(Dense(1), MSE, (x[:, -1]), SGD(5.0), t=x[:, 0].sum(1), epochs=20) if False else watched(
-        Sequential([minidl.LSTM(16), Dense(1)]), MSE, x, SGD(12.0), t=x[:, -1, :1], epochs=30
-    )
+    return watched(Sequential([minidl.LSTM(16), Dense(1)]), MSE, x, SGD(100.0), t=x[:, -1, :1], epochs=30)
+
+
+def still_at_the_beginning():
+    return diagnosed(built(language_model(lstm())), CE, windows(), trained=True)
 
 
 def inputs_do_not_reach_the_output():
@@ -338,8 +340,9 @@ CASES = [
     Training("dead layer", frozen_below_a_dead_layer, ("T606", "L502"), "every ReLU is off"),
     Training("rate 60", rate_too_high, ("L503",), "SGD(60)"),
     Training("Adam at 1", rate_too_high_for_adam, ("L503",), "Adam(1)"),
-    Training("rate 12 watched", rate_too_high_for_regression, ("L503",), "SGD(12), a regression"),
-    Training("blind net", inputs_do_not_reach_the_output, ("L505",), "only frequencies were learned"),
+    Training("rate 100, watched", rate_too_high_for_regression, ("L503",), "SGD(100), a regression"),
+    Training("still untrained", still_at_the_beginning, ("L505",), "hours of training left the loss at ln V"),
+    Training("blind net", inputs_do_not_reach_the_output, ("L502", "L505"), "only frequencies were learned"),
     Training("gradient carried", gradient_carried, ("G115",), "dh goes into the next window as h"),
     Training("exploding", exploding, ("T601",), "recurrent weights 2.2 times orthogonal"),
     Training("vanishing", vanishing, ("T602",), "forget bias -4"),
