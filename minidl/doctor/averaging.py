@@ -130,13 +130,14 @@ def of_value(loss: Loss, asked: Asked, axes: list[int], ratio: float) -> Finding
 
 def of_gradient(loss: Loss, asked: Asked, over: str, ratio: float) -> Finding:
     """The finding for a loss that is a mean, with the gradient of the sum."""
-    evidence = f"the gradient is {ratio:.4g} times the derivative of the value along it; {over} is {number(ratio)}"
+    times = over.replace(" and ", " x ")
+    evidence = f"the gradient is {ratio:.4g} times the derivative of the value along it; {times} is {number(ratio)}"
     return found(
         "L504",
         f"{loss.title}, gradient summed over {over}",
         evidence,
         "the value is a mean, its gradient is that of the sum",
-        cause=f"the value was divided by {sizes_of(asked, over)}, dy was not: steps are {number(ratio)} times too large",
+        cause=f"the value is divided by {sizes_of(asked, over)}, dy is not: steps are {number(ratio)} times too long",
         remedy=f"dy /= {sizes_of(asked, over)}; {REMEDY}",
     )
 

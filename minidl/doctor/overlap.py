@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
 
 import numpy as np
@@ -32,15 +33,15 @@ def same_rows(train: list[Part], held: list[Part]) -> Finding | None:
     known, asked = rows_of(train), rows_of(held)
     if not known or not asked:
         return None
-    keys = [row for row, _ in known]
-    seen = set(keys)
+    seen = Counter(row for row, _ in known)
     hits = [where for row, where in asked if row in seen]
-    share, twice = len(hits) / len(asked), 1 - len(seen) / len(keys)
+    share = len(hits) / len(asked)
+    twice = sum(n for n in seen.values() if n > 1) / len(known)  # which come again by chance, or by nature
     if share < max(FEW_ROWS, 2 * twice):
         return None
     evidence = (
-        f"{len(hits):,} of {len(asked):,} validation rows ({100 * share:.0f} %) are in the {len(keys):,} training rows "
-        f"that were looked at"
+        f"{len(hits):,} of {len(asked):,} validation rows ({100 * share:.0f} %) are among the {len(known):,} training "
+        f"rows that were looked at"
     )
     return severe(found("D405", f"validation, {hits[0]}", evidence), share)
 

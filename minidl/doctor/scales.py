@@ -96,7 +96,7 @@ def same_targets(t: Part) -> list[Finding]:
 
 
 def values_of(part: Part) -> Array | None:
-    """The finite steps [N, ...] that count, as float64; None for less than a few."""
+    """The steps [N, D] that count, as float64, without what a net would take for infinite; None for less than a few."""
     if any(a.dtype.kind not in "fiub" for a in part.arrays) or len({a.shape[2:] for a in part.arrays}) > 1:
         return None
     rows = [
@@ -106,7 +106,7 @@ def values_of(part: Part) -> Array | None:
     if len({row.shape[1] for row in rows}) > 1:
         return None
     values = np.concatenate(rows).astype(np.float64)
-    values = values[np.isfinite(values).all(axis=-1)]
+    values = values[(abs(values) < np.finfo(np.float32).max).all(axis=-1)]
     return values if len(values) >= FEWEST and values.shape[1] else None
 
 
