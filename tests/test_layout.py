@@ -33,6 +33,7 @@ LEVELS = [
     ["trainer"],
     ["checkpoints"],
     ["callbacks"],
+    ["doctor"],
     ["cli"],
     ["__main__"],
 ]
