@@ -121,7 +121,8 @@ def test_each_mistake_has_a_code_and_words() -> None:
         assert mistake.code in CODES and mistake.code[0] == "G"
         assert mistake.what and mistake.where and "\n" not in mistake.what
         assert mistake.pieces and mistake.pieces.keys() <= known and not mistake.fitting
-    assert {code for code in CODES if code[0] == "G"} == {mistake.code for mistake in BACKWARD_MISTAKES}
+    named = {code for code in CODES if code[0] == "G"} - {"G115"}  # of a training loop, not of a backward pass
+    assert named == {mistake.code for mistake in BACKWARD_MISTAKES}
 
 
 @pytest.mark.parametrize("net", NETS)
@@ -296,17 +297,30 @@ def test_a_matcher_for_a_forward_pass_with_a_mistake() -> None:
 
 # -- findings -----------------------------------------------------------------------------------------
 
+WARNINGS = {
+    "F200",
+    "D405",
+    "L501",
+    "L505",
+    "T601",
+    "T602",
+    "T603",
+    "T604",
+    "T605",
+    "T607",
+}  # where nothing else is said
+
 
 def test_findings_come_in_the_order_of_mending() -> None:
-    codes = ["G110", "F205", "G102", "C301", "F200", "G101"]
+    codes = ["T603", "G110", "N701", "F205", "L504", "G102", "C301", "F200", "D402", "G101"]
     ordered = [finding.code for finding in in_order([found(code, "x", "seen") for code in codes])]
-    assert ordered == ["C301", "F205", "F200", "G110", "G102", "G101"]
+    assert ordered == ["C301", "D402", "F205", "F200", "G110", "G102", "G101", "L504", "N701", "T603"]
 
 
 @pytest.mark.parametrize("code", CODES)
 def test_a_finding_says_it_all(code: str) -> None:
     finding = found(code, "dWh", "1 where 2 belongs")
     assert finding.code == code and finding.where == "dWh" and finding.evidence == "1 where 2 belongs"
-    assert finding.severity == ("warning" if code == "F200" else "error")
+    assert finding.severity == ("warning" if code in WARNINGS else "error")
     assert all(words and words == words.strip() and "\n" not in words for words in finding)
     assert found(code, "dWh", "", "more exactly").title == f"{finding.title}: more exactly"

@@ -35,6 +35,34 @@ CODES = {
         "an attribute, a random generator)",
         "copy before you change (h = h.copy()), and hand everything over by arguments and the cache",
     ),
+    "D401": Code(
+        "the inputs look like positions, not like tokens",
+        "range(len(...)), or the counter of a loop, was fed in place of what stands at those positions",
+        "feed the ids of the text: ids = vocab.encode(text), batches = TextStream(ids, batch_size, time)",
+    ),
+    "D402": Code(
+        "the targets are not the inputs shifted by one",
+        "x and t were cut from the same place, or moved by another number of steps, or the wrong way",
+        "x = ids[:-1] and t = ids[1:], or TextStream(ids, batch_size, time), which does it",
+    ),
+    "D403": Code(
+        "the data cannot be learned from as they are",
+        "ids that the net has no row for, missing values, columns that never change, or very different sizes",
+        "look at x.min(), x.max(), np.isfinite(x).all() and x.std() of each column; scale: (x - mean) / std, with the "
+        "mean and the std of the training data",
+    ),
+    "D404": Code(
+        "rows and carried state do not fit together",
+        "start=False says that row b goes on where row b of the window before ended; the data are cut in another way",
+        "TextStream(ids, batch_size, time), whose rows go on; or start=True for windows that have nothing to do with "
+        "each other",
+    ),
+    "D405": Code(
+        "training and validation data overlap",
+        "windows or rows were shuffled before they were split, or the split came after windows that overlap",
+        "split first, cut afterwards: train, held_out = split(ids, 0.1)",
+        "warning",
+    ),
     "F200": Code(
         "the forward pass differs from the textbook's LSTM",
         "another architecture, an array with the role None that takes part in it, or a mistake without a name",
@@ -138,6 +166,41 @@ CODES = {
         "do = dh tanh(c), di = dc g, df = dc c', dg = dc i, each times the derivative of its own activation; each "
         "weight takes the delta of its own gate and the input that it multiplied",
     ),
+    "G115": Code(
+        "a gradient is carried from one window into the next",
+        "dh and dc, which backward returns, were handed to the next window where h and c belong",
+        "result = loss_and_grads(net, loss, batch, state), then state = result.state; result.dstate ends there",
+    ),
+    "L501": Code(
+        "the loss at step 0 is far from what an untrained net must have",
+        "scores that are large from the start, a loss that is not a mean, an activation that does not belong before "
+        "the loss, or targets that are not scaled",
+        "start the last layer small and its bias at 0, give the loss the outputs that it expects, scale the targets",
+        "warning",
+    ),
+    "L502": Code(
+        "one batch cannot be overfitted",
+        "a gradient that is wrong, targets that do not depend on the inputs, parameters that never move, or a net that "
+        "is too small for the batch",
+        "check the gradients (minidl check), then look at the pairs of x and t by eye, then widen the net",
+    ),
+    "L503": Code(
+        "the loss climbs or swings: the learning rate is too high",
+        "each step goes beyond the valley that it was to lead down",
+        "a rate well below the largest stable one, Adam(2e-3) in doubt, and ClipNorm(1.0) for single large steps",
+    ),
+    "L504": Code(
+        "the loss is summed over the positions, not averaged",
+        "a sum over T steps or B rows makes each gradient, so each step, T or B times as large",
+        "divide value and gradient by the number of positions, or the learning rate by it",
+    ),
+    "L505": Code(
+        "the net is no better than counting",
+        "it has learned how often each token comes, and nothing of what stands before: no path from the inputs to the "
+        "outputs, or none back, or a rate that is too low, or too few steps",
+        "overfit one batch; where that works, train for longer, or with a larger rate or a wider net",
+        "warning",
+    ),
     "N701": Code(
         "a number that is not finite is born in the forward pass",
         "products of large numbers: weights that grew from step to step, or data that are not scaled",
@@ -155,6 +218,50 @@ CODES = {
         "a gradient or a learning rate that is too large: the step leaves the range of the dtype",
         "clip the gradients before the update (ClipNorm), and lower the learning rate",
     ),
+    "T601": Code(
+        "gradients explode on their way back through time",
+        "recurrent weights stretch the gradient by more than 1 at each step, so over T steps by a power of T",
+        "ClipNorm(1.0), a smaller learning rate, an orthogonal start of Wh, shorter windows",
+        "warning",
+    ),
+    "T602": Code(
+        "gradients vanish on their way back through time",
+        "forget gates, or recurrent weights, shrink the gradient by the same share at each step",
+        "an LSTM with forget_bias=1.0 or more in place of a SimpleRNN, inputs that do not saturate the gates, and for "
+        "lags of hundreds of steps a shorter path (attention, LastStep)",
+        "warning",
+    ),
+    "T603": Code(
+        "gates are saturated",
+        "their sums before the sigmoid are far from 0, where its slope is almost 0: large weights, inputs that are not "
+        "scaled, or a step that was too long",
+        "scale the inputs, lower the learning rate, start the weights smaller; what is saturated recovers slowly",
+        "warning",
+    ),
+    "T604": Code(
+        "the updates are too large or too small beside the weights",
+        "the learning rate does not fit the size of the gradients, of this parameter or of all",
+        "change the learning rate by the factor that is missing to 1e-3, for one parameter by lr_factors={...}",
+        "warning",
+    ),
+    "T605": Code(
+        "the clipping fires always, or never",
+        "the threshold does not fit the gradients of this net and this loss",
+        "take a percentile of the norms that were seen: AdaptiveClip(90.0), or its number in ClipNorm",
+        "warning",
+    ),
+    "T606": Code(
+        "parameters do not learn",
+        "their gradient is 0, or constant: nothing leads from them to the loss, the error does not reach them, or the "
+        "optimizer leaves them out",
+        "look at p.grad and p.trainable of each; the gradient must change when the targets change",
+    ),
+    "T607": Code(
+        "the curves of training and validation tell of overfitting or underfitting",
+        "a net with room to learn the training data by heart, or one that is too small or too little trained",
+        "overfitting: more data, Dropout(0.3), AdamW, EarlyStopping(); underfitting: a wider net, a longer training",
+        "warning",
+    ),
 }
 
 
@@ -166,5 +273,5 @@ def found(code: str, where: str, evidence: str, what: str | None = None, **own: 
 
 
 def in_order(findings: list[Finding]) -> list[Finding]:
-    """Contract, then forward, then gradients, then numbers; otherwise as found."""
-    return sorted(findings, key=lambda finding: "CFGN".index(finding.code[0]))
+    """Causes before consequences: contract, data, forward, gradients, loss, numbers, training; otherwise as found."""
+    return sorted(findings, key=lambda finding: "CDFGLNT".index(finding.code[0]))
