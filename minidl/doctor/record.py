@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -102,6 +103,23 @@ class Record:
     def clear(self) -> None:
         """Begin anew."""
         self.count = 0
+
+    def remember(self) -> dict[str, Any]:
+        """What a file keeps of it."""
+        return {"names": self.names, "columns": {figure: self.column(figure) for figure in (*self.figures, *self.each)}}
+
+    def recall(self, kept: dict[str, Any]) -> None:
+        """Be again what `remember` gave, as far as it has these figures and parameters."""
+        columns = kept["columns"]
+        self.clear()
+        for k in range(len(next(iter(columns.values()), ()))):
+            row = {figure: columns[figure][k] for figure in self.figures if figure in columns}
+            row |= {
+                figure: {n: v for n, v in zip(kept["names"], columns[figure][k], strict=True) if n in self._places}
+                for figure in self.each
+                if figure in columns
+            }
+            self.add(**row)
 
     def _unknown(self, what: str) -> UnknownNameError:
         told = [*self._figures, *self._each]
