@@ -20,6 +20,7 @@ from minidl import durable, fingerprints
 from minidl.archive import archive
 from minidl.errors import ArgumentError, ModelFormatError
 from minidl.inputs import Array
+from minidl.layer import Layer
 from minidl.saving import TRAINING, arrays_of, reading
 from minidl.trainer import Trainer
 from minidl.trees import as_before, from_plain, to_plain
@@ -150,7 +151,7 @@ def restore(trainer: Trainer, saved: Saved) -> None:
     if not trainer.epoch_open and trainer.history.rows:
         trainer.row = trainer.history.rows[-1]
     vars(trainer.means).update(state["means"])
-    trainer.state = carried(trainer, state["carried"])
+    trainer.state = carried(trainer.net, state["carried"])
     optimizer = trainer.optimizer
     optimizer.steps, optimizer.lr_scale = state["optimizer"]["steps"], state["optimizer"]["lr_scale"]
     if state["optimizer"]["lr"] is not None:
@@ -169,10 +170,10 @@ def recall(trainer: Trainer, saved: Saved) -> None:
             callback.recall(trainer, kept[name])
 
 
-def carried(trainer: Trainer, state: Any) -> Any:
+def carried(net: Layer, state: Any) -> Any:
     """The state of a recurrent net, with its named tuples."""
     rows = next((len(a) for a in leaves(state) if a.ndim), None)
-    return state if rows is None else as_before(state, trainer.net.initial_state(rows))
+    return state if rows is None else as_before(state, net.initial_state(rows))
 
 
 def number_of(rate: Any) -> Any:

@@ -1,4 +1,7 @@
-"""What `Trainer.fit` is given, as the batches of an epoch: plain arrays, iterables of `Batch`, or one batch."""
+"""What `Trainer.fit` is given, as the batches of an epoch, and a net that is built for them.
+
+Plain arrays, iterables of `Batch`, or one batch.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from minidl.data import ArrayBatches, Batch, TextStream, split
-from minidl.errors import ArgumentError
+from minidl.errors import ArgumentError, ShapeError
+from minidl.inputs import cast_input, each_array
+from minidl.layer import Layer
 
 
 def arrange(
@@ -98,3 +103,18 @@ def first_of(data: Any) -> tuple[Batch, Any]:
 def goes_once(data: Any) -> bool:
     """Whether it can be gone through once only, as an iterator."""
     return not hasattr(data, "epoch") and iter(data) is data
+
+
+def build_for(net: Layer, x: Any, seed: int) -> None:
+    """Build a net for inputs like x, for any number of steps where its layers allow that."""
+    x = cast_input(x, np.float32)
+    known = each_array(lambda a: a.shape[1:], x)
+    free = each_array(
+        lambda a: (None, *a.shape[2:]) if a.ndim >= (2 if a.dtype.kind in "iu" else 3) else a.shape[1:], x
+    )
+    try:
+        net.build(free, seed)
+    except ShapeError:
+        if free == known:
+            raise
+        net.build(known, seed)  # a layer such as Flatten has to know the number of steps

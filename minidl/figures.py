@@ -17,7 +17,7 @@ from minidl.losses import Loss
 
 # the figures of a row that no metric may be called by: the trainer's own, and those of the callbacks
 RESERVED = {"epoch", "loss", "step", "rate", "seconds", "targets_per_second"}
-RESERVED |= {"norm", "norm_after", "clipped", "dominant", "sample"}
+RESERVED |= {"norm", "norm_after", "clipped", "dominant", "sample", "rollbacks"}
 Metric = Callable[..., tuple[float, float]]  # (y, t, weight, mask) -> (value, how much it counts)
 
 
@@ -41,6 +41,18 @@ class Means:
             self.sums[name] = self.sums.get(name, 0.0) + float(mean) * float(share)
             self.weights[name] = self.weights.get(name, 0.0) + float(share)
         self.count += int(np.size(batch.t))
+
+    def copy(self) -> Means:
+        """As they are now, whatever is added later."""
+        twin = Means()
+        twin.sums, twin.weights, twin.count = dict(self.sums), dict(self.weights), self.count
+        return twin
+
+    def go_back(self, then: Means) -> None:
+        """Forget what was added since `then`, but not which figures there are."""
+        self.sums = {name: then.sums.get(name, 0.0) for name in self.sums}
+        self.weights = {name: then.weights.get(name, 0.0) for name in self.weights}
+        self.count = then.count
 
     def values(self) -> dict[str, float]:
         """The means; nan where nothing counted."""

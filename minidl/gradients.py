@@ -136,6 +136,31 @@ def check_finite(params: Mapping[str, Parameter]) -> None:
             raise _non_finite(name, p.grad)
 
 
+def is_finite(a: Array) -> bool:
+    """Whether all numbers of an array are finite; quick where they are.
+
+    Example:
+        >>> from minidl.gradients import is_finite
+        >>> is_finite(np.array([1.0, 1e300])), is_finite(np.array([1.0, np.inf]))
+        (True, False)
+    """
+    return math.isfinite(_square(a)) or bool(np.isfinite(a).all())
+
+
+def length(a: Array) -> float:
+    """The norm of an array; nan where a number in it is not finite, inf where float64 cannot hold the norm.
+
+    Example:
+        >>> from minidl.gradients import length
+        >>> length(np.array([3.0, 4.0])), length(np.array([1.0, np.inf]))
+        (5.0, nan)
+    """
+    try:
+        return _norm("", a)
+    except NonFiniteError:
+        return math.inf if np.isfinite(a).all() else math.nan
+
+
 def trainable(params: Mapping[str, Parameter]) -> list[tuple[str, Parameter]]:
     """The parameters that training changes, with their names."""
     if not isinstance(params, Mapping):

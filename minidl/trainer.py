@@ -14,11 +14,10 @@ import numpy as np
 from minidl import fingerprints
 from minidl.arguments import positive_int
 from minidl.data import Batch, natural
-from minidl.errors import ArgumentError, ShapeError
-from minidl.feeding import arrange, batches_of, epoch_of, first_of, groups_of
+from minidl.errors import ArgumentError
+from minidl.feeding import arrange, batches_of, build_for, epoch_of, first_of, groups_of
 from minidl.figures import Means, Metric, check_names, name_of
 from minidl.history import History
-from minidl.inputs import cast_input, each_array
 from minidl.interrupts import INTERRUPTED, TERMINATED, interrupt_stops
 from minidl.layer import Layer
 from minidl.losses import Loss
@@ -110,7 +109,7 @@ class Trainer:
         self.keepers: list[Any] = []  # the callbacks that write checkpoints; they are called last, and see all of it
         self.epoch_began = time.perf_counter()
         self.batch: Batch | None = None
-        self.learned: Batch | None = None  # the last batch that an update was made from
+        self.learned: Batch | None = None  # the last batch of the updates that are done
         self.last_batch: int | None = None  # its checksum, where a checkpoint is gone on from
         self.what: dict[str, Any] = {}  # with a checkpoint to write: what is trained, in words
         self.last_epoch: float = 0
@@ -121,6 +120,9 @@ class Trainer:
         self.values: list[float] = []
         self.state: Any = None
         self.before: Any = None  # the state that the last batch began from
+        self.group: list[Batch] = []  # the batches of the last update
+        self.befores: list[Any] = []  # the states that they began from
+        self.skipped = False  # no update is to be made from them
         self.stop_reason: str | None = None
         self.interrupted: str | None = None
         self.resumed: str | None = None
@@ -289,11 +291,13 @@ class Trainer:
     def _update(self, group: list[Batch]) -> None:
         """One update, from a batch or from several whose gradients are averaged by their weights."""
         self.net.zero_grads()
-        total, self.values = 0.0, []
+        total, self.values, self.skipped = 0.0, [], False
+        self.group, self.befores, means = group, [], self.means.copy()
         for batch in group:
             self.batch = batch
             rng = np.random.default_rng((self.seed, self.batches_seen))
             self.before = before = self._before(batch, self.state)
+            self.befores.append(before)
             result = loss_and_grads(self.net, self.loss, batch, before, rng, weigh=len(group) > 1)
             self.batches_seen += 1
             self.state, self.value = result.state, float(result.value)
@@ -304,11 +308,15 @@ class Trainer:
             for p in self.params.values():
                 p.grad /= total
         self._call("on_grads_ready")
-        if self.stop_reason is None:
-            self.optimizer.step(self.params)
-            self.step += 1
-            self.groups_done, self.learned = self.groups_done + 1, group[-1]
-            self._call("on_step_end")
+        if self.stop_reason is not None:
+            return
+        self.groups_done, self.learned = self.groups_done + 1, group[-1]
+        if self.skipped:
+            self.means.go_back(means)
+            return
+        self.optimizer.step(self.params)
+        self.step += 1
+        self._call("on_step_end")
 
     @property
     def done(self) -> bool:
@@ -320,6 +328,10 @@ class Trainer:
     def stop(self, reason: str) -> None:
         """End the training after the step that is under way; the first reason is kept."""
         self.stop_reason = self.stop_reason or str(reason) or "stopped"
+
+    def skip(self) -> None:
+        """Leave out the update that is under way (from on_grads_ready): its batches count for nothing."""
+        self.skipped = True
 
     def evaluate(self, data: Any, t: Any = None, *, batch_size: int = 32) -> dict[str, float]:
         """The loss and the metrics on data, without dropout; it begins from the initial state, and never touches
@@ -354,7 +366,7 @@ class Trainer:
 
     def _call(self, hook: str) -> None:
         for callback in self.active:
-            if hook == "on_grads_ready" and self.stop_reason is not None:
+            if hook == "on_grads_ready" and (self.skipped or self.stop_reason is not None):
                 return  # no update will come of these gradients
             if hook == "on_fit_start":
                 self.begun.append(callback)
@@ -382,18 +394,3 @@ class Trainer:
         from minidl.callbacks.console import Console
 
         return [] if any(isinstance(c, Console) for c in self.callbacks) else [Console()]
-
-
-def build_for(net: Layer, x: Any, seed: int) -> None:
-    """Build a net for inputs like x, for any number of steps where its layers allow that."""
-    x = cast_input(x, np.float32)
-    known = each_array(lambda a: a.shape[1:], x)
-    free = each_array(
-        lambda a: (None, *a.shape[2:]) if a.ndim >= (2 if a.dtype.kind in "iu" else 3) else a.shape[1:], x
-    )
-    try:
-        net.build(free, seed)
-    except ShapeError:
-        if free == known:
-            raise
-        net.build(known, seed)  # a layer such as Flatten has to know the number of steps

@@ -128,6 +128,7 @@ class Console(Callback):
         self.unit = "bits" if self.bits else "nats"
         self.began = self.last_line = self.epoch_began = time.perf_counter()
         self.first_step = self.epoch_step = trainer.step
+        self.noted = len(trainer.history.notes)
         if trainer.resumed:
             self.say(f"  goes on from {trainer.resumed}", "bold")
         if self.live():
@@ -156,6 +157,7 @@ class Console(Callback):
         self.epoch_step, self.epoch_began = trainer.step - trainer.groups_done, trainer.epoch_began
 
     def on_step_end(self, trainer: Trainer) -> None:
+        self.say_notes(trainer)
         now = time.perf_counter()
         if now - self.last_line < (self.interval if self.progress is None else 0.1):
             return
@@ -168,6 +170,7 @@ class Console(Callback):
             self.progress.update(self.task, completed=share or 0.0, epoch=epoch, facts=percent + facts)
 
     def on_epoch_end(self, trainer: Trainer) -> None:
+        self.say_notes(trainer)
         row = trainer.row
         if not self.columns:
             self.columns = self.choose_columns(trainer, row)
@@ -183,6 +186,7 @@ class Console(Callback):
         if self.progress is not None:
             self.progress.stop()
             self.progress = None
+        self.say_notes(trainer)
         dominant = Counter(row["dominant"] for row in trainer.history.rows if row.get("dominant"))
         if dominant:
             self.say(f"  the largest gradient was most often that of {dominant.most_common(1)[0][0]}")
@@ -195,6 +199,12 @@ class Console(Callback):
         """Print a line as it is, whatever its width; what the output cannot encode becomes a question mark."""
         encoding = self.console.encoding
         self.console.print(Text(line.encode(encoding, "replace").decode(encoding), style=style), soft_wrap=True)
+
+    def say_notes(self, trainer: Trainer) -> None:
+        """Print what callbacks noted since the last time."""
+        for note in trainer.history.notes[self.noted :]:
+            self.say(f"  {note}", "bold")
+        self.noted = len(trainer.history.notes)
 
     def show_sample(self, sample: str) -> None:
         """The first two lines of a sample, without what would move the cursor."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.checking.naming.findings import Finding, found
+from minidl.checking.naming.findings import Finding, Place, found
 from minidl.checking.places import (
     Spot,
     first_in_time,
@@ -90,14 +90,14 @@ class Births:
         place = in_trace(call)
         if place is None:
             where = f"{call.title}, {bad.name if bad.name != 'y' else 'output'}, {bad.words}"
-            seen = bad.told
+            seen, at = bad.told, bad.place(call.path, bad.name)
         else:
             where = f"{call.title}, {quantity(place.name)}, {place.words}"
-            seen = told_at_step(place)
+            seen, at = told_at_step(place), place.place(call.path, place.name)
         self.from_outside("N701", call, where, (place or bad).row)
         born = f"{seen}{self.before(call, None, place)}; {CAME}: {self.sizes(call, 'x', call.x, place)}"
         what = f"in {call.title}" if place is None else f"in {quantity(place.name)} of {call.title}"
-        raise Located(found("N701", where, born, what, **cause_of(call, call.x, place)))
+        raise Located(found("N701", where, born, what, place=at, **cause_of(call, call.x, place)))
 
     def from_outside(self, code: str, call: Call, where: str, row: int | None) -> None:
         """Raise where the layer was given what is not finite, or holds it."""
@@ -106,10 +106,12 @@ class Births:
             if bad is None:
                 came = spot_in(call.x, "x")
                 seen = f"x of {call.title} is not finite, {'' if came is None else came.told}; it spoils {where} first"
-                raise Located(found("N701", where, seen, f"between layers, before {call.title}"))
+                at = Place(call.path, "x") if came is None else came.place(call.path, came.name)
+                raise Located(found("N701", where, seen, f"between layers, before {call.title}", place=at))
             seen = f"{bad.told}{self.too_large(bad)}; it spoils {where} first"
             place = f"the data, {bad.name}, {bad.words.replace('unit', 'feature')}"
-            raise Located(found("N701", place, seen, "it comes with the data", **FROM_DATA))
+            at = bad.place(None, bad.name)
+            raise Located(found("N701", place, seen, "it comes with the data", place=at, **FROM_DATA))
         begun = None if call.state is None else self.carried(call)
         if begun is not None:
             if self.state is None or spot_in(self.state) is None:
@@ -119,7 +121,8 @@ class Births:
                     self.parameters(code, vars(self.layers[around])["_own_params"], where)
             place = f"the state before the batch, {begun.name}, {begun.words}"
             seen = f"{begun.told}; it spoils {where} first"
-            raise Located(found(code, place, seen, "it comes with the state", **FROM_STATE))
+            at = begun.place(None, begun.name)
+            raise Located(found(code, place, seen, "it comes with the state", place=at, **FROM_STATE))
         self.parameters(code, call.layer.params, where)
 
     def parameters(self, code: str, params: dict[str, Parameter], where: str) -> None:
@@ -129,7 +132,9 @@ class Births:
             if bad is not None:
                 place = f"parameter {bad.name!r}, entry [{', '.join(map(str, bad.at))}]"
                 seen = f"{bad.told}; it spoils {where} first"
-                raise Located(found(code, place, seen, f"parameter {bad.name!r} is not finite", **FROM_PARAMETER))
+                at = Place(parameter=bad.name, entry=bad.at)
+                what = f"parameter {bad.name!r} is not finite"
+                raise Located(found(code, place, seen, what, place=at, **FROM_PARAMETER))
 
     def in_data(self, row: int | None) -> Spot | None:
         """The first input that is not finite outside of the padding, one of the spoiled rows before others."""
@@ -165,9 +170,11 @@ class Births:
         at = None if isinstance(y, tuple) else position_of(loss, y, self.batch, mask)
         if at is None:
             seen = f"the loss is {float(value):g}; no position alone gives that, {within('y', reach_all(y))}"
-            raise Located(found("N702", title, seen, f"in {title}", **FROM_LOSS))
-        words = ", ".join(f"{name} {k}" for name, k in zip(("row", "step"), at, strict=False))
-        words = words if len(at) <= 2 else f"position {list(at)}"
+            raise Located(found("N702", title, seen, f"in {title}", place=Place(quantity="loss"), **FROM_LOSS))
+        axes: dict[str, Any] = dict(zip(("row", "step"), at, strict=False))
+        words = ", ".join(f"{name} {k}" for name, k in axes.items()) if len(at) <= 2 else f"position {list(at)}"
+        place = Place(quantity="loss")
+        place = place._replace(**axes) if len(at) <= 2 else place._replace(entry=at)
         told = [f"the loss is {float(value):g}, {within('y at that position', y[at])}"]
         t = np.asarray(self.batch.t)
         target = spot(t[at], "t") if t.ndim >= len(at) else None
@@ -177,7 +184,7 @@ class Births:
             what = f"in {title}, from a target"
         elif t.ndim >= len(at) and t.dtype.kind == "f":
             told.append(within("the target there", t[at]))
-        raise Located(found("N702", f"{title}, {words}", "; ".join(told), what, **FROM_LOSS))
+        raise Located(found("N702", f"{title}, {words}", "; ".join(told), what, place=place, **FROM_LOSS))
 
     # -- backward ---------------------------------------------------------------------------------
 
@@ -187,9 +194,11 @@ class Births:
         came = spot_in(back.dy, "dy") or spot_in(back.dstate, "dstate")
         if came is not None:
             where = f"{call.title}, {came.name}, {came.words}"
-            raise Located(found("N702", where, came.told, f"on the way into {call.title}", **FROM_SUM))
+            at = came.place(call.path, came.name)
+            raise Located(found("N702", where, came.told, f"on the way into {call.title}", place=at, **FROM_SUM))
         own = call.layer.params if call.layer is self.body else vars(call.layer)["_own_params"]
-        spots = [spot(p.grad, f"gradient of {self.names.get(id(p), name)!r}") for name, p in own.items()]
+        names = {f"gradient of {name!r}": name for name in (self.names.get(id(p), key) for key, p in own.items())}
+        spots = [spot(p.grad, name) for name, p in zip(names, own.values(), strict=True)]
         bad = next((one for one in [spot_in(back.dx, "dx"), *spots, spot_in(back.dbefore, "dstate")] if one), None)
         if bad is None:
             return
@@ -198,23 +207,25 @@ class Births:
             where = f"{call.title}, {quantity(place.name)}, {place.words}"
             self.from_outside("N701", call, where, place.row)
             seen = f"{told_at_step(place)}; {CAME}: {self.sizes(call, 'x', call.x, place)}"
-            raise Located(found("N701", where, seen, f"in {quantity(place.name)} of {call.title}"))
+            at = place.place(call.path, place.name)
+            raise Located(found("N701", where, seen, f"in {quantity(place.name)} of {call.title}", place=at))
         if place is not None:
             where = f"{call.title}, {place.name}, {place.words}"
-            seen, row = told_at_step(place), place.row
-        elif bad.name.startswith("gradient"):
+            seen, row, at = told_at_step(place), place.row, place.place(call.path, place.name)
+        elif bad.name in names:
             where = f"{call.title}, {bad.name}, entry [{', '.join(map(str, bad.at))}]"
             seen, row = bad.told, None
+            at = Place(call.path, "gradient", parameter=names[bad.name], entry=bad.at)
         else:
             where = f"{call.title}, {bad.name}, {bad.words}"
-            seen, row = bad.told, bad.row
+            seen, row, at = bad.told, bad.row, bad.place(call.path, bad.name)
         self.from_outside("N702", call, where, row)
         padding = spot_in(call.x, "x")
         if padding is not None:
             seen += f"; in the padding, {padding.told}"
         born = f"{seen}{self.before(call, back, place)}; {CAME}: {self.sizes(call, 'dy', back.dy, None)}"
         what = f"in {call.title}" if place is None else f"in {place.name} of {call.title}"
-        raise Located(found("N702", where, born, what, **cause_of(call, back.dy, place)))
+        raise Located(found("N702", where, born, what, place=at, **cause_of(call, back.dy, place)))
 
     # -- numbers ----------------------------------------------------------------------------------
 

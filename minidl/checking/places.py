@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidl.checking.naming.findings import Place
 from minidl.inputs import Array, clear_padding
 from minidl.nested import leaves
 
@@ -33,12 +34,21 @@ class Spot(NamedTuple):
         return f"{self.name}[{', '.join(map(str, self.at))}]"
 
     @property
-    def words(self) -> str:
+    def axes(self) -> dict[str, Any]:
         """Row, step and unit, as far as it has them."""
-        names = {2: ("row", "unit"), 3: ("row", "step", "unit")}.get(len(self.at))
-        if names is None:
-            return f"entry [{', '.join(map(str, self.at))}]"
-        return ", ".join(f"{name} {k}" for name, k in zip(names, self.at, strict=True))
+        names = {2: ("row", "unit"), 3: ("row", "step", "unit")}.get(len(self.at), ())
+        return dict(zip(names, self.at, strict=False))
+
+    @property
+    def words(self) -> str:
+        """Row, step and unit, or its entry."""
+        told = ", ".join(f"{name} {k}" for name, k in self.axes.items())
+        return told or f"entry [{', '.join(map(str, self.at))}]"
+
+    def place(self, layer: str | None, quantity: str) -> Place:
+        """The place, of a quantity of a layer."""
+        place = Place(layer, quantity)
+        return place._replace(**self.axes) if self.axes else place._replace(entry=self.at)
 
     @property
     def told(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.checking.naming.findings import Finding, found
+from minidl.checking.naming.findings import Finding, Place, found
 from minidl.checking.places import Spot, spot
 from minidl.gradients import trainable
 from minidl.inputs import Array
@@ -84,6 +84,7 @@ def number(a: Array, bad: Spot) -> str:
 def of_parameter(name: str, bad: Spot, verb: str, seen: str, **own: Any) -> Finding:
     """The finding on a parameter."""
     where = f"parameter {name!r}, entry [{', '.join(map(str, bad.at))}]"
+    own["place"] = Place(parameter=name, entry=bad.at)
     return found("N703", where, seen, f"parameter {name!r} {verb} {bad.value:g}", **own)
 
 
@@ -100,4 +101,5 @@ def of_slot(optimizer: Optimizer | None, name: str, slot: str, bad: Spot, verb: 
         f"float32: what the optimizer remembers keeps it, and spoils or stops each update after this one",
         remedy="clip before the update (ClipNorm), and begin with a new optimizer, or from a checkpoint before: the "
         "slots do not recover",
+        place=Place(parameter=name, slot=slot, entry=bad.at),
     )

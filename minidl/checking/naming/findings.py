@@ -7,6 +7,29 @@ from typing import Any, Literal, NamedTuple
 Severity = Literal["error", "warning"]
 
 
+class Place(NamedTuple):
+    """Where something is wrong, for programs: what is known of it, counted from 0.
+
+    Example:
+        >>> from minidl.checking.naming.findings import Place
+        >>> Place(layer="lstm", quantity="f", row=2, step=1)
+        Place(layer='lstm', quantity='f', row=2, step=1)
+    """
+
+    layer: str | None = None  # its dotted path, "" for the net itself
+    quantity: str | None = None  # a letter of its equations: i f o g c h, dh dz_i ...; y, dx, dy; x of the data
+    row: int | None = None
+    step: int | None = None
+    unit: int | None = None  # a feature, of the data
+    parameter: str | None = None
+    slot: str | None = None  # of the optimizer
+    entry: tuple[int, ...] | None = None  # of the parameter, the slot, or an array of other axes
+
+    def __repr__(self) -> str:
+        known = [f"{name}={value!r}" for name, value in self._asdict().items() if value is not None]
+        return f"Place({', '.join(known)})"
+
+
 class Finding(NamedTuple):
     """One thing that is wrong, in words that need no other knowledge; `minidl explain CODE` has a page on each code."""
 
@@ -17,6 +40,7 @@ class Finding(NamedTuple):
     evidence: str
     cause: str
     remedy: str
+    place: Place | None = None
 
 
 class Code(NamedTuple):

@@ -1,0 +1,220 @@
+"""`Box`: a step that went wrong with all that it followed from, in memory and in a file of minidl's container.
+
+The file is a model as well, `minidl.load("black-box/step.npz")`: the parameters as they were before the step. There is
+no code in it: a loss or an optimizer of one's own is there by name alone, and has to be given to who reads it.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import json
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minidl import durable, fingerprints, losses, optimizers
+from minidl.archive import archive
+from minidl.doctor.given import Step, as_step
+from minidl.doctor.record import Record
+from minidl.doctor.watch import Trouble, Watch
+from minidl.errors import ArgumentError, ModelFormatError
+from minidl.inputs import Array
+from minidl.layer import Layer
+from minidl.losses import Loss
+from minidl.optimizer import Optimizer
+from minidl.saving import TRAINING, arrays_of, load, reading
+from minidl.trainer import Trainer
+from minidl.trees import from_plain, to_plain
+
+MEMBER = "box"  # with the JSON of everything but the arrays
+ENTRIES = [
+    "what", "words", "seed", "epoch", "steps", "loss", "optimizer", "after", "grads", "sums", "level", "median",
+    "record", "machine",
+]  # fmt: skip
+LOSSES: dict[str, type[Loss]] = {
+    cls.__name__: cls
+    for cls in (losses.BinaryCrossEntropy, losses.CrossEntropy, losses.MeanSquaredError, losses.SoftmaxCrossEntropy)
+}
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    cls.__name__: cls
+    for cls in (
+        optimizers.Adadelta, optimizers.Adagrad, optimizers.Adam, optimizers.AdamW, optimizers.RMSProp, optimizers.SGD,
+    )
+}  # fmt: skip
+
+
+class Box(NamedTuple):
+    """What a black box holds.
+
+    Of a spike the steps are two: the loss of the second shows what the update of the first has done. Of all other
+    troubles there is one.
+    """
+
+    trouble: Trouble
+    net: Layer  # with the parameters before the first of the steps
+    loss: Loss
+    optimizer: Optimizer  # with its memory before the first of the steps
+    seed: int
+    epoch: int
+    steps: list[Step]
+    after: dict[str, Array]  # the parameters before the second step
+    grads: dict[str, Array]  # what the update was made from, clipped as it was, where it is the update that went wrong
+    sums: dict[str, int]  # checksums of the gradients; of the parameters after the update, where that went wrong
+    level: float  # what losses were to stay below
+    median: float  # of the losses before
+    record: Record
+    machine: dict[str, Any]
+
+
+def boxed(watch: Watch, trainer: Trainer, trouble: Trouble) -> Box:
+    """What a watch keeps of the step that went wrong."""
+    assert watch.step is not None  # it was begun
+    back = trouble.what == "spike" and watch.step_before is not None and watch.earlier.step is not None
+    steps = [watch.step_before, watch.step] if back and watch.step_before is not None else [watch.step]
+    kept = watch.earlier if back else watch.snapshot
+    net, optimizer = trainer.net.copy(), copy.deepcopy(trainer.optimizer)
+    for name, p in net.params.items():
+        p.value[...] = kept.values[name]
+    optimizer.steps, optimizer.lr_scale = kept.steps, kept.lr_scale
+    optimizer.state = {name: {slot: a.copy() for slot, a in slots.items()} for name, slots in kept.slots.items()}
+    update = trouble.what == "update"
+    return Box(
+        trouble,
+        net,
+        trainer.loss,
+        optimizer,
+        trainer.seed,
+        trainer.epoch,
+        steps,
+        {name: a.copy() for name, a in watch.snapshot.values.items()} if back else {},
+        {name: p.grad.copy() for name, p in trainer.params.items()} if update else {},
+        sums({name: p.value if update else p.grad for name, p in trainer.params.items()}),
+        float("inf") if watch.spikes is None else watch.spikes.level,
+        float("nan") if watch.spikes is None else watch.spikes.median,
+        watch.record,
+        fingerprints.of_machine(),
+    )
+
+
+def sums(arrays: Mapping[str, Array]) -> dict[str, int]:
+    """A checksum of each; one nan is as good as another."""
+    return {name: zlib.crc32(np.where(np.isnan(a), np.nan, a).astype(a.dtype).tobytes()) for name, a in arrays.items()}
+
+
+# -- the file -------------------------------------------------------------------------------------
+
+
+def write(box: Box, path: Path) -> None:
+    """Write a box, whole or not at all.
+
+    Raises:
+        OSError: with what to do. ArgumentError: for what a file cannot hold.
+    """
+    trouble, record, optimizer = box.trouble, box.record, copy.copy(box.optimizer)
+    if callable(optimizer.lr):  # a schedule is code, and one step has one rate
+        optimizer.lr = optimizer.lr(optimizer.steps)
+    content = {
+        "what": [trouble.what, trouble.step],
+        "words": trouble.words,
+        "seed": box.seed,
+        "epoch": box.epoch,
+        "steps": [tuple(step) for step in box.steps],
+        "loss": arguments(box.loss, LOSSES),
+        "optimizer": arguments(optimizer, OPTIMIZERS)
+        | {name: getattr(optimizer, name) for name in ("steps", "lr_scale", "state")},
+        "after": box.after,
+        "grads": box.grads,
+        "sums": box.sums,
+        "level": box.level,
+        "median": box.median,
+        "record": record.remember() | {"keep": record.keep, "figures": record.figures, "each": record.each},
+        "machine": box.machine,
+    }
+    arrays: dict[str, Array] = {}
+    text = json.dumps(to_plain(content, MEMBER, arrays), ensure_ascii=False, allow_nan=False)
+    arrays[MEMBER] = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
+    facts = {"step": trouble.step, "epoch": box.epoch}
+    durable.replace(path, archive(arrays_of(box.net, facts, arrays)))
+
+
+def arguments(thing: Any, known: Mapping[str, type]) -> dict[str, Any]:
+    """A loss or an optimizer by its class and what it was given; of a class of one's own only the name."""
+    name = type(thing).__name__
+    if known.get(name) is not type(thing):
+        return {"class": name, "arguments": None}
+    return {"class": name, "arguments": {key: getattr(thing, key) for key in inspect.signature(type(thing)).parameters}}
+
+
+def read(
+    path: Path, loss: Loss | None = None, optimizer: Optimizer | None = None, classes: Iterable[type[Layer]] = ()
+) -> Box:
+    """Read a box; every byte of it is proven before anything is made of it.
+
+    Args:
+        path: the file.
+        loss, optimizer: where those of the training are classes of one's own; the optimizer's memory is in the file.
+        classes: of layers of one's own.
+
+    Raises:
+        OSError: when it cannot be read. ModelFormatError: when it is no box. ArgumentError: for what has to be given.
+    """
+    with reading(path) as file:
+        if TRAINING + MEMBER not in file.members:
+            raise ModelFormatError("it is no black box: it holds no step that went wrong.")
+        values = {name: file.array(name) for name in file.members if name.startswith(TRAINING)}
+        text = values[TRAINING + MEMBER].tobytes().decode("utf-8", "surrogatepass")
+        content = from_plain(json.loads(text), lambda name: values[TRAINING + name])
+        if not isinstance(content, dict) or list(content) != ENTRIES:
+            raise ModelFormatError(f"a black box has the entries {', '.join(ENTRIES)}, it has others.")
+    net = load(path, classes)
+    loss = made("loss", content["loss"], LOSSES, loss)
+    optimizer = made("optimizer", content["optimizer"], OPTIMIZERS, optimizer)
+    with reading(path):  # what does not fit in it is told as such
+        return unpacked(content, net, loss, optimizer)
+
+
+def unpacked(content: dict[str, Any], net: Layer, loss: Loss, optimizer: Optimizer) -> Box:
+    """A box from what a file holds."""
+    memory, kept = content["optimizer"], content["record"]
+    what, number = content["what"]
+    optimizer.steps, optimizer.lr_scale, optimizer.state = memory["steps"], memory["lr_scale"], memory["state"]
+    record = Record(kept["names"], kept["keep"], kept["figures"], kept["each"])
+    record.recall(kept)
+    params = net.params
+    for name, a in (*content["after"].items(), *content["grads"].items()):
+        if params[name].value.shape != a.shape:
+            raise ModelFormatError(f"its {name!r:.60} has another shape than the net's.")
+    return Box(
+        Trouble(what, number, content["words"]),
+        net,
+        loss,
+        optimizer,
+        content["seed"],
+        content["epoch"],
+        [as_step(net, step) for step in content["steps"]],
+        content["after"],
+        content["grads"],
+        content["sums"],
+        content["level"],
+        content["median"],
+        record,
+        content["machine"],
+    )
+
+
+def made(what: str, kept: dict[str, Any], known: Mapping[str, type], given: Any) -> Any:
+    """The loss or the optimizer of a file; where its class is one's own, the one that was given."""
+    if given is not None:
+        if type(given).__name__ != kept["class"]:
+            raise ArgumentError(f"The training's {what} was a {kept['class']}, got {given!r:.60}: give one like it.")
+        return copy.deepcopy(given)
+    if kept["arguments"] is None or kept["class"] not in known:
+        raise ArgumentError(
+            f"The training's {what} was a {kept['class']!s:.60}, a class of your own, which is not in the file: give "
+            f"it, replay(folder, {what}={kept['class']!s:.60}(...))."
+        )
+    return known[kept["class"]](**kept["arguments"])

@@ -1,0 +1,176 @@
+"""`examine`: the step in a black box made once more, to see where it went wrong and whether it is the same step."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from minidl import fingerprints
+from minidl.checking.naming.findings import Finding, Place, found
+from minidl.checking.nonfinite import find_nonfinite
+from minidl.checking.update import becoming, spoiled
+from minidl.doctor.box import Box, sums
+from minidl.gradients import length, trainable
+from minidl.inputs import Array
+from minidl.layer import Layer
+
+FROM_UPDATE = {
+    "cause": "an update that was too large for the place where the parameters were: a rate too high, or a gradient far "
+    "above those before it, as one strange batch gives",
+    "remedy": "look at that batch; ClipNorm below the norm that is told, a lower rate, or Rollback()",
+}
+FROM_BEFORE = {
+    "cause": "the parameters were on their way before the last update already: the losses of the last steps show since "
+    "when",
+    "remedy": "look at norms.csv; a lower rate, ClipNorm(1.0), or Rollback()",
+}
+
+
+class Examined(NamedTuple):
+    """What came of it."""
+
+    finding: Finding | None
+    same: bool  # whether the losses, and what is made from them, have the bits that the training saw
+    notes: list[str]  # what is another, and what that may come from
+
+
+def examine(box: Box) -> Examined:
+    """Make the step of a box once more, on copies.
+
+    Raises:
+        Errors of a pass that have other reasons than numbers come through.
+    """
+    with np.errstate(all="ignore"):
+        net = box.net.copy()
+        others = compare(box, net)
+        what = box.trouble.what
+        finding = jumped(box) if what == "spike" else in_update(box) if what == "update" else in_passes(box)
+    if others:
+        machine = fingerprints.differences(box.machine, fingerprints.of_machine())
+        why = f"other surroundings may do that: {'; '.join(machine)}"
+        others.append(
+            why if machine else "something that is not in the box takes part, a callback or a layer of your own"
+        )
+        if finding is not None:
+            finding = finding._replace(evidence=f"{finding.evidence}; in the replay {'; '.join(others)}")
+    return Examined(finding, not others, others)
+
+
+def compare(box: Box, net: Layer) -> list[str]:
+    """What is another than the training saw; `net` is changed."""
+    others = []
+    for k, step in enumerate(box.steps):
+        if k:
+            put(net, box.after)
+        try:
+            losses = step.repeat(net, box.loss, box.seed)
+        except Exception as error:  # a layer or a loss may refuse what is not finite
+            return [f"step {step.number:,} cannot be made again, {type(error).__name__}: {error!s:.200}"]
+        then = [given.value for given in step.given]
+        if not all(same_float(a, b) for a, b in zip(losses, then, strict=True)):
+            others.append(f"the loss of step {step.number:,} was {digits(then)}, is {digits(losses)}")
+    if not others and box.trouble.what == "update":
+        put_grads(net, box.grads)
+        try:
+            copy.deepcopy(box.optimizer).step(net.params)
+        except Exception as error:
+            return [f"the update cannot be made again, {type(error).__name__}: {error!s:.200}"]
+        names = [
+            name for name, crc in sums({n: p.value for n, p in net.params.items()}).items() if crc != box.sums[name]
+        ]
+        others += [f"the update of {names[0]!r} has other bits"] if names else []
+    return others
+
+
+def in_passes(box: Box) -> Finding | None:
+    """The operation in the forward or the backward pass, or in an update of before, that gave the first bad number."""
+    (step,) = box.steps
+    for given in step.given:
+        finding = find_nonfinite(box.net, box.loss, given.batch, given.state, None, given.rng(box.seed))
+        if finding is not None:
+            return finding
+    return spoiled(box.net.params, box.optimizer)
+
+
+def in_update(box: Box) -> Finding | None:
+    """The parameter or slot that the update spoiled, from the gradients that it was made from."""
+    finding = spoiled(box.net.params, box.optimizer)
+    if finding is None:
+        net = box.net.copy()
+        put_grads(net, box.grads)
+        finding = becoming(net.params, box.optimizer)
+    return finding
+
+
+def jumped(box: Box) -> Finding:
+    """What the loss was before the last update and after it, and which gradients that was made from."""
+    first, last = box.steps[0], box.steps[-1]
+    told = f"the loss is {last.value:.4g}, where the median of the steps before is {box.median:.4g}"
+    if len(box.steps) == 1:
+        seen = f"{told}; the step before it is in no box, for the training began or went on with this one"
+        return found("L503", f"step {last.number:,}", seen, "it jumps", severity="error", **FROM_BEFORE)
+    before, after = box.net.copy(), box.net.copy()
+    put(after, box.after)
+    first.repeat(before, box.loss, box.seed)
+    grads = {name: length(p.grad) for name, p in trainable(before.params)}
+    whole = math.hypot(*grads.values())
+    largest = max(grads, key=grads.__getitem__)
+    usual = box.record.column("norm")[:-2]
+    then, now = (mean([g.loss(net, box.loss, box.seed) for g in last.given]) for net in (before, after))
+    own = mean([g.loss(after, box.loss, box.seed) for g in first.given])
+    ratios = {
+        name: length(box.after[name] - p.value) / size
+        for name, p in trainable(before.params)
+        if (size := length(p.value))
+    }
+    moved = max(ratios, key=ratios.__getitem__) if ratios else None
+    parts = [
+        f"before the update of step {first.number:,} the batch of step {last.number:,} has a loss of {then:.4g}, after "
+        f"it {now:.4g}; its own batch had {first.value:.4g} before and has {own:.4g} after it",
+        f"its gradient has the norm {whole:.3g}"
+        + (f", where the median of the steps before is {float(np.median(usual)):.3g}" if len(usual) else "")
+        + f", most of it from {largest!r} ({grads[largest]:.3g})",
+    ]
+    if moved is not None:
+        parts.append(f"it moved {moved!r} by {ratios[moved]:.2g} of its size, where 0.001 is healthy")
+    by_update = not then > box.level
+    where = f"the update of step {first.number:,}" if by_update else f"before the update of step {first.number:,}"
+    return found(
+        "L503",
+        where,
+        f"{told}; {'; '.join(parts)}",
+        "it jumps",
+        severity="error",
+        place=Place(parameter=moved or largest),
+        **(FROM_UPDATE if by_update else FROM_BEFORE),
+    )
+
+
+def put(net: Layer, values: dict[str, Array]) -> None:
+    """Put values into a net's parameters."""
+    for name, value in values.items():
+        net.params[name].value[...] = value
+
+
+def put_grads(net: Layer, grads: dict[str, Array]) -> None:
+    """Put gradients into a net's parameters."""
+    for name, value in grads.items():
+        net.params[name].grad[...] = value
+
+
+def mean(values: list[float]) -> float:
+    """The mean; values are few."""
+    return sum(values) / len(values)
+
+
+def same_float(a: float, b: float) -> bool:
+    """Whether two numbers are one, nan included."""
+    return a == b or (math.isnan(a) and math.isnan(b))
+
+
+def digits(values: list[float]) -> str:
+    """Numbers with all digits."""
+    return ", ".join(f"{value!r}" for value in values)

@@ -1,0 +1,159 @@
+"""`Watch`: the base of callbacks that keep what a step was made from, and act on the first step that goes wrong."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from minidl.callbacks.base import Remembering
+from minidl.checkpoints import leaves
+from minidl.doctor.given import Step, as_step, step_of
+from minidl.doctor.record import Record
+from minidl.doctor.snapshot import Snapshot
+from minidl.doctor.spikes import Spikes
+from minidl.gradients import is_finite, length, trainable
+from minidl.kernels import one_blas_thread
+from minidl.trainer import Trainer
+from minidl.trees import KINDS
+
+What = Literal["loss", "gradient", "state", "update", "spike"]
+
+
+class Trouble(NamedTuple):
+    """What went wrong in a step."""
+
+    what: What
+    step: int  # the number of the update, from 1
+    words: str  # "the loss is nan"
+
+
+class Watch(Remembering):
+    """The base of callbacks that watch each step, and `act` on the first number that is not finite or loss that jumps.
+
+    It keeps the parameters and the optimizer's memory before the last two steps, their batches and states, and the
+    figures of the last 100 steps: no memory that grows. A subclass writes `act(trainer, trouble)`, which is called
+    before the update (from on_grads_ready) for a loss, a gradient, a state or a spike, and after it for an update.
+
+    Args:
+        spike: a loss is above the level of `Spikes`, with so many times the spread of the losses before, and so is,
+            with the parameters of now, an earlier batch that was not; None for no spikes.
+        keep: of how many steps the figures are kept.
+
+    Example:
+        >>> issubclass(minidl.doctor.BlackBox, minidl.doctor.watch.Watch)
+        True
+    """
+
+    def __init__(self, spike: float | None = 10.0, keep: int = 100) -> None:
+        self.spikes = None if spike is None else Spikes(spike)
+        self.record = Record([], keep)
+        self.snapshot, self.earlier = Snapshot(), Snapshot()  # before the last step, and before the one before it
+        self.forget()
+
+    def forget(self) -> None:
+        self.record = Record([], self.record.keep)
+        self.step: Step | None = None  # the last one
+        self.step_before: Step | None = None
+        self.ordinary: Step | None = None  # the last one whose loss was below the level
+        if self.spikes is not None:
+            self.spikes.clear()
+
+    @abstractmethod
+    def act(self, trainer: Trainer, trouble: Trouble) -> None:
+        """Do what is to be done about it."""
+
+    # -- the moments of a training ----------------------------------------------------------------
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        super().on_fit_start(trainer)
+        if self.record.names != list(trainer.params):
+            self.record = Record(trainer.params, self.record.keep)
+        self.step = self.step_before = self.ordinary = None  # the weights may have been changed in between
+
+    def on_grads_ready(self, trainer: Trainer) -> None:
+        self.step_before, self.step = self.step, step_of(trainer)
+        self.earlier, self.snapshot = self.snapshot, self.earlier
+        self.snapshot.take(trainer)
+        with one_blas_thread():
+            grads = {name: length(p.grad) for name, p in trainable(trainer.params)}
+        loss, norm = self.step.value, math.hypot(*grads.values())
+        self.record.add(step=trainer.step + 1, loss=loss, norm=norm, rate=trainer.optimizer.rate, grads=grads)
+        trouble = self.trouble(trainer, grads)
+        if trouble is not None:
+            self.act(trainer, trouble)
+            return
+        if self.spikes is not None:
+            if not self.spikes.above(loss):
+                self.ordinary = self.step
+            self.spikes.add(loss)
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        with one_blas_thread():
+            values = {name: length(p.value) for name, p in trainer.params.items()}
+            self.record.set(values=values)
+            bad = next((f"the parameter {name!r}" for name, value in values.items() if math.isnan(value)), None)
+            for name, slots in trainer.optimizer.state.items():
+                for slot, a in slots.items():
+                    if bad is None and not is_finite(a):
+                        bad = f"the slot {slot!r} of {name!r} in {type(trainer.optimizer).__name__}"
+        if bad is not None:
+            self.act(trainer, Trouble("update", trainer.step, f"{bad} is not finite after the update"))
+
+    # -- what is wrong ----------------------------------------------------------------------------
+
+    def trouble(self, trainer: Trainer, grads: dict[str, float]) -> Trouble | None:
+        """What is wrong before the update; None where nothing is."""
+        number = trainer.step + 1
+        for value in trainer.values:
+            if not math.isfinite(value):
+                return Trouble("loss", number, f"the loss is {value}")
+        bad = next((name for name, norm in grads.items() if math.isnan(norm)), None)
+        if bad is not None:
+            return Trouble("gradient", number, f"the gradient of {bad!r} is not finite")
+        if not all(is_finite(a) for a in leaves(trainer.state) if a.dtype.kind == "f"):
+            return Trouble("state", number, "the state after the batch is not finite")
+        assert self.step is not None  # it was made just before
+        if self.spikes is None or not self.spikes.above(self.step.value):
+            return None
+        again = self.of_ordinary(trainer)
+        if again is None or again <= self.spikes.level:
+            return None
+        words = f"the loss jumps to {self.step.value:.4g}, from about {self.spikes.median:.4g} before"
+        return Trouble("spike", number, words)
+
+    def of_ordinary(self, trainer: Trainer) -> float | None:
+        """The loss that an earlier batch, which was an ordinary one, has with the parameters of now.
+
+        A hard batch has a high loss alone; where the parameters went wrong, others have it too.
+        """
+        if self.ordinary is None:
+            return None
+        with np.errstate(all="ignore"):
+            losses = [given.loss(trainer.net, trainer.loss, trainer.seed) for given in self.ordinary.given]
+        mean = sum(losses) / len(losses)
+        return mean if math.isfinite(mean) else math.inf
+
+    # -- checkpoints ------------------------------------------------------------------------------
+
+    def remember(self) -> dict[str, Any]:
+        ordinary = self.ordinary if self.ordinary is not None and storable(self.ordinary) else None
+        return {
+            "spikes": None if self.spikes is None else self.spikes.remember(),
+            "record": self.record.remember(),
+            "ordinary": ordinary,
+        }
+
+    def recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
+        if self.spikes is not None and kept["spikes"] is not None:
+            self.spikes.recall(kept["spikes"])
+        self.record.recall(kept["record"])
+        if kept["ordinary"] is not None:
+            self.ordinary = as_step(trainer.net, kept["ordinary"])
+
+
+def storable(step: Step) -> bool:
+    """Whether a checkpoint can hold it: of numbers in arrays, and no objects."""
+    return all(a.dtype.name in KINDS for given in step.given for a in leaves((given.batch, given.state)))
