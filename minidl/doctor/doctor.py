@@ -114,12 +114,12 @@ class Doctor(Remembering):
         if self.begun is None or not self.course.batches:
             return
         findings = list(self.findings(trainer))
-        if self.box.finding is not None:
-            findings.append(self.box.finding)
+        if self.box.left is not None and self.box.left.finding is not None:
+            findings.append(self.box.left.finding)
         rate = f"rate {self.course.highest_rate:.3g}"
         facts = {"watched": f"{self.course.updates} updates with {type(trainer.optimizer).__name__}, {rate}"}
-        if self.box.written is not None:
-            facts["black box"] = f"minidl doctor --replay {self.box.written}"
+        if self.box.left is not None:
+            facts["stopped"] = self.box.left.place
         curves = {"loss": self.course.losses.values, "norm": self.course.lengths.values}
         self.diagnosis = Diagnosis(findings, curves, facts)
         if findings and not self.quiet:
