@@ -71,6 +71,8 @@ def share_of_shift(x: Part, t: Part, k: int) -> tuple[float, int]:
     same = pairs = 0
     for a, b, marks_a, marks_b in zip(x.ids or [], t.ids or [], x.real, t.real, strict=True):
         T = a.shape[1]
+        if abs(k) >= T:  # the last window may be shorter
+            continue
         ahead, behind = slice(max(k, 0), T + min(k, 0)), slice(max(-k, 0), T - max(k, 0))
         both = marks_a[:, ahead] & marks_b[:, behind]
         same += int(((a[:, ahead] == b[:, behind]) & both).sum())

@@ -13,21 +13,29 @@ from minidl.data import Batch
 from minidl.doctor.parts import mask_of_output
 from minidl.inputs import Array, cast_input
 from minidl.layer import Layer
-from minidl.losses import BinaryCrossEntropy, CrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
+from minidl.losses import BinaryCrossEntropy, ClassLoss, CrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from minidl.objective import loss_value
 
-FAR, TWICE, LEAST = 1.5, 2.0, 0.5  # times what it must be, the same for an error, and by so much at least
-NEAR = 0.5  # of what it must be
+FAR, TWICE = 1.5, 2.0  # times what it must be, and the same for an error
+LEAST, LEAST_SQUARED = 1.5, 10.0  # by so much at least: usual initializers give scores of up to 2, squares of up to 8
+NOISE = 3.0  # more, over the square root of the positions
+NEAR, FEWEST = 0.3, 32  # of what it must be, over so many positions
 SOME = 4  # batches that are looked at
 TOO_LARGE, SCALED = 4.0, 10.0  # parameters against their usual size, inputs against 1
 
 
 class Start(NamedTuple):
-    """The loss as it is and as it must be, over some batches, and how far the outputs reach."""
+    """The loss as it is and as it must be, over some batches, how far the outputs reach, and how many there are."""
 
     value: float
     due: float
     reach: float
+    positions: int
+
+    def too_high(self, loss: Loss) -> bool:
+        """Whether that is more than the usual initializers and chance can give."""
+        least = LEAST_SQUARED if isinstance(loss, MeanSquaredError) else LEAST
+        return self.value > max(FAR * self.due, self.due + least + NOISE / math.sqrt(max(self.positions, 1)))
 
 
 def first_loss(net: Layer, loss: Loss, batches: Sequence[Batch], trained: bool | None) -> list[Finding]:
@@ -38,12 +46,17 @@ def first_loss(net: Layer, loss: Loss, batches: Sequence[Batch], trained: bool |
     if not (math.isfinite(start.value) and math.isfinite(start.due)) or start.due <= 0:
         return []
     due = f"a net that knows nothing has {start.due:.3g}, {words_of(net, loss)}"
-    if start.value > FAR * start.due and start.value > start.due + LEAST:
+    if start.too_high(loss):
         where, cause, remedy = source(net, loss, batches[0], start)
         evidence = f"the loss is {start.value:.3g}, {due}: {start.value / start.due:.1f} times as much"
         finding = found("L501", where, evidence, "it is too high", cause=cause, remedy=remedy)
         return [finding._replace(severity="error" if start.value > TWICE * start.due else "warning")]
-    if trained is False and start.value < NEAR * start.due:
+    if (
+        trained is False
+        and isinstance(loss, ClassLoss)
+        and start.positions >= FEWEST
+        and start.value < NEAR * start.due
+    ):
         return [
             found(
                 "L501",
@@ -51,7 +64,7 @@ def first_loss(net: Layer, loss: Loss, batches: Sequence[Batch], trained: bool |
                 f"the loss is {start.value:.3g}, {due}",
                 "it is too low",
                 severity="warning",
-                cause="what is to be predicted can be seen in the inputs, or the net was trained before",
+                cause="the net was trained before, or what is to be predicted goes from x to the output as it is",
                 remedy="look which entries of x the target was made from, and leave them out; build a new net",
             )
         ]
@@ -82,14 +95,16 @@ def measured(net: Layer, loss: Loss, batches: Sequence[Batch]) -> Start:
     said = neutral(net, loss)
     _, seen = loss.on(net)
     value = due = total = reach = 0.0
+    positions = 0
     with np.errstate(all="ignore"):
         for batch in batches:
             mine, weight, y, _ = loss_value(net, loss, batch)
             mask = mask_of_output(net, batch)
             none = seen(np.full_like(y, said), batch.t, batch.weight, mask)[0]
             value, due, total = value + float(mine) * weight, due + float(none) * weight, total + weight
+            positions += int(np.prod(y.shape[:-1]))
             reach = max(reach, float(abs(y).max(initial=0)))
-    return Start(value / total, due / total, reach) if total else Start(0.0, 0.0, 0.0)
+    return Start(value / total, due / total, reach, positions) if total else Start(0.0, 0.0, 0.0, 0)
 
 
 def source(net: Layer, loss: Loss, batch: Batch, start: Start) -> tuple[str, str, str]:
@@ -116,7 +131,8 @@ def source(net: Layer, loss: Loss, batch: Batch, start: Start) -> tuple[str, str
 
 def rms(a: Array) -> float:
     """Root mean square of an array's finite numbers; 0 for ids."""
-    finite = a[np.isfinite(a)].astype(np.float64) if a.dtype.kind == "f" else np.zeros(0)
+    numbers = a.dtype.kind == "f" or (a.dtype.kind in "iu" and a.ndim > 2)
+    finite = a[np.isfinite(a)].astype(np.float64) if numbers else np.zeros(0)
     return float(np.sqrt((finite**2).mean())) if finite.size else 0.0
 
 

@@ -108,6 +108,13 @@ def test_targets_that_are_moved_by_another_number_of_steps(k: int) -> None:
     assert "at all" in finding.evidence
 
 
+def test_the_last_window_may_be_shorter_than_the_shift() -> None:
+    last = [b._replace(x=b.x[:, :n], t=b.t[:, :n], start=True) for b, n in zip(moved(3), (12, 12, 3, 1), strict=False)]
+    assert told(lm(), LOSS, last) == [("D402", "error", "t against x, shift 3")]
+    short = [minidl.Batch(b.x[:, :n], b.x[:, :n] // 2) for b, n in zip(moved(1), (12, 1), strict=False)]
+    assert told(lm(), LOSS, short) == []
+
+
 def test_the_right_shift_is_right() -> None:
     assert told(lm(), LOSS, moved(1)) == []
 
