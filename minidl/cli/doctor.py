@@ -1,8 +1,8 @@
 """minidl doctor: Say why a training does not learn: its data, its loss, its rate, what happens inside of the net.
 
 FILE.py:FUNCTION is a function without arguments that returns net, loss and batches, and if it likes an optimizer, or a
-dict with these names and others of minidl.diagnose. MODEL is a file that minidl train or net.save wrote; it is looked at
-on a text.
+dict with these names and others of minidl.diagnose. MODEL is a file that minidl train or net.save wrote; it is
+looked at on a text.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from minidl.cli.options import count, positive, seed
 from minidl.data import TextStream, split
 from minidl.doctor import Diagnosis, diagnose
 from minidl.errors import ArgumentError
-from minidl.losses import CrossEntropy, SoftmaxCrossEntropy
 from minidl.layers import Softmax
+from minidl.losses import CrossEntropy, SoftmaxCrossEntropy
 from minidl.optimizers import Adam
 from minidl.saving import load
 from minidl.sequential import Sequential
@@ -82,7 +82,9 @@ def show(diagnosis: Diagnosis) -> None:
 def of_code(args: argparse.Namespace) -> dict[str, Any]:
     """The arguments of `diagnose`, from what a function returns."""
     if args.texts:
-        raise ArgumentError(f"minidl doctor {args.what} expects no text, got {args.texts[0]}: the code makes the batches.")
+        raise ArgumentError(
+            f"minidl doctor {args.what} expects no text, got {args.texts[0]}: the code makes the batches."
+        )
     function, where, _ = named(args.what, "call")
     if not callable(function):
         raise ArgumentError(f"{where} is expected to be a function, got {type(function).__name__}.")
@@ -108,8 +110,8 @@ def of_model(args: argparse.Namespace) -> dict[str, Any]:
     vocab = getattr(net, "vocab", None)
     if vocab is None:
         raise ArgumentError(
-            f"minidl doctor expects a model with a vocabulary, as minidl train writes it, got {args.what}: write a function "
-            f"that returns net, loss and batches, and give FILE.py:FUNCTION."
+            f"minidl doctor expects a model with a vocabulary, as minidl train writes it, got {args.what}: write a "
+            f"function that returns net, loss and batches, and give FILE.py:FUNCTION."
         )
     ids = vocab.encode(read_text(args.texts) if args.texts else language_reference())
     train, held = split(ids, 0.1)

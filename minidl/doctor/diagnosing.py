@@ -14,19 +14,19 @@ from minidl.arguments import positive_int
 from minidl.checking.naming.findings import Finding, found
 from minidl.checking.nonfinite import find_nonfinite
 from minidl.data import Batch
+from minidl.doctor.course import KEPT, Course
 from minidl.doctor.data_findings import data_findings
 from minidl.doctor.diagnosis import Diagnosis
 from minidl.doctor.flow import flow_findings, flows
 from minidl.doctor.loss_findings import loss_findings
 from minidl.doctor.training_findings import (
-    clipping_findings,
     climbs,
+    clipping_findings,
     curve_findings,
     motion_findings,
     rate_finding,
 )
 from minidl.doctor.trials import LEARNED, Heart, best_constant, by_heart, ignores_targets, largest_stable_rate, trial
-from minidl.doctor.course import KEPT, Course
 from minidl.errors import ArgumentError
 from minidl.feeding import batches_of, epoch_of
 from minidl.history import History
@@ -37,7 +37,7 @@ from minidl.optimizer import Optimizer
 from minidl.trainer import build_for
 
 BATCHES = 50  # of an epoch that are looked at
-SPOILED = "D403",  # what the passes cannot run on
+SPOILED = "D403"  # as an error: what else would be found follows from it
 
 
 def diagnose(
@@ -95,7 +95,9 @@ def diagnose(
     """
     say = progress or (lambda words: None)
     if optimizer is not None and not isinstance(optimizer, Optimizer):
-        raise ArgumentError(f"diagnose expects optimizer to be an Optimizer such as Adam(1e-3) or None, got {optimizer!r}.")
+        raise ArgumentError(
+            f"diagnose expects optimizer to be an Optimizer such as Adam(1e-3) or None, got {optimizer!r}."
+        )
     steps = positive_int("diagnose", "steps", steps)
     first = first_batches(batches, "data")
     held = None if validation is None else first_batches(validation, "validation")
@@ -104,7 +106,8 @@ def diagnose(
     say("the data")
     findings = data_findings(net, loss, first, vocab, held)
     facts = {"looked at": f"{len(first)} batches of {len(first[0].t)} rows"}
-    if any(finding.code in SPOILED and finding.severity == "error" for finding in findings):
+    if any(finding.code == SPOILED and finding.severity == "error" for finding in findings):
+        facts["left out"] = "loss, net and training: the data come first"
         return Diagnosis(findings, facts=facts)
     say("numbers that are not finite")
     nonfinite = find_nonfinite(net, loss, first[0], optimizer=optimizer, rng=np.random.default_rng((seed, 0)))
@@ -148,7 +151,7 @@ def built(net: Any, batch: Batch, seed: int) -> Layer:
     if isinstance(net, Layer) and net.in_shape is None:
         net = copy.deepcopy(net)
         build_for(net, batch.x, seed)
-    return net  # type: ignore[no-any-return]  # what it is, is checked beside loss and batch
+    return net  # what it is, is checked beside loss and batch
 
 
 def unmoved_by_targets() -> Finding:

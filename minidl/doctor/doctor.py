@@ -10,20 +10,20 @@ import numpy as np
 from minidl.callbacks.base import Remembering
 from minidl.checking.naming.findings import Finding
 from minidl.doctor.blackbox import BlackBox
+from minidl.doctor.course import Course
 from minidl.doctor.data_findings import data_findings
-from minidl.doctor.diagnosing import before_updates, first_batches, unmoved_by_targets
+from minidl.doctor.diagnosing import SPOILED, before_updates, first_batches, unmoved_by_targets
 from minidl.doctor.diagnosis import Diagnosis
 from minidl.doctor.flow import flow_findings, flows
 from minidl.doctor.loss_findings import loss_findings
 from minidl.doctor.training_findings import (
-    clipping_findings,
     climbs,
+    clipping_findings,
     curve_findings,
     motion_findings,
     rate_finding,
 )
 from minidl.doctor.trials import best_constant, ignores_targets, largest_stable_rate
-from minidl.doctor.course import Course
 from minidl.layer import Layer
 from minidl.trainer import Trainer
 
@@ -96,7 +96,7 @@ class Doctor(Remembering):
     def climbing(self) -> str | None:
         """How the loss climbs, in words; None where it does not."""
         batches = self.course.batches
-        if self.begun is None or not batches:
+        if self.begun is None or self.trainer is None or not batches:
             return None
         self.beginning = self.beginning or before_updates(self.begun, self.trainer.loss, batches)
         return climbs(self.course, self.beginning, best_constant(batches[0]))
@@ -134,7 +134,7 @@ class Doctor(Remembering):
         with np.errstate(all="ignore"):
             data = data_findings(begun, loss, batches, self.vocab, held)
         yield from data
-        if any(finding.code == "D403" and finding.severity == "error" for finding in data):
+        if any(finding.code == SPOILED and finding.severity == "error" for finding in data):
             return
         yield from loss_findings(begun, loss, batches, self.vocab)
         if ignores_targets(begun, loss, batches[0]):
@@ -150,4 +150,6 @@ class Doctor(Remembering):
         yield from motion_findings(course, trainer.params, trainer.optimizer.factors(trainer.params))
         yield from curve_findings(trainer.history.rows, best_constant(batches[0]))
         if sound and course.updates >= TRAINED and seen is None:
-            yield from (f for f in loss_findings(trainer.net, loss, batches, self.vocab, trained=True) if f.code == "L505")
+            yield from (
+                f for f in loss_findings(trainer.net, loss, batches, self.vocab, trained=True) if f.code == "L505"
+            )

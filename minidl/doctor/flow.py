@@ -1,7 +1,7 @@
 """What runs through the recurrent layers of a net in one pass: gates, and the gradient on its way back through time.
 
-The loss of the last step alone is sent back, so that the norm of dL/dh_t shows how far the past is heard: where it grows
-from step to step towards the past gradients explode, where it fades they vanish.
+The loss of the last step alone is sent back, so that the norm of dL/dh_t shows how far the past is heard: where it
+grows from step to step towards the past gradients explode, where it fades they vanish.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Flow(NamedTuple):
 
 
 def flows(net: Layer, loss: Loss, batch: Batch, state: Any = None) -> list[Flow]:
-    """The flow through each recurrent layer that can be traced, in the order of the net; net and batch stay as they are.
+    """The flow through each recurrent layer that can be traced, in the order of the net; nothing given is changed.
 
     A layer that runs backwards under outputs at every step is left out: the last step is its first one.
 
@@ -134,8 +134,9 @@ def exploding(flow: Flow) -> Finding | None:
         times = float(norms[lag] / norms[0])
         if lag and times > GROWS:
             seen = (
-                f"|dL/d{name}| is {norms[0]:.2g} at the last step and {norms[lag]:.2g} {lag} steps before it: {times:.3g} "
-                f"times as large, {times ** (1 / lag):.3g} times a step  {sparkline(list(norms[::-1]))} (time runs right)"
+                f"|dL/d{name}| is {norms[0]:.2g} at the last step and {norms[lag]:.2g} {lag} steps before it: "
+                f"{times:.3g} times as large, {times ** (1 / lag):.3g} times a step  "
+                f"{sparkline(list(norms[::-1]))} (time runs right)"
             )
             where = f"{flow.title}, {lag} steps back from the last one"
             return found("T601", where, seen, severity="error" if times > ALARMS else "warning")
@@ -170,8 +171,8 @@ def saturated(flow: Flow) -> list[Finding]:
         if units.mean() > HALF:
             seen = (
                 f"{int(units.sum())} of {len(units)} units of gate {name} are below 0.01 or above 0.99 in more than "
-                f"{MOST:.0%} of the steps ({int(shut.sum())} always shut, {int(opened.sum())} always open); there their "
-                f"slope a (1 - a) is below {SATURATED:g}, 0.25 at best"
+                f"{MOST:.0%} of the steps ({int(shut.sum())} always shut, {int(opened.sum())} always open); there "
+                f"their slope a (1 - a) is below {SATURATED:g}, 0.25 at best"
             )
             findings.append(found("T603", f"{flow.title}, gate {name}", seen))
     return findings

@@ -1,4 +1,4 @@
-"""`Rollback`: a training that heals: back to parameters that proved good, with a lower rate, and on without the batch."""
+"""`Rollback`: a training that heals: back to parameters that proved good, a lower rate, and on without the batch."""
 
 from __future__ import annotations
 
@@ -121,7 +121,8 @@ class Rollback(Watch):
         self.rollbacks += 1
         trainer.optimizer.lr_scale *= self.factor
         self.candidate.lr_scale = self.good.lr_scale = trainer.optimizer.lr_scale
-        note = f"{words}; {back}, the rate is {trainer.optimizer.rate:.3g}: rollback {self.rollbacks} of {self.times}{told}"
+        rate = f"the rate is {trainer.optimizer.rate:.3g}"
+        note = f"{words}; {back}, {rate}: rollback {self.rollbacks} of {self.times}{told}"
         self.notes.append(note)
         trainer.history.notes.append(note)
         if trouble.what != "update":

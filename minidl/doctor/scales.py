@@ -11,6 +11,7 @@ from minidl.checking.naming.findings import Finding, found
 from minidl.doctor.parts import Part
 from minidl.inputs import Array
 
+HOPELESS = 1e3  # a mean or standard deviation with which no usual net learns
 LARGE, SMALL = 30.0, 1e-3  # standard deviations beyond which a feature is not scaled
 FAR = 10.0  # a mean so many standard deviations from 0, and of that size itself
 FEWEST = 8  # positions to judge by
@@ -79,7 +80,9 @@ def unscaled(part: Part) -> list[Finding]:
         cause = "the targets came as they were measured: the outputs, and with them gradients and steps, follow them"
     what = "targets that are not scaled" if part.name == "t" else "features that are not scaled"
     where = f"{part.name}, {count(features)}"
-    return [found("D403", where, evidence, what, severity="warning", cause=cause, remedy=remedy)]
+    finding = found("D403", where, evidence, what, cause=cause, remedy=remedy)
+    hopeless = any(max(abs(f.mean), f.std) > HOPELESS for f in features)
+    return [finding._replace(severity="error" if hopeless else "warning")]
 
 
 def same_targets(t: Part) -> list[Finding]:

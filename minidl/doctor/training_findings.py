@@ -1,4 +1,4 @@
-"""What the figures of a run say: a loss that climbs, updates of the wrong size, clipping, parameters that stand still."""
+"""What the figures of a run say: a loss that climbs, updates of the wrong size, clipping, what stands still."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from minidl.callbacks.clipping import Clipping, ClipNorm, ClipValue
+from minidl.callbacks.clipping import ClipNorm, Clipping, ClipValue
 from minidl.checking.naming.findings import Finding, found
-from minidl.doctor.diagnosis import sparkline
 from minidl.doctor.course import Course
+from minidl.doctor.diagnosis import sparkline
 from minidl.parameter import Parameter
 
 ENOUGH = 20  # updates that a verdict on a run takes
@@ -45,14 +45,13 @@ def climbs(course: Course, before: Sequence[float], constant: float = math.nan) 
         the loss goes from 0.15 up to 37 in 40 updates ...
     """
     losses = course.losses
-    if losses.count < ENOUGH:
-        return None
     first, last, best = statistics.fmean(before), losses.last, losses.best
     scale, noise = max(abs(first), 0.0 if math.isnan(constant) else constant), statistics.pstdev(before)
     drawn = f" {sparkline(losses.values)}"
-    if last > first + CLIMB * scale + 3 * noise:
+    enough = losses.count >= ENOUGH
+    if enough and last > first + CLIMB * scale + 3 * noise:
         return f"the loss goes from {first:.3g} up to {last:.3g} in {losses.count} updates {drawn}"
-    if last > best + LOST * (first - best) + 3 * noise and first - best > CLIMB * scale:
+    if enough and last > best + LOST * (first - best) + 3 * noise and first - best > CLIMB * scale:
         return f"the loss fell from {first:.3g} to {best:.3g} and climbed to {last:.3g} again {drawn}"
     if losses.highest > first + LEAP * scale + 6 * noise:
         return f"the loss leaps from {first:.3g} up to {losses.highest:.3g}, and is {last:.3g} at the end {drawn}"
@@ -136,7 +135,9 @@ def clipping_findings(course: Course, callbacks: Sequence[Any]) -> list[Finding]
         seen = f"{course.fired} of {course.updates} updates were clipped; {typical}"
         return [found("T605", who, seen, "it always fires: it sets the rate, not a limit", remedy=remedy)]
     if course.fired == 0 and bounds and max(norms) * FAR < bounds[0]:
-        seen = f"none of {course.updates} updates was clipped at {bounds[0]:g}; {typical}, the largest is {max(norms):.3g}"
+        seen = (
+            f"none of {course.updates} updates was clipped at {bounds[0]:g}; {typical}, the largest is {max(norms):.3g}"
+        )
         return [found("T605", who, seen, "it never fires", remedy=remedy)]
     return []
 
@@ -165,8 +166,8 @@ def curve_findings(rows: Sequence[Mapping[str, Any]], constant: float = math.nan
         rise, gap = valid[-1] - valid[best], valid[-1] - train[-1]
         if best < len(valid) - 2 and rise > APART * abs(valid[best]) and gap > 2 * APART * abs(valid[-1]):
             seen = (
-                f"validation was best in epoch {best + 1} of {len(rows)} at {valid[best]:.4g} and is {valid[-1]:.4g} now, "
-                f"while training went on from {train[best]:.4g} to {train[-1]:.4g}  {sparkline(valid)}"
+                f"validation was best in epoch {best + 1} of {len(rows)} at {valid[best]:.4g} and is {valid[-1]:.4g} "
+                f"now, while training went on from {train[best]:.4g} to {train[-1]:.4g}  {sparkline(valid)}"
             )
             remedy = "EarlyStopping(patience=3), which brings the best weights back; Dropout, more data, fewer units"
             return [found("T607", "validation", seen, "overfitting", remedy=remedy)]
@@ -175,8 +176,8 @@ def curve_findings(rows: Sequence[Mapping[str, Any]], constant: float = math.nan
     close = not valid or abs(valid[-1] - train[-1]) < APART * abs(train[-1])
     if flat and close and math.isfinite(constant) and train[-1] > 0.9 * constant:
         seen = (
-            f"the training loss stays at {train[-1]:.4g} from epoch {len(train) - len(half) + 1} to {len(train)}, where a "
-            f"constant output has {constant:.4g}{f', and validation is {valid[-1]:.4g}' if valid else ''}"
+            f"the training loss stays at {train[-1]:.4g} from epoch {len(train) - len(half) + 1} to {len(train)}, where "
+            f"a constant output has {constant:.4g}{f', and validation is {valid[-1]:.4g}' if valid else ''}"
         )
         remedy = "more units or layers, a higher learning rate, longer windows; see that x says anything about t"
         return [found("T607", "training", seen, "underfitting", remedy=remedy)]

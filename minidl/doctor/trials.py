@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl.callbacks.clipping import Clipping, ClipNorm
+from minidl.callbacks.clipping import ClipNorm, Clipping
 from minidl.data import Batch
 from minidl.doctor.course import Course
 from minidl.layer import Layer
@@ -143,7 +143,9 @@ def best_constant(batch: Batch) -> float:
 def stable(course: Course, trainer: Trainer) -> bool:
     """Whether a trial stayed finite, and ended below where it began without leaps above that."""
     values = course.recent
-    return trainer.stop_reason is None and course.losses.last < course.losses.first and max(values) < 1.5 * max(values[:3])
+    return (
+        trainer.stop_reason is None and course.losses.last < course.losses.first and max(values) < 1.5 * max(values[:3])
+    )
 
 
 def largest_stable_rate(
@@ -175,7 +177,7 @@ def ignores_targets(net: Layer, loss: Loss, batch: Batch) -> bool:
         classes = np.unique(t)
         other = classes[(np.searchsorted(classes, t) + 1) % len(classes)]
     else:
-        other = 1 - t if t.size and 0 <= t.min() and t.max() <= 1 else -t
+        other = 1 - t if t.size and t.min() >= 0 and t.max() <= 1 else -t
     if (other == t).all():
         return False
     found = []

@@ -3,7 +3,7 @@
 import numpy as np
 
 import minidl
-from minidl import Adam, ClipNorm, CrossEntropy, Dense, Embedding, MeanSquaredError, Sequential, SGD
+from minidl import SGD, Adam, ClipNorm, CrossEntropy, Dense, Embedding, MeanSquaredError, Sequential
 from tests.trainings.case import Training, built, diagnosed, ids, language_model, lstm, series, streams, watched
 
 CE, MSE = CrossEntropy(), MeanSquaredError()
@@ -57,7 +57,9 @@ def padded():
     rows = [rng.standard_normal((n, 3)).astype(np.float32) for n in rng.integers(4, 20, 96)]
     targets = np.array([row[:, 0].mean() > 0 for row in rows]).astype(int)
     net = Sequential([minidl.GRU(16), Dense(2)])
-    return diagnosed(net, minidl.SoftmaxCrossEntropy(), minidl.PaddedBatches(rows, targets, 16, by_length=True), Adam(1e-2))
+    return diagnosed(
+        net, minidl.SoftmaxCrossEntropy(), minidl.PaddedBatches(rows, targets, 16, by_length=True), Adam(1e-2)
+    )
 
 
 def tagger():
@@ -101,13 +103,20 @@ CASES = [
     Training("LSTM, Adam, clipped", model(lambda: language_model(lstm()), lambda: Adam(8e-3), [ClipNorm(5.0)])),
     Training("peepholes", model(lambda: language_model(lstm(peephole=True)), lambda: Adam(3e-3))),
     Training("full peepholes", model(lambda: language_model(lstm(16, peephole="full")), lambda: Adam(3e-3))),
-    Training("two layers, dropout", model(lambda: language_model(lstm(), minidl.Dropout(0.3), lstm()), lambda: Adam(3e-3))),
-    Training("GRU, RMSProp", model(lambda: language_model(minidl.GRU(32, return_sequences=True)), lambda: minidl.RMSProp(1e-3))),
+    Training(
+        "two layers, dropout", model(lambda: language_model(lstm(), minidl.Dropout(0.3), lstm()), lambda: Adam(3e-3))
+    ),
+    Training(
+        "GRU, RMSProp",
+        model(lambda: language_model(minidl.GRU(32, return_sequences=True)), lambda: minidl.RMSProp(1e-3)),
+    ),
     Training(
         "SimpleRNN, SGD, clipped",
         model(lambda: language_model(minidl.SimpleRNN(32, return_sequences=True)), lambda: SGD(0.5), [ClipNorm(1.0)]),
     ),
-    Training("SGD with momentum", model(lambda: language_model(lstm()), lambda: SGD(0.3, momentum=0.9), [ClipNorm(1.0)])),
+    Training(
+        "SGD with momentum", model(lambda: language_model(lstm()), lambda: SGD(0.3, momentum=0.9), [ClipNorm(1.0)])
+    ),
     Training("wide", model(lambda: language_model(lstm(96), embedding=48), lambda: Adam(2e-3))),
     Training("long windows", model(lambda: language_model(lstm()), lambda: Adam(3e-3), rows=2, steps=100)),
     Training("one row", model(lambda: language_model(lstm()), lambda: Adam(3e-3), rows=1, steps=30)),
@@ -119,15 +128,34 @@ CASES = [
     Training("regression", arrays(lambda: Sequential([minidl.LSTM(16), Dense(1)]), MSE, last, lambda: Adam(1e-2))),
     Training("regression, SGD", arrays(lambda: Sequential([minidl.LSTM(16), Dense(1)]), MSE, last, lambda: SGD(0.1))),
     Training(
-        "classes", arrays(lambda: Sequential([minidl.LSTM(16), Dense(2)]), minidl.SoftmaxCrossEntropy(), first_sign, lambda: Adam(1e-2))
+        "classes",
+        arrays(
+            lambda: Sequential([minidl.LSTM(16), Dense(2)]),
+            minidl.SoftmaxCrossEntropy(),
+            first_sign,
+            lambda: Adam(1e-2),
+        ),
     ),
     Training(
         "classes, watched",
-        arrays(lambda: Sequential([minidl.LSTM(16), Dense(2), minidl.Softmax()]), CE, first_sign, lambda: Adam(1e-2), epochs=6),
+        arrays(
+            lambda: Sequential([minidl.LSTM(16), Dense(2), minidl.Softmax()]),
+            CE,
+            first_sign,
+            lambda: Adam(1e-2),
+            epochs=6,
+        ),
     ),
     Training(
         "regression, watched",
-        arrays(lambda: Sequential([minidl.GRU(16), Dense(1)]), MSE, last, lambda: minidl.AdamW(1e-2), epochs=20, validation_split=0.2),
+        arrays(
+            lambda: Sequential([minidl.GRU(16), Dense(1)]),
+            MSE,
+            last,
+            lambda: minidl.AdamW(1e-2),
+            epochs=20,
+            validation_split=0.2,
+        ),
     ),
     Training("dense only", arrays(lambda: Sequential([minidl.LastStep(), Dense(1)]), MSE, last, lambda: SGD(0.1))),
     Training("padded", padded),

@@ -3,7 +3,7 @@
 import numpy as np
 
 import minidl
-from minidl import Adam, Batch, ClipNorm, CrossEntropy, Dense, Embedding, MeanSquaredError, Sequential, SGD
+from minidl import SGD, Adam, Batch, ClipNorm, CrossEntropy, Dense, Embedding, MeanSquaredError, Sequential
 from minidl.checking import check_loss
 from tests.trainings.case import Training, built, diagnosed, ids, language_model, lstm, series, streams, watched
 
