@@ -1,4 +1,4 @@
-"""`Rollback`: a training that heals: back to parameters that proved good, with a lower rate, and on without the batch."""
+"""`Rollback`: a training that heals: back to good parameters, with a lower rate, and on without the batch."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Rollback(Watch):
     Example:
         >>> x = np.random.default_rng(0).standard_normal((256, 3))
         >>> t = x.sum(axis=1)
-        >>> t[200] = np.inf  # in the target of one row
+        >>> t[200] = np.nan  # in the target of one row
         >>> trainer = minidl.Trainer(
         ...     minidl.Dense(1), minidl.MeanSquaredError(), callbacks=[minidl.doctor.Rollback(folder=None)], quiet=True
         ... )
@@ -121,7 +121,8 @@ class Rollback(Watch):
         self.rollbacks += 1
         trainer.optimizer.lr_scale *= self.factor
         self.candidate.lr_scale = self.good.lr_scale = trainer.optimizer.lr_scale
-        note = f"{words}; {back}, the rate is {trainer.optimizer.rate:.3g}: rollback {self.rollbacks} of {self.times}{told}"
+        rate = f"the rate is {trainer.optimizer.rate:.3g}"
+        note = f"{words}; {back}, {rate}: rollback {self.rollbacks} of {self.times}{told}"
         self.notes.append(note)
         trainer.history.notes.append(note)
         if trouble.what != "update":
