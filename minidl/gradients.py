@@ -47,7 +47,7 @@ def global_norm(params: Mapping[str, Parameter]) -> float:
 
 def norms(params: Mapping[str, Parameter]) -> dict[str, float]:
     """The length of each parameter's gradient, by name; see `global_norm`."""
-    with one_blas_thread():
+    with np.errstate(all="ignore"), one_blas_thread():
         return {name: _norm(name, p.grad) for name, p in trainable(params)}
 
 
@@ -147,18 +147,22 @@ def is_finite(a: Array) -> bool:
     return math.isfinite(_square(a)) or bool(np.isfinite(a).all())
 
 
-def length(a: Array) -> float:
-    """The norm of an array; nan where a number in it is not finite, inf where float64 cannot hold the norm.
+def lengths(arrays: Mapping[str, Array]) -> dict[str, float]:
+    """The norm of each array; nan where a number in it is not finite, inf where float64 cannot hold the norm.
 
     Example:
-        >>> from minidl.gradients import length
-        >>> length(np.array([3.0, 4.0])), length(np.array([1.0, np.inf]))
-        (5.0, nan)
+        >>> from minidl.gradients import lengths
+        >>> lengths({"a": np.array([3.0, 4.0]), "b": np.array([1.0, np.inf])})
+        {'a': 5.0, 'b': nan}
     """
-    try:
-        return _norm("", a)
-    except NonFiniteError:
-        return math.inf if np.isfinite(a).all() else math.nan
+    found = {}
+    with np.errstate(all="ignore"), one_blas_thread():
+        for name, a in arrays.items():
+            try:
+                found[name] = _norm(name, a)
+            except NonFiniteError:
+                found[name] = math.inf if np.isfinite(a).all() else math.nan
+    return found
 
 
 def trainable(params: Mapping[str, Parameter]) -> list[tuple[str, Parameter]]:
@@ -173,19 +177,25 @@ def trainable(params: Mapping[str, Parameter]) -> list[tuple[str, Parameter]]:
 
 def _square(g: Array) -> float:
     """The sum of squares, in the array's own dtype: it may overflow or underflow there."""
-    flat = g.ravel(order="K")
+    with np.errstate(all="ignore"), one_blas_thread():
+        return _dot(g.ravel(order="K"))
+
+
+def _dot(flat: Array) -> float:
+    """The sum of squares, with errors and threads as they are set."""
+    if len(flat) < 2 * ENTRIES:
+        return float(np.dot(flat, flat))
     parts = {}
 
     def entries(first: int, last: int) -> None:
         parts[first] = float(np.dot(flat[first:last], flat[first:last]))
 
-    with np.errstate(all="ignore"), one_blas_thread():
-        share(entries, len(flat), len(flat) // ENTRIES)
+    share(entries, len(flat), len(flat) // ENTRIES)
     return sum(parts[first] for first in sorted(parts))
 
 
 def _norm(name: str, g: Array) -> float:
-    square, limits = _square(g), np.finfo(g.dtype)
+    square, limits = _dot(g.ravel(order="K")), np.finfo(g.dtype)
     if g.size * float(limits.tiny) / float(limits.eps) <= square < math.inf:  # what underflowed is below rounding
         return math.sqrt(square)
     peak = max(float(g.max()), -float(g.min()))

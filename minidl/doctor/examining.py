@@ -13,7 +13,7 @@ from minidl.checking.naming.findings import Finding, Place, found
 from minidl.checking.nonfinite import find_nonfinite
 from minidl.checking.update import becoming, spoiled
 from minidl.doctor.box import Box, sums
-from minidl.gradients import length, trainable
+from minidl.gradients import lengths, trainable
 from minidl.inputs import Array
 from minidl.layer import Layer
 
@@ -115,17 +115,15 @@ def jumped(box: Box) -> Finding:
     before, after = box.net.copy(), box.net.copy()
     put(after, box.after)
     first.repeat(before, box.loss, box.seed)
-    grads = {name: length(p.grad) for name, p in trainable(before.params)}
+    grads = lengths({name: p.grad for name, p in trainable(before.params)})
     whole = math.hypot(*grads.values())
     largest = max(grads, key=grads.__getitem__)
     usual = box.record.column("norm")[:-2]
     then, now = (mean([g.loss(net, box.loss, box.seed) for g in last.given]) for net in (before, after))
     own = mean([g.loss(after, box.loss, box.seed) for g in first.given])
-    ratios = {
-        name: length(box.after[name] - p.value) / size
-        for name, p in trainable(before.params)
-        if (size := length(p.value))
-    }
+    sizes = lengths({name: p.value for name, p in trainable(before.params)})
+    steps = lengths({name: box.after[name] - before.params[name].value for name in sizes})
+    ratios = {name: steps[name] / size for name, size in sizes.items() if size}
     moved = max(ratios, key=ratios.__getitem__) if ratios else None
     parts = [
         f"before the update of step {first.number:,} the batch of step {last.number:,} has a loss of {then:.4g}, after "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,12 +58,12 @@ class Step(NamedTuple):
 
 
 def step_of(trainer: Trainer) -> Step:
-    """The step that is under way, in arrays of its own: data may be made in one buffer again and again."""
+    """The step that is under way; batches in arrays of their own: data may be made in one buffer again and again."""
     first = trainer.batches_seen - len(trainer.values)
     parts = zip(trainer.group, trainer.befores, trainer.values, strict=True)
     return Step(
         trainer.step + 1,
-        [Given(copied(batch), copy.deepcopy(state), first + k, value) for k, (batch, state, value) in enumerate(parts)],
+        [Given(copied(batch), state, first + k, value) for k, (batch, state, value) in enumerate(parts)],
     )
 
 

@@ -1,4 +1,4 @@
-"""`Rollback`: a training that heals: back to parameters that proved good, a lower rate, and on without the batch."""
+"""`Rollback`: a training that heals: back to good parameters, with a lower rate, and on without the batch."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Rollback(Watch):
     Example:
         >>> x = np.random.default_rng(0).standard_normal((256, 3))
         >>> t = x.sum(axis=1)
-        >>> t[200] = np.inf  # in the target of one row
+        >>> t[200] = np.nan  # in the target of one row
         >>> trainer = minidl.Trainer(
         ...     minidl.Dense(1), minidl.MeanSquaredError(), callbacks=[minidl.doctor.Rollback(folder=None)], quiet=True
         ... )

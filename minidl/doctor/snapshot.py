@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
@@ -43,7 +42,7 @@ class Snapshot:
         """Copy what is there now; `state` is what a training that comes back goes on from."""
         optimizer = trainer.optimizer
         self.step, self.steps, self.lr_scale = trainer.step, optimizer.steps, optimizer.lr_scale
-        self.state = copy.deepcopy(state)
+        self.state = state
         put(self.values, {name: p.value for name, p in trainer.params.items()})
         for name in self.slots.keys() - optimizer.state.keys():
             del self.slots[name]
@@ -60,7 +59,7 @@ class Snapshot:
             del optimizer.state[name]
         for name, slots in self.slots.items():
             put(optimizer.state.setdefault(name, {}), slots)
-        trainer.state = copy.deepcopy(self.state)
+        trainer.state = self.state
 
     def remember(self) -> dict[str, Any]:
         """What a checkpoint keeps of it."""

@@ -176,8 +176,8 @@ def curve_findings(rows: Sequence[Mapping[str, Any]], constant: float = math.nan
     close = not valid or abs(valid[-1] - train[-1]) < APART * abs(train[-1])
     if flat and close and math.isfinite(constant) and train[-1] > 0.9 * constant:
         seen = (
-            f"the training loss stays at {train[-1]:.4g} from epoch {len(train) - len(half) + 1} to {len(train)}, where "
-            f"a constant output has {constant:.4g}{f', and validation is {valid[-1]:.4g}' if valid else ''}"
+            f"the training loss stays at {train[-1]:.4g} from epoch {len(train) - len(half) + 1} to {len(train)}, where"
+            f" a constant output has {constant:.4g}{f', and validation is {valid[-1]:.4g}' if valid else ''}"
         )
         remedy = "more units or layers, a higher learning rate, longer windows; see that x says anything about t"
         return [found("T607", "training", seen, "underfitting", remedy=remedy)]

@@ -14,11 +14,13 @@ from minidl.doctor.given import Step, as_step, step_of
 from minidl.doctor.record import Record
 from minidl.doctor.snapshot import Snapshot
 from minidl.doctor.spikes import Spikes
-from minidl.gradients import is_finite, length, trainable
+from minidl.gradients import is_finite, lengths, trainable
 from minidl.kernels import one_blas_thread
 from minidl.trainer import Trainer
 from minidl.trees import KINDS
 
+SLOTS_EVERY = 10  # steps: a slot alone goes wrong by a large gradient, or because somebody else writes to it
+LARGE = 1e15  # of a gradient's norm: its square is far from what float32 holds
 What = Literal["loss", "gradient", "state", "update", "spike"]
 
 
@@ -77,8 +79,7 @@ class Watch(Remembering):
         self.step_before, self.step = self.step, step_of(trainer)
         self.earlier, self.snapshot = self.snapshot, self.earlier
         self.snapshot.take(trainer)
-        with one_blas_thread():
-            grads = {name: length(p.grad) for name, p in trainable(trainer.params)}
+        grads = lengths({name: p.grad for name, p in trainable(trainer.params)})
         loss, norm = self.step.value, math.hypot(*grads.values())
         self.record.add(step=trainer.step + 1, loss=loss, norm=norm, rate=trainer.optimizer.rate, grads=grads)
         trouble = self.trouble(trainer, grads)
@@ -91,14 +92,11 @@ class Watch(Remembering):
             self.spikes.add(loss)
 
     def on_step_end(self, trainer: Trainer) -> None:
-        with one_blas_thread():
-            values = {name: length(p.value) for name, p in trainer.params.items()}
-            self.record.set(values=values)
-            bad = next((f"the parameter {name!r}" for name, value in values.items() if math.isnan(value)), None)
-            for name, slots in trainer.optimizer.state.items():
-                for slot, a in slots.items():
-                    if bad is None and not is_finite(a):
-                        bad = f"the slot {slot!r} of {name!r} in {type(trainer.optimizer).__name__}"
+        values = lengths({name: p.value for name, p in trainer.params.items()})
+        self.record.set(values=values)
+        bad = next((f"the parameter {name!r}" for name, value in values.items() if math.isnan(value)), None)
+        if bad is not None or trainer.step % SLOTS_EVERY == 0 or not self.record.last("norm") < LARGE:
+            bad = bad or bad_slot(trainer)
         if bad is not None:
             self.act(trainer, Trouble("update", trainer.step, f"{bad} is not finite after the update"))
 
@@ -152,6 +150,16 @@ class Watch(Remembering):
         self.record.recall(kept["record"])
         if kept["ordinary"] is not None:
             self.ordinary = as_step(trainer.net, kept["ordinary"])
+
+
+def bad_slot(trainer: Trainer) -> str | None:
+    """The first of the optimizer's slots that is not finite, in words."""
+    with one_blas_thread():
+        for name, slots in trainer.optimizer.state.items():
+            for slot, a in slots.items():
+                if not is_finite(a):
+                    return f"the slot {slot!r} of {name!r} in {type(trainer.optimizer).__name__}"
+    return None
 
 
 def storable(step: Step) -> bool:
