@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -80,9 +81,8 @@ class Doctor(Remembering):
         self.box.on_fit_start(trainer)
 
     def on_grads_ready(self, trainer: Trainer) -> None:
+        self.course.on_grads_ready(trainer)
         self.box.on_grads_ready(trainer)
-        if trainer.stop_reason is None:
-            self.course.on_grads_ready(trainer)
 
     def on_step_end(self, trainer: Trainer) -> None:
         self.box.on_step_end(trainer)
@@ -111,7 +111,7 @@ class Doctor(Remembering):
 
     def on_fit_end(self, trainer: Trainer) -> None:
         self.box.on_fit_end(trainer)
-        if self.begun is None or not self.course.batches:
+        if self.begun is None or not self.course.batches or sys.exception() is not None:  # an error is told as it is
             return
         findings = list(self.findings(trainer))
         if self.box.left is not None and self.box.left.finding is not None:
@@ -147,7 +147,8 @@ class Doctor(Remembering):
             yield rate_finding(course, seen, type(trainer.optimizer).__name__, largest)
         inside = flow_findings(flows(begun, loss, batches[0])) or self.noticed
         yield from inside or (self.inside(trainer) if seen is None else [])
-        yield from motion_findings(course, trainer.params, trainer.optimizer.factors(trainer.params))
+        if seen is None:  # what else is strange would follow from that
+            yield from motion_findings(course, trainer.params, trainer.optimizer.factors(trainer.params))
         yield from curve_findings(trainer.history.rows, best_constant(batches[0]))
         if sound and course.updates >= TRAINED and seen is None:
             yield from (

@@ -162,17 +162,20 @@ def vanishing(flow: Flow) -> Finding | None:
 
 def saturated(flow: Flow) -> list[Finding]:
     """T603: gates of most units that are always shut or always open; f and z that are open are memory, and no fault."""
-    findings = []
+    told = []
     for name, a in flow.gates.items():
         shut, opened = ((side.mean(axis=0) > MOST) for side in (a < SATURATED, a > 1 - SATURATED))
         units = ((a < SATURATED) | (a > 1 - SATURATED)).mean(axis=0) > MOST
         if name in "fz":
             units &= ~opened
         if units.mean() > HALF:
-            seen = (
-                f"{int(units.sum())} of {len(units)} units of gate {name} are below 0.01 or above 0.99 in more than "
-                f"{MOST:.0%} of the steps ({int(shut.sum())} always shut, {int(opened.sum())} always open); there "
-                f"their slope a (1 - a) is below {SATURATED:g}, 0.25 at best"
-            )
-            findings.append(found("T603", f"{flow.title}, gate {name}", seen))
-    return findings
+            sides = f"{int(shut.sum())} of them always shut, {int(opened.sum())} always open"
+            told.append((name, f"{name}: {int(units.sum())} of {len(units)} units, {sides}"))
+    if not told:
+        return []
+    seen = (
+        f"below 0.01 or above 0.99 in more than {MOST:.0%} of the steps are gate {'; '.join(words for _, words in told)}. "
+        f"Their slope a (1 - a) is below {SATURATED:g} there, 0.25 at best"
+    )
+    where = f"{flow.title}, gate{'s' * (len(told) > 1)} {', '.join(name for name, _ in told)}"
+    return [found("T603", where, seen)]
