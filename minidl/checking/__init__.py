@@ -4,7 +4,7 @@ from minidl.checking.conformance import CHECKS, LayerReport, check_layer
 from minidl.checking.explanation import explain
 from minidl.checking.functions import check_functions, check_loss
 from minidl.checking.gradcheck import gradcheck
-from minidl.checking.naming.findings import Finding
+from minidl.checking.naming.findings import Finding, Place
 from minidl.checking.nonfinite import find_nonfinite
 from minidl.checking.report import GradientReport, Row
 from minidl.checking.subject import Subject
@@ -14,6 +14,7 @@ __all__ = [
     "Finding",
     "GradientReport",
     "LayerReport",
+    "Place",
     "Row",
     "Subject",
     "check_functions",
