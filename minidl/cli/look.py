@@ -17,6 +17,7 @@ from minidl.cli.options import count, printable, seed
 from minidl.errors import ArgumentError
 from minidl.layer import Layer
 from minidl.looking import Report, look
+from minidl.looking.look import READ
 from minidl.saving import load
 from minidl.text import count_of, language_reference, read_text
 
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--chars", metavar="N", type=count, help="symbols that are coloured (default: 500, 1,500 with --cell or --gate)"
     )
-    add("--read", metavar="N", type=count, default=10_000, help="symbols that are read, the last ones of the text")
+    add("--read", metavar="N", type=count, default=READ, help="symbols that are read, the last ones of the text")
     add("--width", metavar="N", type=count, help="columns (default: those of the terminal, 100 in files)")
     add("--html", metavar="FILE", help="save it as a page of HTML, too (default: none)")
     add("--svg", metavar="FILE", help="save it as a picture in SVG, too (default: none)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from minidl.losses import CrossEntropy, Loss, SoftmaxCrossEntropy
 from minidl.names import offer
 from minidl.text import Vocab
 
-READ = 10_000  # symbols: enough for a correlation that holds, and a second or two
+READ = 20_000  # symbols: enough for a correlation that holds, and a few seconds
 WINDOW, ROWS = 100, 16  # of the gradient's way back
 WORTH_SHOWING = 0.3  # a correlation below it is not seen in the colours
 
@@ -104,7 +105,13 @@ class Look(NamedTuple):
         if gate is None and "c" not in traced:  # h of a ReLU layer has no bounds
             size = max(1.0, float(abs(values).max()))
             scale = SIGNED._replace(low=-size, high=size, below=f"{-size:.2g}", above=f"+{size:.2g}")
-        return Shown(path, cell, gate, values[:, cell] if cell is not None else values.mean(axis=1), scale)
+        if cell is not None:
+            return Shown(path, cell, gate, values[:, cell], scale)
+        mean = values.mean(axis=1)
+        low, high = float(mean.min()), float(mean.max())  # which lie close together
+        if high > low:
+            scale = Scale(low, high, f"{low:.2f}", f"{high:.2f}")
+        return Shown(path, cell, gate, mean, scale)
 
     def best(self, count: int = 2) -> list[Shown]:
         """The cells that follow something best, of those properties that have to be remembered, if any is followed."""
@@ -115,22 +122,24 @@ class Look(NamedTuple):
             cells.setdefault((one.layer, one.cell), self.shown(one.layer, one.cell)._replace(follows=name))
         return list(cells.values())[:count]
 
-    def excerpt(self, count: int, property: str | None = None) -> slice:
+    def excerpt(self, count: int, follows: str | None = None) -> slice:
         """So many symbols of the text: where a property changes most, its end where it does not matter."""
         T = len(self.pieces)
         if count >= T:
             return slice(0, T)
-        begins = [t for t in range(T - count + 1) if t == 0 or self.pieces[t - 1].endswith("\n")] or [T - count]
-        if property is None:
-            later = [t for t in range(T - count, T) if self.pieces[t - 1].endswith("\n")]
-            begin = later[0] if later and later[0] < T - count // 2 else T - count
-            return slice(begin, begin + count)
-        p = self.properties[property]
-        sums, squares = (np.concatenate([[0], np.cumsum(a)]) for a in (p, p**2))
-        spread = [
-            (squares[t + count] - squares[t]) / count - ((sums[t + count] - sums[t]) / count) ** 2 for t in begins
-        ]
-        begin = begins[int(np.argmax(spread))]
+        if follows is None:
+            later = (t for t in range(T - count, T - count // 2) if self.pieces[t - 1].endswith("\n"))
+            return slice(next(later, T - count), T)
+        lines = [t for t in range(T - count + 1) if t == 0 or self.pieces[t - 1].endswith("\n")]
+        p = self.properties[follows]
+        much = p > np.median(p)
+
+        def worth_seeing(begin: int) -> float:
+            part = slice(begin, begin + count)
+            variety = len(zlib.compress("".join(self.pieces[part]).encode()))  # the rules of a table are dull
+            return float(much[part].std()) * variety
+
+        begin = max(lines, key=worth_seeing)
         return slice(begin, begin + count)
 
 

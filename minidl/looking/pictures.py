@@ -39,15 +39,18 @@ SHARE = Scale(0, 1, "0 shut", "1 open")
 
 
 def shade(value: float, scale: Scale) -> Colour:
-    """The colour of a number: blue below 0, red above it; where there is no below, orange.
+    """The colour of a number: blue below 0, red above it; on a scale that is never below 0, orange.
 
     Example:
         >>> from minidl.looking.pictures import SIGNED, shade
         >>> shade(0.0, SIGNED), shade(-1.0, SIGNED)
         ((247, 247, 247), (33, 102, 172))
     """
-    size = min(1.0, abs(value) / max(abs(scale.low), abs(scale.high)))
-    tones = ORANGES if scale.low == 0 else BLUES if value < 0 else REDS
+    if scale.low >= 0:
+        tones, size = ORANGES, (value - scale.low) / (scale.high - scale.low)
+    else:
+        tones, size = BLUES if value < 0 else REDS, abs(value) / max(-scale.low, scale.high)
+    size = max(0.0, min(1.0, size))
     place = round(size * LEVELS) / LEVELS * (len(tones) - 1)
     k = min(int(place), len(tones) - 2)
     r, g, b = (round(x + (place - k) * (y - x)) for x, y in zip(tones[k], tones[k + 1], strict=True))
@@ -150,19 +153,26 @@ def bar(share: float, width: int) -> str:
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
 
 
-def falling(norms: Array, width: int, decades: float = 4, marks: str = MARKS) -> str:
-    """Norms by lag as a row of marks on a logarithmic scale: the highest is the norm at lag 0, the lowest 10^-4 of it.
+def falling(norms: Array, width: int, rows: int = 3, decades: int = 4, marks: str = MARKS) -> list[str]:
+    """Norms by lag as an area on a logarithmic scale, from that at lag 0 down to 10^-4 of it, the top row first.
 
     Example:
         >>> from minidl.looking.pictures import falling
-        >>> falling(np.array([1.0, 0.1, 0.01, 0.001, 0.0]), 5)
-        '█▇▅▃▁'
+        >>> print("\\n".join(falling(np.array([1.0, 0.1, 0.01, 0.001, 0.0]), 5, rows=2)))
+        █▄
+        ████▁
     """
     if not len(norms) or not norms[0]:
-        return ""
-    logs = np.log10(np.maximum(norms / norms[0], 10.0**-decades))
-    cells = [part.mean() for part in np.array_split(logs, min(width, len(logs)))]
-    return "".join(mark(float(cell), Scale(-decades, 0, "", ""), marks) for cell in cells)
+        return []
+    logs = 1 + np.log10(np.maximum(norms / norms[0], 10.0**-decades)) / decades  # 1 at lag 0, 0 at the floor
+    heights = [part.mean() * rows for part in np.array_split(logs, min(width, len(logs)))]
+    full = len(marks)
+    lines = []
+    for row in reversed(range(rows)):
+        filled = (round((height - row) * full) for height in heights)
+        line = (marks[min(n, full) - 1] if n > 0 else marks[0] if not row else " " for n in filled)
+        lines.append("".join(line).rstrip())
+    return lines
 
 
 def histogram(means: Array, bins: int = 10) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +25,14 @@ from minidl.looking.pictures import (
     style_of,
 )
 from minidl.looking.properties import REMEMBERED
+from minidl.looking.reach import fallen_to
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.text import Text
 
+UP, DOWN, CALM = "rgb(214,96,77)", "rgb(67,147,195)", "rgb(90,174,174)"
+MOSTLY = 0.9  # of all steps
 FAINT = 0.3  # a correlation below it is shown dim
 CHARS = 500  # symbols of each picture of the overview
 WIDEST = 120  # columns: a longer line of text is hard to read
@@ -97,7 +101,7 @@ class Report:
         from rich.table import Table
         from rich.text import Text
 
-        yield heading("cells that follow something", "chosen on the first half of the text, r is that of the second")
+        yield heading("cells that follow something", "picked on the first half, r of the second")
         table = Table(box=None, pad_edge=False, show_edge=False, header_style="dim", padding=(0, 2, 0, 0))
         for name, justify in ("", "left"), ("in the text", "right"), ("cell", "left"), ("r", "right"), ("", "left"):
             table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
@@ -109,7 +113,7 @@ class Report:
                 continue
             best, *others = followers
             weak = abs(best.r) < FAINT
-            length = Text(bar(abs(best.r), 10).ljust(10), "" if weak else "red" if best.r > 0 else "blue")
+            length = Text(bar(abs(best.r), 10).ljust(10), "" if weak else f"not bold {UP if best.r > 0 else DOWN}")
             table.add_row(
                 name,
                 amount(self.seen.properties[name]),
@@ -139,7 +143,7 @@ class Report:
             follows = f"follows {shown.follows!r}, r {r:+.2f}".replace("'", "")
         yield heading(shown.title, follows)
         low, high, below, above = shown.scale
-        legend = Text(f"{below} ", "dim")
+        legend = Text().append(f"{below} ", "dim")
         if colours:
             for value in np.linspace(low, high, 21):
                 legend.append(" ", style_of(float(value), shown.scale))
@@ -168,14 +172,14 @@ class Report:
         yield heading("on all that was read", f"{len(values):,} symbols")
         yield Text(f"mean {values.mean():+.2f}, from {values.min():+.2f} to {values.max():+.2f}")
         follows = {name: float(correlations(values[:, None], p)[0]) for name, p in seen.properties.items()}
-        named = sorted((name for name in follows if follows[name]), key=lambda name: -abs(follows[name]))[:4]
+        named = sorted((name for name in follows if follows[name]), key=lambda name: -abs(follows[name]))[:3]
         if named:
             yield Text("follows " + ", ".join(f"{name} {follows[name]:+.2f}" for name in named))
         found = seen.gates(shown.layer)
         letter = keeping(found)
         if letter is not None and shown.cell is not None:
             mean = float(found[letter].mean[shown.cell])
-            yield Text(f"{GATES[letter]} {letter} {mean:.2f} in the mean: keeps for {steps(time_constants(mean))}")
+            yield Text(f"{GATES[letter]} {letter} {mean:.2f} in the mean: keeps {self.kept(mean)}")
         for letter, gate in found.items():
             if shown.cell is not None:
                 shut, wide = gate.shut[shown.cell], gate.open[shown.cell]
@@ -185,6 +189,7 @@ class Report:
 
     def gates(self, layer: str, width: int) -> Iterator[Any]:
         """How open the gates stand: a histogram of the gate that keeps, and how often each is shut or open."""
+        from rich.table import Table
         from rich.text import Text
 
         found = self.seen.gates(layer)
@@ -193,31 +198,33 @@ class Report:
             return
         mean = found[letter].mean
         counts = histogram(mean, BINS)
-        yield heading(
-            f"{layer}, {GATES[letter]}", f"the mean {letter} of each of {len(mean)} cells, and how long they keep"
-        )
+        yield heading(f"{layer}, {GATES[letter]}", f"means of {letter}, {len(mean)} cells, and how long they keep")
         room = max(10, min(40, width - 42))
         for k, count in enumerate(counts):
-            low, high = k / BINS, (k + 1) / BINS
-            kept = (
-                f"{1 / (1 - low):.1f} to {1 / (1 - high):.1f} steps"
-                if high < 1
-                else f"{1 / (1 - low):.0f} steps and more"
-            )
-            line = Text(f"{low:.1f} to {high:.1f}  ", "dim")
-            line.append(f"{bar(count / max(counts.max(), 1), room):{room}s}", "cyan")
-            line.append(f" {count:5,d}  ").append(kept, "dim")
-            yield line
+            low, high = 1 / (1 - k / BINS), np.inf if k + 1 == BINS else 1 / (1 - (k + 1) / BINS)
+            line = Text(f"{k / BINS:.1f} to {(k + 1) / BINS:.1f}  ", "dim")
+            line.append(f"{bar(count / counts.max(), room):{room}s}", f"not dim {CALM}")
+            line.append(f" {count:5,d}  ", "not dim")
+            yield line.append(f"{low:.1f} to {high:.1f} steps" if high < np.inf else f"{low:.0f} steps and more")
         longest = int(np.argmax(mean))
         yield Text(
-            f"half of the cells keep for {steps(time_constants(np.median(mean)))} or more; the longest, cell "
-            f"{longest}, for {steps(time_constants(mean[longest]))}"
+            f"half of the cells keep {self.kept(np.median(mean))} or more, cell {longest} {self.kept(mean[longest])}"
         )
-        for name, gate in found.items():
-            line = Text(f"{GATES[name]:12s} {name}  ")
-            line.append(f"below 0.1 in {gate.shut.mean():4.0%} of all steps, above 0.9 in {gate.open.mean():4.0%}")
-            yield line
         yield ""
+        table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
+        table.add_column("share of all steps", style="not dim")
+        for name in "below 0.1", "above 0.9", "cells mostly below", "mostly above":
+            table.add_column(name, justify="right")
+        for name, gate in found.items():
+            cells = (f"{int((share > MOSTLY).sum())}" for share in (gate.shut, gate.open))
+            table.add_row(f"{GATES[name]} {name}", f"{gate.shut.mean():.0%}", f"{gate.open.mean():.0%}", *cells)
+        yield table
+        yield ""
+
+    def kept(self, mean: Any) -> str:
+        """How long something is kept, as far as that can be said."""
+        kept = time_constants(float(mean))
+        return steps(kept) if kept < len(self.seen.pieces) else "longer than the text"
 
     def way_back(self, width: int, marks: str) -> Iterator[Text]:
         """The gradient's reach."""
@@ -225,26 +232,24 @@ class Report:
 
         if not self.seen.reach:
             return
-        lags = len(next(iter(self.seen.reach.values())))
-        yield heading("the gradient's way back", "|dL/dh| of the last step's loss L, a mark down is a factor of 3")
+        yield heading("the gradient's way back", "|dL/dh|, L the last step's loss, 1 down to 10^-4")
         for layer, norms in self.seen.reach.items():
-            fallen = self.fallen(norms)
-            room = max(20, min(lags, width - 12))
-            yield Text(f"{layer}  ", "").append(fallen, "dim")
-            yield Text(f"{falling(norms, room, marks=marks)}", "magenta")
-            ruler = "".join(f"{round(k * (lags - 1) / 4)}".ljust(room // 4) for k in range(4))
-            yield Text(f"{ruler}{lags - 1} steps back", "dim")
+            last = len(norms) - 1
+            yield Text(f"{layer}  {self.fallen(norms)}")
+            room = max(20, min(len(norms), width - 16))
+            for line in falling(norms, room, marks=marks):
+                yield Text(line, CALM, no_wrap=True)
+            ruler = "".join(f"{round(k * last / 4)}".ljust(room // 4) for k in range(4))
+            yield Text(f"{ruler}{last} steps back", "dim", no_wrap=True)
 
     def fallen(self, norms: Array) -> str:
         """How soon the gradient falls, in words."""
-        from minidl.looking.reach import fallen_to
-
         told = []
         for share, name in (0.1, "1/10"), (0.01, "1/100"):
             lag = fallen_to(norms, share)
-            told.append(f"{name} after {steps(lag)}" if lag is not None else f"{name} not in {len(norms) - 1} steps")
+            told.append(f"{name} after {steps(lag)}" if lag is not None else f"not {name} in this window")
         left = norms[-1] / norms[0] if norms[0] else 0.0
-        return f"{', '.join(told)}; {figure(float(left))} of it is left after {len(norms) - 1}"
+        return f"{', '.join(told)}; {figure(float(left))} is left after {len(norms) - 1}"
 
     # -- in files ---------------------------------------------------------------------------------
 
@@ -258,7 +263,9 @@ class Report:
         """A picture in SVG."""
         from rich.terminal_theme import DEFAULT_TERMINAL_THEME
 
-        return self.recorded(width).export_svg(title=self.title, theme=DEFAULT_TERMINAL_THEME)
+        picture = self.recorded(width).export_svg(title="minidl look", theme=DEFAULT_TERMINAL_THEME)
+        picture = re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL)  # which would be fetched from the net
+        return re.sub(r"font-family: Fira Code, *monospace", "font-family: ui-monospace, monospace", picture)
 
     def recorded(self, width: int) -> Console:
         """A console that has printed it in colours, to nowhere."""
