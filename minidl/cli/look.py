@@ -7,17 +7,18 @@ by the best of them, how open the gates stand, and how far back the gradient rea
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 from minidl.cli.options import count, printable, seed
 from minidl.errors import ArgumentError
 from minidl.layer import Layer
 from minidl.looking import Report, look
-from minidl.looking.look import READ
 from minidl.saving import load
 from minidl.text import count_of, language_reference, read_text
 
@@ -37,7 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--chars", metavar="N", type=count, help="symbols that are coloured (default: 500, 1,500 with --cell or --gate)"
     )
-    add("--read", metavar="N", type=count, default=READ, help="symbols that are read, the last ones of the text")
+    add(
+        "--read",
+        metavar="N",
+        type=count,
+        help="symbols that are read, the last ones (default: 20,000, fewer for large nets)",
+    )
     add("--width", metavar="N", type=count, help="columns (default: those of the terminal, 100 in files)")
     add("--html", metavar="FILE", help="save it as a page of HTML, too (default: none)")
     add("--svg", metavar="FILE", help="save it as a picture in SVG, too (default: none)")
@@ -49,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
     check_files(args)
     net = load(args.model)
     text, title = chosen_text(args, net)
-    seen = look(net, text, read=args.read)
+    with waiting(f"{Path(args.model).name} reads {title} ...", args.json):
+        seen = look(net, text, read=args.read)
     one = args.cell is not None or args.gate is not None
     shown = seen.shown(args.layer, args.cell, args.gate) if one else None
     told = f"{Path(args.model).name} reads {count_of(len(seen.pieces), 'symbol')} of {title}"
@@ -70,6 +77,16 @@ def show(report: Report, width: int | None) -> None:
     from rich.console import Console
 
     Console(width=width, highlight=False, markup=False, emoji=False).print(report)
+
+
+def waiting(what: str, quiet: bool) -> contextlib.AbstractContextManager[Any]:
+    """A line that tells what takes so long, as long as it does, where somebody sees it."""
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    if quiet or not (console.is_terminal and sys.stdout.isatty()):
+        return contextlib.nullcontext()
+    return console.status(printable(what))
 
 
 def chosen_text(args: argparse.Namespace, net: Layer) -> tuple[str, str]:

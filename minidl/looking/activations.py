@@ -51,7 +51,7 @@ def activations(net: Layer, x: Any, chunk: int = CHUNK) -> dict[str, dict[str, A
     def note(call: Call) -> None:
         if not can_trace(call.layer):
             return
-        path = call.path or type(call.layer).__name__.lower()
+        path = name_of(call)
         traced = trace_of(call)
         for letter, a in traced.items():
             if not np.isfinite(a).all():
@@ -70,6 +70,11 @@ def activations(net: Layer, x: Any, chunk: int = CHUNK) -> dict[str, dict[str, A
     return {
         path: {letter: np.concatenate(pieces) for letter, pieces in letters.items()} for path, letters in told.items()
     }
+
+
+def name_of(call: Call) -> str:
+    """The dotted path of a layer; its class, where it is all of the net."""
+    return call.path or type(call.layer).__name__.lower()
 
 
 def as_row(net: Layer, x: Any) -> Array:

@@ -22,7 +22,8 @@ from minidl.losses import CrossEntropy, Loss, SoftmaxCrossEntropy
 from minidl.names import offer
 from minidl.text import Vocab
 
-READ = 20_000  # symbols: enough for a correlation that holds, and a few seconds
+READ, LEAST = 20_000, 5_000  # symbols: with so many a correlation holds; large nets read fewer, for they take long
+WORK = 1e10  # weights times symbols: some seconds
 WINDOW, ROWS = 100, 16  # of the gradient's way back
 WORTH_SHOWING = 0.3  # a correlation below it is not seen in the colours
 
@@ -143,14 +144,14 @@ class Look(NamedTuple):
         return slice(begin, begin + count)
 
 
-def look(net: Layer, text: str, vocab: Vocab | None = None, read: int = READ) -> Look:
+def look(net: Layer, text: str, vocab: Vocab | None = None, read: int | None = None) -> Look:
     """Let a language model read a text, and see what its cells, gates and gradients do.
 
     Args:
         net: a built net, ids [B, T] -> ...; a saved language model has its vocabulary with it.
         text: what it is to read.
         vocab: of the net; None for `net.vocab`.
-        read: how many symbols of the text are read, the last ones.
+        read: how many symbols of the text are read, the last ones; None for 20,000, and fewer for a large net.
 
     Raises:
         ArgumentError: for a net without a vocabulary or without a recurrent layer, an empty text, characters that the
@@ -167,13 +168,17 @@ def look(net: Layer, text: str, vocab: Vocab | None = None, read: int = READ) ->
         >>> list(seen.activations), len(seen.pieces), [one.layer for one in seen.followers["inside quotes"]]
         (['lstm'], 102, ['lstm', 'lstm', 'lstm'])
     """
-    positive_int("look", "read", read)
+    if read is not None:
+        positive_int("look", "read", read)
     traceable(net)
     vocab = getattr(net, "vocab", None) if vocab is None else vocab
     if vocab is None:
         raise ArgumentError(
             "look expects a vocabulary, to turn text into ids, and the net has none: is it a language model?"
         )
+    if read is None:
+        weights = sum(p.value.size for p in net.params.values() if p.value.ndim > 1)
+        read = min(READ, max(LEAST, int(WORK / max(weights, 1)) // 1000 * 1000))
     ids = vocab.encode(text)[-read:]
     if not len(ids):
         raise ArgumentError("look expects some text, got none: give at least a word.")

@@ -11,7 +11,7 @@ from minidl.data import Batch
 from minidl.errors import ArgumentError
 from minidl.inputs import Array, cast_input
 from minidl.layer import Layer
-from minidl.looking.activations import can_trace, trace_of, traceable
+from minidl.looking.activations import can_trace, name_of, trace_of, traceable
 from minidl.losses import Loss
 
 
@@ -54,7 +54,7 @@ def reach(net: Layer, loss: Loss, batch: Batch, state: Any = None) -> dict[str, 
             traced = trace_of(call, back.dy, back.dstate)
             if "dh" in traced:
                 each = np.sqrt((traced["dh"].astype(np.float64) ** 2).sum(axis=2))  # [B, T]
-                norms[call.path or type(call.layer).__name__.lower()] = len(each) * each.mean(axis=0)[::-1]
+                norms[name_of(call)] = len(each) * each.mean(axis=0)[::-1]
 
     body, loss = loss.on(net.copy())
     watch(body, lambda call: None, note)
@@ -62,7 +62,7 @@ def reach(net: Layer, loss: Loss, batch: Batch, state: Any = None) -> dict[str, 
     y, _, cache = body.forward_with_state(x, state, start=batch.start)
     _, dy, _ = loss(y, batch.t, last_step_alone(y, batch.weight))
     body.backward_with_state(dy, None, cache)
-    return {path: norms[path] for path in sorted(norms, key=list(norms).index, reverse=True)}
+    return dict(reversed(norms.items()))
 
 
 def last_step_alone(y: Any, weight: Any) -> Any:
