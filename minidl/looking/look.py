@@ -141,7 +141,8 @@ class Look(NamedTuple):
             return float(much[part].std()) * variety
 
         begin = max(lines, key=worth_seeing)
-        return slice(begin, begin + count)
+        ends = (t for t in range(begin + count, begin + count // 2, -1) if self.pieces[t - 1].endswith("\n"))
+        return slice(begin, next(ends, begin + count))
 
 
 def look(net: Layer, text: str, vocab: Vocab | None = None, read: int | None = None) -> Look:

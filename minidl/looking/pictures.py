@@ -140,7 +140,7 @@ def marked(
 # -- figures ------------------------------------------------------------------------------------------
 
 
-def bar(share: float, width: int) -> str:
+def bar(share: float, width: int, marks: str = MARKS) -> str:
     """A bar of a share of the width, to an eighth of a column; whatever is not 0 shows.
 
     Example:
@@ -148,6 +148,8 @@ def bar(share: float, width: int) -> str:
         >>> bar(0.5, 5)
         '██▌'
     """
+    if marks == DIGITS:
+        return "#" * round(share * width)
     eighths = round(max(0.0, min(1.0, share)) * width * 8)
     eighths = max(eighths, 1) if share > 0 else 0
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
@@ -160,7 +162,7 @@ def falling(norms: Array, width: int, rows: int = 3, decades: int = 4, marks: st
         >>> from minidl.looking.pictures import falling
         >>> print("\\n".join(falling(np.array([1.0, 0.1, 0.01, 0.001, 0.0]), 5, rows=2)))
         █▄
-        ████▁
+        ███▄▁
     """
     if not len(norms) or not norms[0]:
         return []

@@ -85,27 +85,30 @@ class Report:
             yield ""
             yield from self.facts(self.shown)
             return
-        yield from self.table(width)
+        yield from self.table(width, marks)
         yield ""
         for shown in self.seen.best():
             yield from self.picture(shown, width, colours, marks)
             yield ""
         for layer in self.seen.activations:
-            yield from self.gates(layer, width)
+            yield from self.gates(layer, width, marks)
         yield from self.way_back(width, marks)
 
     # -- the parts --------------------------------------------------------------------------------
 
-    def table(self, width: int) -> Iterator[Any]:
-        """Which cells follow which property."""
+    def table(self, width: int, marks: str) -> Iterator[Any]:
+        """Which cells follow which property, with as many columns as there is room for."""
         from rich.table import Table
         from rich.text import Text
 
         yield heading("cells that follow something", "picked on the first half, r of the second")
         table = Table(box=None, pad_edge=False, show_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-        for name, justify in ("", "left"), ("in the text", "right"), ("cell", "left"), ("r", "right"), ("", "left"):
-            table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-        table.add_column("next best", no_wrap=True, overflow="ellipsis", style="dim")
+        room = 4 if width >= 56 else 3
+        more = 0 if width < 72 else 1 if len(self.seen.activations) > 1 and width < 100 else 2
+        for name in ["", "in the text", "cell", "r", ""][: room + 1]:
+            table.add_column(name, justify="right" if name in ("in the text", "r") else "left", no_wrap=True)
+        if more:
+            table.add_column("next best", no_wrap=True, overflow="ellipsis", style="dim")
         silent = []
         for name, followers in self.seen.followers.items():
             if not followers:
@@ -113,16 +116,14 @@ class Report:
                 continue
             best, *others = followers
             weak = abs(best.r) < FAINT
-            length = Text(bar(abs(best.r), 10).ljust(10), "" if weak else f"not bold {UP if best.r > 0 else DOWN}")
-            table.add_row(
-                name,
-                amount(self.seen.properties[name]),
-                self.cell_name(best.layer, best.cell),
-                f"{best.r:+.2f}",
-                length,
-                "  ".join(f"{self.cell_name(one.layer, one.cell)} {one.r:+.2f}" for one in others),
-                style="dim" if weak else "bold" if name in REMEMBERED else "",
-            )
+            length = bar(abs(best.r), 10, marks).ljust(10)
+            cells: list[str | Text] = [name, amount(self.seen.properties[name])]
+            cells += [self.cell_name(best.layer, best.cell), f"{best.r:+.2f}"]
+            cells.append(Text(length, "" if weak else f"not bold {UP if best.r > 0 else DOWN}"))
+            cells = cells[: room + 1]
+            if more:
+                cells.append("  ".join(f"{self.cell_name(one.layer, one.cell)} {one.r:+.2f}" for one in others[:more]))
+            table.add_row(*cells, style="dim" if weak else "bold" if name in REMEMBERED else "")
         if table.row_count:
             yield table
         if silent:
@@ -187,7 +188,7 @@ class Report:
                     f"{GATES[letter]:12s} {letter}  below 0.1 in {shut:4.0%} of the steps, above 0.9 in {wide:4.0%}"
                 )
 
-    def gates(self, layer: str, width: int) -> Iterator[Any]:
+    def gates(self, layer: str, width: int, marks: str) -> Iterator[Any]:
         """How open the gates stand: a histogram of the gate that keeps, and how often each is shut or open."""
         from rich.table import Table
         from rich.text import Text
@@ -203,7 +204,7 @@ class Report:
         for k, count in enumerate(counts):
             low, high = 1 / (1 - k / BINS), np.inf if k + 1 == BINS else 1 / (1 - (k + 1) / BINS)
             line = Text(f"{k / BINS:.1f} to {(k + 1) / BINS:.1f}  ", "dim")
-            line.append(f"{bar(count / counts.max(), room):{room}s}", f"not dim {CALM}")
+            line.append(f"{bar(count / counts.max(), room, marks):{room}s}", f"not dim {CALM}")
             line.append(f" {count:5,d}  ", "not dim")
             yield line.append(f"{low:.1f} to {high:.1f} steps" if high < np.inf else f"{low:.0f} steps and more")
         longest = int(np.argmax(mean))
@@ -313,7 +314,7 @@ PAGE = """<!DOCTYPE html>
 <style>
 {stylesheet}
 body {{ color: {foreground}; background-color: {background}; margin: 2em; }}
-pre {{ font: 14px/1.35 Menlo, "DejaVu Sans Mono", Consolas, monospace; }}
+pre {{ font: 14px/1.17 Menlo, "DejaVu Sans Mono", Consolas, monospace; }}
 </style>
 </head>
 <body>
