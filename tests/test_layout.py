@@ -27,6 +27,7 @@ LEVELS = [
     ["losses", "stepping", "streaming", "data", "text", "baselines", "metrics", "schedules", "gradients"],
     ["objective", "optimizer", "feeding", "padding", "transplant"],
     ["checking", "description", "generation", "optimizers"],
+    ["looking"],
     ["saving"],
     ["figures", "interrupts", "trees"],
     ["fingerprints"],

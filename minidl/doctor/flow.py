@@ -173,8 +173,9 @@ def saturated(flow: Flow) -> list[Finding]:
             told.append((name, f"{name}: {int(units.sum())} of {len(units)} units, {sides}"))
     if not told:
         return []
+    words = "; ".join(words for _, words in told)
     seen = (
-        f"below 0.01 or above 0.99 in more than {MOST:.0%} of the steps are gate {'; '.join(words for _, words in told)}. "
+        f"below 0.01 or above 0.99 in more than {MOST:.0%} of the steps are gate {words}. "
         f"Their slope a (1 - a) is below {SATURATED:g} there, 0.25 at best"
     )
     where = f"{flow.title}, gate{'s' * (len(told) > 1)} {', '.join(name for name, _ in told)}"
