@@ -14,7 +14,7 @@ from minidl.arguments import positive_int
 from minidl.checking.naming.findings import Finding, found
 from minidl.checking.nonfinite import find_nonfinite
 from minidl.data import Batch
-from minidl.doctor.course import KEPT, Course
+from minidl.doctor.course import Course
 from minidl.doctor.data_findings import data_findings
 from minidl.doctor.diagnosis import Diagnosis
 from minidl.doctor.flow import flow_findings, flows
@@ -26,13 +26,22 @@ from minidl.doctor.training_findings import (
     motion_findings,
     rate_finding,
 )
-from minidl.doctor.trials import LEARNED, Heart, best_constant, by_heart, ignores_targets, largest_stable_rate, trial
+from minidl.doctor.trials import (
+    LEARNED,
+    Heart,
+    before_updates,
+    best_constant,
+    by_heart,
+    ignores_targets,
+    largest_stable_rate,
+    trial,
+)
 from minidl.errors import ArgumentError
 from minidl.feeding import batches_of, epoch_of
 from minidl.history import History
 from minidl.layer import Layer
 from minidl.losses import Loss
-from minidl.objective import check_given, loss_value
+from minidl.objective import check_given
 from minidl.optimizer import Optimizer
 from minidl.trainer import build_for
 
@@ -198,9 +207,3 @@ def run_findings(
         say("a rate that stays stable")
         largest = largest_stable_rate(net, loss, batches, optimizer, callbacks, seed)
         yield rate_finding(course, seen, type(optimizer).__name__, largest)
-
-
-def before_updates(net: Layer, loss: Loss, batches: Sequence[Batch]) -> list[float]:
-    """The losses of some batches as the net stands."""
-    with np.errstate(all="ignore"):
-        return [float(loss_value(net, loss, batch)[0]) for batch in batches[:KEPT]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -10,10 +11,11 @@ import numpy as np
 
 from minidl.callbacks.base import Remembering
 from minidl.checking.naming.findings import Finding
+from minidl.checking.report import as_text
 from minidl.doctor.blackbox import BlackBox
 from minidl.doctor.course import Course
 from minidl.doctor.data_findings import data_findings
-from minidl.doctor.diagnosing import SPOILED, before_updates, first_batches, unmoved_by_targets
+from minidl.doctor.diagnosing import SPOILED, first_batches, unmoved_by_targets
 from minidl.doctor.diagnosis import Diagnosis
 from minidl.doctor.flow import flow_findings, flows
 from minidl.doctor.loss_findings import loss_findings
@@ -24,7 +26,7 @@ from minidl.doctor.training_findings import (
     motion_findings,
     rate_finding,
 )
-from minidl.doctor.trials import best_constant, ignores_targets, largest_stable_rate
+from minidl.doctor.trials import before_updates, best_constant, ignores_targets, largest_stable_rate
 from minidl.layer import Layer
 from minidl.trainer import Trainer
 
@@ -106,8 +108,7 @@ class Doctor(Remembering):
         batch = trainer.batch
         if batch is None or not all(np.isfinite(p.value).all() for p in trainer.params.values()):
             return []
-        found = flow_findings(flows(trainer.net, trainer.loss, batch, trainer.before))
-        return [finding for finding in found if finding.code != "T602"]  # what is learned first is near
+        return flow_findings(flows(trainer.net, trainer.loss, batch, trainer.before))
 
     def on_fit_end(self, trainer: Trainer) -> None:
         self.box.on_fit_end(trainer)
@@ -123,7 +124,8 @@ class Doctor(Remembering):
         curves = {"loss": self.course.losses.values, "norm": self.course.lengths.values}
         self.diagnosis = Diagnosis(findings, curves, facts)
         if findings and not self.quiet:
-            trainer.history.notes.append(str(self.diagnosis))
+            width = min(100, shutil.get_terminal_size((100, 24)).columns)
+            trainer.history.notes.append(f"the doctor's report\n\n{as_text(self.diagnosis, width)}")
 
     def findings(self, trainer: Trainer) -> Iterator[Finding]:
         """What is wrong with the data, the loss, the net as it began, the rate, and the run."""
@@ -145,8 +147,12 @@ class Doctor(Remembering):
         if seen is not None and trainer.interrupted is None:
             largest = largest_stable_rate(begun, loss, batches, trainer.optimizer, trainer.callbacks, trainer.seed)
             yield rate_finding(course, seen, type(trainer.optimizer).__name__, largest)
-        inside = flow_findings(flows(begun, loss, batches[0])) or self.noticed
-        yield from inside or (self.inside(trainer) if seen is None else [])
+        inside = flow_findings(flows(begun, loss, batches[0]))
+        if not inside and seen is None:
+            inside = [f for f in self.inside(trainer) if f.code != "T602"]  # what is learned first is near
+        elif not inside:
+            inside = [f for f in self.noticed if f.code == "T601"]  # of a climb the others are consequences
+        yield from inside
         if seen is None:  # what else is strange would follow from that
             yield from motion_findings(course, trainer.params, trainer.optimizer.factors(trainer.params))
         yield from curve_findings(trainer.history.rows, best_constant(batches[0]))

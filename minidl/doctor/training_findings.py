@@ -41,32 +41,44 @@ def climbs(course: Course, before: Sequence[float], constant: float = math.nan) 
         >>> course = Course()
         >>> for value in range(40):
         ...     course.losses.add(float(value))
-        >>> print(climbs(course, [0.1, 0.2]))  # doctest: +ELLIPSIS
-        the loss goes from 0.15 up to 37 in 40 updates ...
+        >>> print(climbs(course, [0.1, 0.2]))
+        the loss goes from 0.15 up to 37 in 40 updates
     """
     losses = course.losses
     first, last, best = statistics.fmean(before), losses.last, losses.best
     scale, noise = max(abs(first), 0.0 if math.isnan(constant) else constant), statistics.pstdev(before)
-    drawn = f" {sparkline(losses.values)}"
     enough = losses.count >= ENOUGH
     if enough and last > first + CLIMB * scale + 3 * noise:
-        return f"the loss goes from {first:.3g} up to {last:.3g} in {losses.count} updates {drawn}"
+        return f"the loss goes from {first:.3g} up to {last:.3g} in {losses.count} updates"
     if enough and last > best + LOST * (first - best) + 3 * noise and first - best > CLIMB * scale:
-        return f"the loss fell from {first:.3g} to {best:.3g} and climbed to {last:.3g} again {drawn}"
+        return f"the loss fell from {first:.3g} to {best:.3g} and climbed to {last:.3g} again"
     if losses.highest > first + LEAP * scale + 6 * noise:
-        return f"the loss leaps from {first:.3g} up to {losses.highest:.3g}, and is {last:.3g} at the end {drawn}"
+        return f"the loss leaps from {first:.3g} up to {losses.highest:.3g}, and is {last:.3g} at the end"
     return None
 
 
 def rate_finding(course: Course, seen: str, rule: str, largest: float | None) -> Finding:
     """L503, with the largest rate that is stable, where a range test told one."""
     tried = "a range test from the same parameters finds no rate that is stable" if largest is None else (
-        f"a range test from the same parameters is stable at {largest:.2g}"
+        f"a range test from the same parameters is stable at {round_number(largest)}"
     )  # fmt: skip
     if largest is None:
         return found("L503", f"{rule}, rate {course.highest_rate:.3g}", f"{seen}; {tried}")
-    own = {"remedy": f"lr={largest:.2g}, the largest stable rate of the range test, or a half of it; a warm-up helps"}
+    own = {
+        "remedy": f"lr={round_number(largest)}, the largest stable rate of the range test, or a half of it; a warm-up helps"
+    }
     return found("L503", f"{rule}, rate {course.highest_rate:.3g}", f"{seen}; {tried}", **own)
+
+
+def round_number(value: float) -> str:
+    """Two digits, as a person would write them.
+
+    Example:
+        >>> from minidl.doctor.training_findings import round_number
+        >>> round_number(948.7), round_number(0.00316)
+        ('950', '0.0032')
+    """
+    return f"{float(f'{value:.2g}'):g}"
 
 
 def motion_findings(
@@ -129,7 +141,7 @@ def clipping_findings(course: Course, callbacks: Sequence[Any]) -> list[Finding]
     middle = statistics.median(norms)
     share = course.fired / course.updates
     typical = f"the last {len(norms)} norms have the median {middle:.3g} and the 90th percentile {high:.3g}"
-    remedy = f"ClipNorm({high:.2g}), the 90th percentile of the norms so far"
+    remedy = f"ClipNorm({round_number(high)}), the 90th percentile of the norms so far"
     value = isinstance(clips[0], ClipValue)
     if share >= ALWAYS and (value or (bounds and middle > 3 * bounds[0])):
         seen = f"{course.fired} of {course.updates} updates were clipped; {typical}"

@@ -11,7 +11,8 @@ import numpy as np
 
 from minidl.callbacks.clipping import ClipNorm, Clipping
 from minidl.data import Batch
-from minidl.doctor.course import Course
+from minidl.doctor.course import KEPT, Course
+from minidl.doctor.training_findings import climbs
 from minidl.layer import Layer
 from minidl.losses import Loss
 from minidl.objective import loss_and_grads, loss_value
@@ -22,7 +23,7 @@ from minidl.trainer import Trainer
 ROWS, STEPS = 4, 16  # of the small batch
 UPDATES = 150  # that it takes at most
 LEARNED = 0.3  # of the loss of the best constant output: far enough below it
-RATES = 10  # that the range test tries, each the square root of 10 below the last
+RATES = 12  # that the range test tries, each a tenth of the last
 RANGE_STEPS = 40
 
 
@@ -140,14 +141,6 @@ def best_constant(batch: Batch) -> float:
     return float(t.reshape(-1, t.shape[-1]).var(axis=0).mean()) if t.ndim > 1 else float(t.var())
 
 
-def stable(course: Course, trainer: Trainer) -> bool:
-    """Whether a trial stayed finite, and ended below where it began without leaps above that."""
-    values = course.recent
-    return (
-        trainer.stop_reason is None and course.losses.last < course.losses.first and max(values) < 1.5 * max(values[:3])
-    )
-
-
 def largest_stable_rate(
     net: Layer,
     loss: Loss,
@@ -158,16 +151,28 @@ def largest_stable_rate(
 ) -> float | None:
     """The first rate below that of the optimizer at which a short training is stable; None where none of them is.
 
-    Each rate is the square root of 10 below the one before, and gets 40 updates from the same parameters.
+    Each rate is a tenth of the one before, and gets 40 updates from the same parameters; of the first that is stable it
+    tries the one between.
 
     Source:
         Smith 2017, Cyclical learning rates for training neural networks (the range test).
     """
+    before, constant = before_updates(net, loss, batches), best_constant(batches[0])
+
+    def stable(scale: float) -> bool:
+        course, trainer = trial(net, loss, batches, optimizer, callbacks, RANGE_STEPS, seed, scale)
+        return trainer.stop_reason is None and climbs(course, before, constant) is None
+
     for k in range(1, RATES + 1):
-        scale = 10 ** (-k / 2)
-        if stable(*trial(net, loss, batches, optimizer, callbacks, RANGE_STEPS, seed, scale)):
-            return optimizer.rate * scale
+        if stable(10.0**-k):
+            return optimizer.rate * 10 ** (0.5 - k if stable(10 ** (0.5 - k)) else -k)
     return None
+
+
+def before_updates(net: Layer, loss: Loss, batches: Sequence[Batch]) -> list[float]:
+    """The losses of some batches as the net stands."""
+    with np.errstate(all="ignore"):
+        return [float(loss_value(net, loss, batch)[0]) for batch in batches[:KEPT]]
 
 
 def ignores_targets(net: Layer, loss: Loss, batch: Batch) -> bool:
