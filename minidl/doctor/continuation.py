@@ -14,6 +14,7 @@ from minidl.inputs import Array, start_rows
 from minidl.layer import Layer
 
 GOES_ON, BREAKS = 0.95, 0.5  # shares of the rows, less what agrees by chance
+TELLS_NOTHING = 0.9  # chance from which on nothing can be told: all sentences end and begin with the same id
 
 
 class Seams(NamedTuple):
@@ -23,6 +24,7 @@ class Seams(NamedTuple):
     carried: Array
     window: Array
     row: Array
+    chance: float  # how often an end and a beginning agree that have nothing to do with each other
 
 
 def continuation(net: Layer, x: Part, t: Part | None, batches: list[Batch]) -> list[Finding]:
@@ -30,12 +32,14 @@ def continuation(net: Layer, x: Part, t: Part | None, batches: list[Batch]) -> l
     streams = steps_of(x, t)
     if streams is None or len(batches) < 2:
         return []
-    seams, chance = seams_of(*streams, batches), chance_of(streams[0])
+    seams = seams_of(*streams, batches)
+    if seams is None or seams.chance > TELLS_NOTHING:
+        return []
     carried = seams.goes_on[seams.carried]
-    if carried.size > 1 and beyond(carried.mean(), chance) < BREAKS:
-        return [broken(seams, chance, inside_a_window(*streams))]
+    if carried.size > 1 and beyond(carried.mean(), seams.chance) < BREAKS:
+        return [broken(seams, inside_a_window(*streams[:2]))]
     keeps = net.streams and net.initial_state(1) is not None
-    if keeps and not carried.size and seams.goes_on.size > 3 and beyond(seams.goes_on.mean(), chance) > GOES_ON:
+    if keeps and not carried.size and seams.goes_on.size > 3 and beyond(seams.goes_on.mean(), seams.chance) > GOES_ON:
         return [thrown_away(seams)]
     return []
 
@@ -64,47 +68,58 @@ def equal(a: Array, b: Array) -> Array:
     return same.all(axis=-1) if same.ndim > 2 else same
 
 
-def seams_of(x: list[Array], t: list[Array], real: list[Array], batches: list[Batch]) -> Seams:
-    """All places where a row of a window meets the same row of the next one."""
+def seams_of(x: list[Array], t: list[Array], real: list[Array], batches: list[Batch]) -> Seams | None:
+    """All places where a row of a window meets the same row of the next one; None where there are none."""
     rows: list[tuple[Array, ...]] = []
+    ends, begins = [], []
     for k in range(1, len(x)):
         if x[k].shape[0] != x[k - 1].shape[0] or not x[k].shape[1] or not x[k - 1].shape[1]:
             continue
         meets = np.flatnonzero(real[k - 1][:, -1] & real[k][:, 0])
-        goes_on = equal(t[k - 1][meets, -1:], x[k][meets, :1])[:, 0]
+        if not meets.size:
+            continue
+        ends.append(t[k - 1][meets, -1])
+        begins.append(x[k][meets, 0])
+        goes_on = equal(ends[-1][:, None], begins[-1][:, None])[:, 0]
         carried = ~start_rows(batches[k].start, len(x[k]))[meets, 0]
         rows.append((goes_on, carried, np.full(len(meets), k), meets))
     if not rows:
-        return Seams(*(np.zeros(0, kind) for kind in (bool, bool, int, int)))
-    return Seams(*(np.concatenate(column) for column in zip(*rows, strict=True)))
+        return None
+    goes_on, carried, window, row = (np.concatenate(column) for column in zip(*rows, strict=True))
+    return Seams(goes_on, carried, window, row, chance_of(np.concatenate(ends), np.concatenate(begins)))
 
 
-def chance_of(x: list[Array]) -> float:
-    """How often two steps that have nothing to do with each other agree."""
-    steps = np.concatenate([a.reshape(-1, *a.shape[2:]) for a in x])
-    _, counts = np.unique(steps, axis=0, return_counts=True)
-    return float(((counts / counts.sum()) ** 2).sum())
+def chance_of(ends: Array, begins: Array) -> float:
+    """How often an end and a beginning agree, whichever they are."""
+    different, number = np.unique(np.concatenate([ends, begins]), axis=0, return_inverse=True)
+    number = number.reshape(-1)
+    of_ends, of_begins = (np.bincount(part, minlength=len(different)) for part in np.split(number, 2))
+    return float((of_ends * of_begins).sum() / len(ends) ** 2)
 
 
 def beyond(share: Any, chance: float) -> float:
     """A share, less what agrees by chance: 0 is chance, 1 is always."""
-    return (float(share) - chance) / (1 - chance) if chance < 1 else 1.0
+    return (float(share) - chance) / (1 - chance)
 
 
-def inside_a_window(x: list[Array], t: list[Array], real: list[Array]) -> bool:
+def inside_a_window(x: list[Array], t: list[Array]) -> bool:
     """Whether row r + 1 goes on where row r of the same window ended: the text was cut the other way round."""
-    ends = [equal(b[:-1, -1:], a[1:, :1])[:, 0] for a, b in zip(x, t, strict=True) if len(a) > 1 and a.shape[1]]
-    joined = np.concatenate(ends) if ends else np.zeros(0, bool)
-    return joined.size > 0 and beyond(joined.mean(), chance_of(x)) > GOES_ON
+    pairs = [(b[:-1, -1], a[1:, 0]) for a, b in zip(x, t, strict=True) if len(a) > 1 and a.shape[1]]
+    if not pairs:
+        return False
+    ends, begins = (np.concatenate(column) for column in zip(*pairs, strict=True))
+    chance = chance_of(ends, begins)
+    share = equal(ends[:, None], begins[:, None]).mean()
+    return chance < TELLS_NOTHING and beyond(share, chance) > GOES_ON
 
 
-def broken(seams: Seams, chance: float, other_way: bool) -> Finding:
+def broken(seams: Seams, other_way: bool) -> Finding:
     """The error for rows that do not go on."""
     carried = seams.goes_on[seams.carried]
     first = int(np.flatnonzero(seams.carried & ~seams.goes_on)[0])
     evidence = (
         f"with start=False, x[:, 0] is the last target of the window before at "
-        f"{share_words(float(carried.mean()), carried.size, 'rows')}; by chance it is {100 * chance:.1f} %"
+        f"{share_words(float(carried.mean()), carried.size, 'rows')}; by chance it is {100 * seams.chance:.1f} %"
     )
     own: dict[str, Any] = {}
     if other_way:

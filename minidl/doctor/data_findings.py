@@ -53,9 +53,9 @@ def data_findings(
         >>> [finding.title for finding in data_findings(net, loss, [minidl.Batch(x, x)])]
         ['the targets are not the inputs shifted by one: the targets equal the inputs']
     """
-    for batch in batches:
-        check_given(net, loss, batch)
     batches, held = list(batches), list(validation or [])
+    for batch in batches + held:
+        check_given(net, loss, batch)
     if not batches:
         return []
     vocab = getattr(net, "vocab", None) if vocab is None else vocab

@@ -57,6 +57,14 @@ def text_in_shuffled_windows() -> Case:
     return lm(), minidl.CrossEntropy(), list(batches), None
 
 
+def names_between_marks() -> Case:
+    """Each ends with the id that each begins with, so that any could follow any."""
+    draw = rng()
+    names = np.pad(draw.integers(1, 10, (40, 6)), ((0, 0), (1, 1)))
+    batches = minidl.ArrayBatches(names[:, :-1], names[:, 1:], 5)
+    return built(char_lm(10, 6), (None,)), minidl.CrossEntropy(), list(batches), None
+
+
 def one_hot_stream() -> Case:
     net = built(minidl.Sequential([minidl.LSTM(6, return_sequences=True), minidl.Dense(V)]), (None, V))
     eye = np.eye(V, dtype=np.float32)
@@ -224,6 +232,7 @@ HEALTHY: dict[str, Callable[[], Case]] = {
         text_stream,
         text_held_out,
         text_in_shuffled_windows,
+        names_between_marks,
         one_hot_stream,
         next_symbol_alone,
         tagger_both_ways,
