@@ -98,6 +98,7 @@ from minidl.version import __version__ as __version__
 if typing.TYPE_CHECKING:
     from minidl import checking
     from minidl.callbacks.console import Console
+    from minidl.doctor import Diagnosis, Doctor, diagnose
 
 __all__ = [
     "GRU",
@@ -133,6 +134,8 @@ __all__ = [
     "CoupledLSTM",
     "CrossEntropy",
     "Dense",
+    "Diagnosis",
+    "Doctor",
     "Dropout",
     "EarlyStopping",
     "Embedding",
@@ -190,6 +193,7 @@ __all__ = [
     "clip_norm",
     "clip_value",
     "constant",
+    "diagnose",
     "generate",
     "generate_text",
     "global_norm",
@@ -216,14 +220,19 @@ __all__ = [
 ]
 
 
+_LATE = {  # what takes a while to import is fetched when it is first used
+    "Console": "minidl.callbacks.console",
+    "Diagnosis": "minidl.doctor",
+    "Doctor": "minidl.doctor",
+    "diagnose": "minidl.doctor",
+}
+
+
 def __getattr__(name: str) -> typing.Any:
-    """What is fetched when it is used, for `import minidl` is to be light: the console needs rich."""
-    if name == "Console":
-        from minidl.callbacks.console import Console
+    import importlib
 
-        return Console
-    if name == "checking":
-        import importlib
-
-        return importlib.import_module("minidl.checking")
+    if name in _LATE:
+        return getattr(importlib.import_module(_LATE[name]), name)
+    if name in ("checking", "doctor"):
+        return importlib.import_module(f"minidl.{name}")
     raise AttributeError(f"module 'minidl' has no attribute {name!r}")

@@ -6,6 +6,7 @@ Characters are looked up by code point, in arrays, so that any script is treated
 from __future__ import annotations
 
 import codecs
+import importlib
 import os
 import re
 import shlex
@@ -274,6 +275,26 @@ def read_file(path: Path) -> str:
     if not text:
         raise ArgumentError(f"{expected} got an empty one: {hint}.")
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def language_reference() -> str:
+    """The topics of the language reference, as every CPython ships them: the command's default text.
+
+    Raises:
+        ArgumentError: for a Python without it.
+
+    Example:
+        >>> "The following" in minidl.text.language_reference()
+        True
+    """
+    try:
+        topics = importlib.import_module("pydoc_data.topics").topics
+    except ImportError:
+        raise ArgumentError(
+            "This Python comes without its language reference (pydoc_data.topics), which is the default text: "
+            "name a text file, my_text.txt."
+        ) from None
+    return "\n\n".join(topics[name] for name in sorted(topics))
 
 
 def code_points(owner: str, text: str) -> Iterator[tuple[int, Array]]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minidl.arguments import positive_int, positive_real, real
+from minidl.checking.carried import carried_gradient
 from minidl.checking.contract import contract_of_functions, contract_of_loss
 from minidl.checking.gradcheck import judge, measure
 from minidl.checking.handwritten import (
@@ -26,6 +27,7 @@ from minidl.checking.handwritten import (
     zeros_like,
 )
 from minidl.checking.naming.diagnosis import name_mistakes
+from minidl.checking.naming.findings import in_order
 from minidl.checking.naming.observing import StudyOfFunctions, StudyOfLoss
 from minidl.checking.naming.roles import Roles
 from minidl.checking.numeric import Problem, takes_complex
@@ -204,6 +206,9 @@ def check_loss(
     report.findings = findings
     report.warnings += tame(report.rows)
     report.findings = name_mistakes(report, StudyOfLoss(code, v, known, state_order), axes)
+    carried = carried_gradient(code, v)
+    if carried is not None:
+        report.findings = in_order([*report.findings, carried])
     return report
 
 

@@ -17,7 +17,7 @@ from minidl import __version__
 from minidl.cli.options import Help, Parser, printable
 from minidl.errors import MinidlError
 
-COMMANDS = "train", "sample", "info", "check", "explain"
+COMMANDS = "train", "sample", "info", "look", "check", "doctor", "explain"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

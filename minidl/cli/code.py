@@ -21,15 +21,31 @@ OPTIONAL = ("state", "roles", "state_order", "axes")
 
 def load_code(where: str, options: dict[str, Any]) -> GradientReport:
     """Check what FILE.py:NAME is."""
+    what, place, module = named(where, "check")
+    return check(what, place, module, options)
+
+
+def named(where: str, purpose: str) -> tuple[Any, str, ModuleType]:
+    """What FILE.py:NAME names, FILE.py:NAME itself, and the file as a module."""
     path, _, name = where.rpartition(":") if not where.endswith(".py") else (where, "", "")
     module = import_file(Path(path))
     if not name:
-        raise ArgumentError(f"{where} does not say what to check: write {path}:NAME, it has {names_of(module)}.")
+        raise ArgumentError(f"{where} does not say what to {purpose}: write {path}:NAME, it has {names_of(module)}.")
     if not hasattr(module, name):
         close = difflib.get_close_matches(name, vars(module), 1)
         hint = f"did you mean {close[0]}?" if close else f"it has {names_of(module)}."
         raise ArgumentError(f"{path} has no {name!r}: {hint}")
-    return check(getattr(module, name), f"{path}:{name}", module, options)
+    return getattr(module, name), f"{path}:{name}", module
+
+
+def called(what: Any, where: str) -> Any:
+    """What a function without arguments returns; its errors are told in one line."""
+    try:
+        return what()
+    except MinidlError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise ArgumentError(f"{where}() raises {type(error).__name__}: {str(error).rstrip('.')}.") from error
 
 
 def import_file(path: Path) -> ModuleType:
@@ -78,12 +94,7 @@ def check(what: Any, where: str, module: ModuleType, options: dict[str, Any]) ->
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):  # forward(*args): the file tells which it is
         needed = list("abc") if hasattr(module, "backward") else list("abcd")
     if not needed:
-        try:
-            result = what()
-        except MinidlError:
-            raise
-        except (Exception, SystemExit) as error:
-            raise ArgumentError(f"{where}() raises {type(error).__name__}: {str(error).rstrip('.')}.") from error
+        result = called(what, where)
         if not isinstance(result, Layer | GradientReport):
             raise ArgumentError(f"{where}() is expected to return a layer or a report, got {type(result).__name__}.")
         return check(result, where, module, options)

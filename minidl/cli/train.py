@@ -36,7 +36,7 @@ from minidl.losses import CrossEntropy
 from minidl.optimizers import Adam
 from minidl.schedules import CosineLR
 from minidl.sequential import Sequential
-from minidl.text import CharVocab, count_of, read_text
+from minidl.text import CharVocab, count_of, language_reference, read_text
 from minidl.trainer import Trainer
 
 COUNTED = 5_000_000  # characters that the n-grams are counted on: more would take longer than many a training
@@ -203,18 +203,6 @@ def language_model(args: argparse.Namespace, vocab_size: int) -> Sequential:
     models = importlib.import_module("minidl.models")
     peephole = False if args.peephole == "none" else args.peephole
     return models.char_lm(vocab_size, args.units, args.layers, peephole=peephole, dropout=args.dropout)
-
-
-def language_reference() -> str:
-    """The topics of the language reference, as every CPython ships them."""
-    try:
-        topics = importlib.import_module("pydoc_data.topics").topics
-    except ImportError:
-        raise ArgumentError(
-            "This Python comes without its language reference (pydoc_data.topics), which is the default text: "
-            "name a text file, minidl train my_text.txt."
-        ) from None
-    return "\n\n".join(topics[name] for name in sorted(topics))
 
 
 def title(paths: list[str]) -> str:

@@ -40,6 +40,9 @@ class BlackBox(Watch):
         folder: where to; it is made when something went wrong.
         spike, keep: as in `Watch`: what counts as a jump, None for none; and how many steps' figures are kept.
 
+    Attributes:
+        left: the finding, and where the box lies, in words; None as long as all is well.
+
     Example:
         >>> import tempfile
         >>> box = minidl.doctor.BlackBox(f"{tempfile.mkdtemp()}/black-box")
@@ -52,8 +55,13 @@ class BlackBox(Watch):
         super().__init__(spike, keep)
         self.folder = Path(folder)
 
+    def forget(self) -> None:
+        super().forget()
+        self.left: Left | None = None
+
     def act(self, trainer: Trainer, trouble: Trouble) -> None:
-        finding, place = leave(boxed_or_error(self, trainer, trouble), self.folder, trouble)
+        self.left = leave(boxed_or_error(self, trainer, trouble), self.folder, trouble)
+        finding, place = self.left
         told = "" if finding is None else f" ({finding.code}, {finding.where})"
         trainer.stop(f"step {trouble.step:,}: {trouble.words}{told}; {place}")
 

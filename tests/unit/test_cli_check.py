@@ -408,7 +408,7 @@ def test_english_is_the_default(capsys: Any) -> None:
     [
         (["G199"], "explain knows no code 'G199'"),
         (["G11"], "did you mean G11"),
-        (["xyz"], "explain knows no code 'xyz': there are C301, F200"),
+        (["xyz"], "explain knows no code 'xyz': there are C301, D401"),
         ([""], "explain knows no code ''"),
         (["G107", "--lang", "de"], "invalid choice: 'de'"),
         (["G107", "G108"], "unrecognized arguments: G108"),

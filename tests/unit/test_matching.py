@@ -297,18 +297,8 @@ def test_a_matcher_for_a_forward_pass_with_a_mistake() -> None:
 
 # -- findings -----------------------------------------------------------------------------------------
 
-WARNINGS = {
-    "F200",
-    "D405",
-    "L501",
-    "L505",
-    "T601",
-    "T602",
-    "T603",
-    "T604",
-    "T605",
-    "T607",
-}  # where nothing else is said
+# unless the finding says otherwise
+WARNINGS = {"F200", "D405", "L501", "L505", "T601", "T602", "T603", "T604", "T605", "T607"}
 
 
 def test_findings_come_in_the_order_of_mending() -> None:

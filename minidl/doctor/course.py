@@ -1,0 +1,80 @@
+"""`Course`: the figures of a training as it runs, in memory that does not grow with it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from minidl.callbacks.base import Callback
+from minidl.callbacks.clipping import Clipping
+from minidl.data import Batch
+from minidl.doctor.curves import Curve
+from minidl.doctor.motion import Motion
+from minidl.errors import NonFiniteError
+from minidl.gradients import norms
+from minidl.trainer import Trainer
+
+RECENT = 100  # steps whose norms and losses are kept one by one
+KEPT = 12  # batches that the run began with
+
+
+class Course(Callback):
+    """Takes down what `training_findings` reads. It changes nothing, and stands behind what clips.
+
+    Attributes:
+        losses, lengths: the loss, and the norm of the gradients before clipping, as curves of the whole run.
+        recent: the last losses; recent_norms: the last norms.
+        fired, updates: how often clipping cut something off, and how many updates there were.
+        motion: how far the parameters move; rate: the last learning rate.
+        batches: those that the run began with.
+
+    Example:
+        >>> from minidl.doctor.course import Course
+        >>> course, x = Course(), np.ones((64, 3))
+        >>> trainer = minidl.Trainer(minidl.Dense(1), minidl.MeanSquaredError(), callbacks=[course], quiet=True)
+        >>> history = trainer.fit(x, x.sum(axis=1), epochs=3)
+        >>> course.updates, len(course.losses.values), course.motion.samples
+        (6, 6, 6)
+    """
+
+    def __init__(self) -> None:
+        self.losses, self.lengths, self.motion = Curve(), Curve(), Motion()
+        self.recent: list[float] = []
+        self.recent_norms: list[float] = []
+        self.fired = self.updates = 0
+        self.rate = math.nan
+        self.highest_rate = 0.0
+        self.batches: list[Batch] = []
+        self.stopped: str | None = None
+
+    def on_grads_ready(self, trainer: Trainer) -> None:
+        if len(self.batches) < KEPT and trainer.batch is not None:
+            self.batches.append(trainer.batch)
+        self.rate = trainer.optimizer.rate
+        self.highest_rate = max(self.highest_rate, self.rate)
+        if self.motion.wants(self.updates):
+            self.motion.before(trainer.params)
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        value = sum(trainer.values) / len(trainer.values) if trainer.values else math.nan
+        clips = [callback for callback in trainer.active if isinstance(callback, Clipping)]
+        norm = clips[0].before if clips else math.hypot(*norms_of(trainer))
+        self.fired += any(clip.after < clip.before * (1 - 1e-6) for clip in clips)
+        self.losses.add(value)
+        self.lengths.add(norm)
+        self.recent = [*self.recent[1 - RECENT :], value]
+        self.recent_norms = [*self.recent_norms[1 - RECENT :], norm]
+        if self.motion.wants(self.updates):
+            self.motion.after(trainer.params)
+        self.updates += 1
+
+    def on_fit_end(self, trainer: Trainer) -> None:
+        self.stopped = trainer.stop_reason
+
+
+def norms_of(trainer: Any) -> list[float]:
+    """The norms of the gradients by parameter; inf where one is not finite."""
+    try:
+        return list(norms(trainer.params).values())
+    except NonFiniteError:
+        return [math.inf]

@@ -1,0 +1,206 @@
+"""`diagnose`: the data, the loss and the training of a net, looked at one after the other, on copies."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from minidl.arguments import positive_int
+from minidl.checking.naming.findings import Finding, found
+from minidl.checking.nonfinite import find_nonfinite
+from minidl.data import Batch
+from minidl.doctor.course import KEPT, Course
+from minidl.doctor.data_findings import data_findings
+from minidl.doctor.diagnosis import Diagnosis
+from minidl.doctor.flow import flow_findings, flows
+from minidl.doctor.loss_findings import loss_findings
+from minidl.doctor.training_findings import (
+    climbs,
+    clipping_findings,
+    curve_findings,
+    motion_findings,
+    rate_finding,
+)
+from minidl.doctor.trials import LEARNED, Heart, best_constant, by_heart, ignores_targets, largest_stable_rate, trial
+from minidl.errors import ArgumentError
+from minidl.feeding import batches_of, epoch_of
+from minidl.history import History
+from minidl.layer import Layer
+from minidl.losses import Loss
+from minidl.objective import check_given, loss_value
+from minidl.optimizer import Optimizer
+from minidl.trainer import build_for
+
+BATCHES = 50  # of an epoch that are looked at
+SPOILED = "D403"  # as an error: what else would be found follows from it
+
+
+def diagnose(
+    net: Layer,
+    loss: Loss,
+    batches: Any,
+    optimizer: Optimizer | None = None,
+    vocab: Any = None,
+    *,
+    validation: Any = None,
+    callbacks: Sequence[Any] = (),
+    history: History | None = None,
+    trained: bool | None = None,
+    steps: int = 100,
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> Diagnosis:
+    """Why a training does not learn: what is wrong with its data, its loss, its rate, the net inside, with numbers.
+
+    It looks at the batches, at the loss before any update, for numbers that are not finite, at what flows through the
+    recurrent layers, whether a small batch can be learned by heart; then it trains a copy for some steps, and where the
+    loss climbs looks for a rate at which it does not. Nothing that is handed in is changed.
+
+    Args:
+        net: a net, built or not, at any stage of its training.
+        loss: as for `Trainer`.
+        batches: as for `Trainer.fit`: an iterable of `Batch`, or a pair of arrays (x, t). The first 50 are used.
+        optimizer: what the training uses; None leaves out what is said of rates and updates.
+        vocab: with `decode(ids)`, so that what the net reads can be shown.
+        validation: as `batches`; whether the two overlap is looked at.
+        callbacks: those of the training; what clips is used in the trial.
+        history: of the training so far, for what its curves say.
+        trained: True where the net has had its training, so that it should know more than frequencies; False where it
+            has had none; None where neither is known.
+        steps: of the trial.
+        seed: of an unbuilt net's weights, of dropout.
+        progress: called with what is being done, in words.
+
+    Returns:
+        A `Diagnosis`: `.findings`, errors first, causes before consequences; `.ok`; a report when printed.
+
+    Raises:
+        ArgumentError: for what is no net, loss, batches or optimizer, and for data that are empty.
+
+    Notes:
+        It takes about as long as `steps` + 100 updates, and twice that where the rate is too high.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> net = minidl.Sequential([minidl.Embedding(20, 8), minidl.LSTM(8, return_sequences=True), minidl.Dense(20)])
+        >>> ids = np.tile(np.arange(10), (4, 1))  # positions, where the ids of a text belong
+        >>> batches = [minidl.Batch(ids, rng.integers(0, 20, (4, 10))) for _ in range(3)]
+        >>> minidl.diagnose(net, minidl.SoftmaxCrossEntropy(), batches).codes[0]
+        'D401'
+    """
+    say = progress or (lambda words: None)
+    if optimizer is not None and not isinstance(optimizer, Optimizer):
+        raise ArgumentError(
+            f"diagnose expects optimizer to be an Optimizer such as Adam(1e-3) or None, got {optimizer!r}."
+        )
+    steps = positive_int("diagnose", "steps", steps)
+    first = first_batches(batches, "data")
+    held = None if validation is None else first_batches(validation, "validation")
+    net = built(net, first[0], seed)
+    check_given(net, loss, first[0])
+    say("the data")
+    findings = data_findings(net, loss, first, vocab, held)
+    facts = {"looked at": f"{len(first)} batches of {len(first[0].t)} rows"}
+    if any(finding.code == SPOILED and finding.severity == "error" for finding in findings):
+        facts["left out"] = "loss, net and training: the data come first"
+        return Diagnosis(findings, facts=facts)
+    say("numbers that are not finite")
+    nonfinite = find_nonfinite(net, loss, first[0], optimizer=optimizer, rng=np.random.default_rng((seed, 0)))
+    if nonfinite is not None:
+        return Diagnosis([*findings, nonfinite], facts=facts)
+    say("the loss before the first update")
+    findings += loss_findings(net, loss, first, vocab, trained)
+    if ignores_targets(net, loss, first[0]):
+        findings.append(unmoved_by_targets())
+    say("what flows through the recurrent layers")
+    findings += flow_findings(flows(net, loss, first[0]))
+    say("whether a small batch can be learned by heart")
+    heart = by_heart(net, loss, first[0], seed)
+    findings += heart_findings(heart)
+    facts["by heart"] = heart_in_words(heart)
+    curves: dict[str, list[float]] = {}
+    if optimizer is not None:
+        say(f"a trial of {steps} updates")
+        course, trainer = trial(net, loss, first, optimizer, callbacks, steps, seed)
+        facts["trial"] = f"{course.updates} updates with {type(optimizer).__name__}, rate {course.highest_rate:.3g}"
+        curves = {"loss": course.losses.values, "norm": course.lengths.values}
+        findings += run_findings(net, loss, first, optimizer, callbacks, course, trainer.stop_reason, seed, say)
+        if all(finding.code != "L503" for finding in findings):  # what else is strange would follow from that
+            params = trainer.params
+            findings += motion_findings(course, params, optimizer.factors(net.params))
+            if not any(finding.code in ("T601", "T603") for finding in findings):
+                after = flow_findings(flows(trainer.net, loss, first[0]))
+                findings += [finding for finding in after if finding.code != "T602"]  # what is learned first is near
+    if history is not None:
+        findings += curve_findings(history.rows, best_constant(first[0]))
+    return Diagnosis(findings, curves, facts)
+
+
+def first_batches(data: Any, what: str) -> list[Batch]:
+    """The first batches of an epoch."""
+    return list(islice(epoch_of(batches_of(data, None, 32), 0, what), BATCHES))
+
+
+def built(net: Any, batch: Batch, seed: int) -> Layer:
+    """The net; one that is not built, as a copy that is."""
+    if isinstance(net, Layer) and net.in_shape is None:
+        net = copy.deepcopy(net)
+        build_for(net, batch.x, seed)
+    return net  # what it is, is checked beside loss and batch
+
+
+def unmoved_by_targets() -> Finding:
+    """T606, where the gradients do not change with the target."""
+    seen = "all gradients are the same, to a millionth, when every target of the first batch is another one"
+    return found("T606", "the loss", seen, "the gradients do not change with the target")
+
+
+def heart_findings(heart: Heart) -> Iterator[Finding]:
+    """L502, where a small batch could not be learned by heart."""
+    bound = heart.first if math.isnan(heart.constant) else min(heart.constant, heart.first)
+    if not bound > 1e-6 or heart.last < LEARNED * bound:
+        return
+    yield found("L502", "the first batch", heart_in_words(heart))
+
+
+def heart_in_words(heart: Heart) -> str:
+    """How the trial went."""
+    steps = "" if heart.steps is None else f", {heart.steps} steps each"
+    constant = "" if math.isnan(heart.constant) else f"; a constant output has {heart.constant:.3g}"
+    return (
+        f"{heart.rows} rows{steps}: loss {heart.first:.3g} to {heart.last:.3g} in {heart.updates} updates of Adam(1e-2)"
+        f"{constant}"
+    )
+
+
+def run_findings(
+    net: Layer,
+    loss: Loss,
+    batches: Sequence[Batch],
+    optimizer: Optimizer,
+    callbacks: Sequence[Any],
+    course: Course,
+    stopped: str | None,
+    seed: int,
+    say: Callable[[str], None],
+) -> Iterator[Finding]:
+    """L503 and T605 of a trial from `net`."""
+    yield from clipping_findings(course, callbacks)
+    seen = climbs(course, before_updates(net, loss, batches), best_constant(batches[0]))
+    if stopped is not None:
+        seen = f"after {course.updates} updates a number is not finite; {seen or 'the loss did not climb before'}"
+    if seen is not None:
+        say("a rate that stays stable")
+        largest = largest_stable_rate(net, loss, batches, optimizer, callbacks, seed)
+        yield rate_finding(course, seen, type(optimizer).__name__, largest)
+
+
+def before_updates(net: Layer, loss: Loss, batches: Sequence[Batch]) -> list[float]:
+    """The losses of some batches as the net stands."""
+    with np.errstate(all="ignore"):
+        return [float(loss_value(net, loss, batch)[0]) for batch in batches[:KEPT]]

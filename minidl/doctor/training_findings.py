@@ -1,0 +1,184 @@
+"""What the figures of a run say: a loss that climbs, updates of the wrong size, clipping, what stands still."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from minidl.callbacks.clipping import ClipNorm, Clipping, ClipValue
+from minidl.checking.naming.findings import Finding, found
+from minidl.doctor.course import Course
+from minidl.doctor.diagnosis import sparkline
+from minidl.parameter import Parameter
+
+ENOUGH = 20  # updates that a verdict on a run takes
+CLIMB = 0.1  # of the loss at the beginning: what it ends above it
+LOST = 0.5  # of what was gained
+LEAP = 0.3  # of the loss at the beginning: how far a single one may be above it
+LARGE, SMALL = 0.2, 1e-6  # the median of |update| / |value|; 1e-3 is healthy
+ALWAYS, FAR = 0.98, 20.0  # the share of updates that are clipped; how many times the norms are below a threshold
+DRIFT = 0.95  # the cosine between a gradient and that of some steps before
+EPOCHS = 4  # that the curves take to tell
+APART = 0.05  # of the best validation loss: what the last one is above it
+
+
+def climbs(course: Course, before: Sequence[float], constant: float = math.nan) -> str | None:
+    """How the loss of a run climbs or leaps, in numbers; None where it does not.
+
+    Args:
+        course: of the run.
+        before: the losses of some batches before the first update: where it began, and how they differ by themselves.
+        constant: the loss of the best constant output, where it is known: a net that has learned already climbs where
+            it loses a good part of that.
+
+    Example:
+        >>> from minidl.doctor.training_findings import climbs
+        >>> from minidl.doctor.course import Course
+        >>> course = Course()
+        >>> for value in range(40):
+        ...     course.losses.add(float(value))
+        >>> print(climbs(course, [0.1, 0.2]))  # doctest: +ELLIPSIS
+        the loss goes from 0.15 up to 37 in 40 updates ...
+    """
+    losses = course.losses
+    first, last, best = statistics.fmean(before), losses.last, losses.best
+    scale, noise = max(abs(first), 0.0 if math.isnan(constant) else constant), statistics.pstdev(before)
+    drawn = f" {sparkline(losses.values)}"
+    enough = losses.count >= ENOUGH
+    if enough and last > first + CLIMB * scale + 3 * noise:
+        return f"the loss goes from {first:.3g} up to {last:.3g} in {losses.count} updates {drawn}"
+    if enough and last > best + LOST * (first - best) + 3 * noise and first - best > CLIMB * scale:
+        return f"the loss fell from {first:.3g} to {best:.3g} and climbed to {last:.3g} again {drawn}"
+    if losses.highest > first + LEAP * scale + 6 * noise:
+        return f"the loss leaps from {first:.3g} up to {losses.highest:.3g}, and is {last:.3g} at the end {drawn}"
+    return None
+
+
+def rate_finding(course: Course, seen: str, rule: str, largest: float | None) -> Finding:
+    """L503, with the largest rate that is stable, where a range test told one."""
+    tried = "a range test from the same parameters finds no rate that is stable" if largest is None else (
+        f"a range test from the same parameters is stable at {largest:.2g}"
+    )  # fmt: skip
+    if largest is None:
+        return found("L503", f"{rule}, rate {course.highest_rate:.3g}", f"{seen}; {tried}")
+    own = {"remedy": f"lr={largest:.2g}, the largest stable rate of the range test, or a half of it; a warm-up helps"}
+    return found("L503", f"{rule}, rate {course.highest_rate:.3g}", f"{seen}; {tried}", **own)
+
+
+def motion_findings(
+    course: Course, params: Mapping[str, Parameter], factors: Mapping[str, float] | None = None
+) -> list[Finding]:
+    """T604, where a weight matrix moves too fast or too slowly, and T606, where a parameter never moves or drifts."""
+    motion, findings = course.motion, []
+    still = [name for name, count in motion.still.items() if motion.samples >= ENOUGH and count == motion.samples]
+    still = [name for name in still if (factors or {}).get(name, 1.0) and motion.silent[name] == motion.samples]
+    if still:
+        seen = f"{told(still)}: the gradient is 0 in all {motion.samples} updates that were looked at"
+        findings.append(found("T606", ", ".join(map(repr, still[:3])), seen, "it never moves"))
+    learned = course.losses.first - course.losses.last > CLIMB * abs(course.losses.first)
+    turns = {name: curve for name, curve in motion.turns.items() if curve.count >= ENOUGH and name not in still}
+    drifting = [name for name, curve in turns.items() if min(curve.values) > DRIFT]
+    if drifting and not learned and len(drifting) == len(turns):
+        least = min(min(turns[name].values) for name in drifting)
+        seen = (
+            f"the gradients of {told(drifting)} point the same way at all {course.updates} updates (cosine with the "
+            f"sample before at least {least:.3f}), and the loss does not fall ({course.losses.first:.4g} to "
+            f"{course.losses.last:.4g})"
+        )
+        findings.append(found("T606", ", ".join(map(repr, drifting[:3])), seen, "a constant direction of drift"))
+    ratios = {
+        name: float(np.median(curve.values))
+        for name, curve in motion.ratios.items()
+        if curve.count >= ENOUGH and params[name].value.ndim > 1 and name not in still
+    }
+    for fault, wrong in (
+        ("too large", {name: r for name, r in ratios.items() if r > LARGE}),
+        ("too small", {name: r for name, r in ratios.items() if r < SMALL}),
+    ):
+        if wrong:
+            worst = max(wrong, key=lambda name: abs(math.log(max(wrong[name], 1e-30))))
+            seen = (
+                f"the median of |update| / |value| is {wrong[worst]:.1e} for {worst!r}; about 1e-3 is healthy "
+                f"({told(list(wrong))})"
+            )
+            toward = "lower" if fault == "too large" else "raise"
+            times = f", {max(wrong[worst] / 1e-3, 1e-3 / wrong[worst]):.1g} times or less" if wrong[worst] else ""
+            remedy = f"{toward} the learning rate, {course.rate:.2g} now{times}"
+            findings.append(found("T604", f"parameter {worst!r}", seen, fault, remedy=remedy))
+    return findings
+
+
+def told(names: Sequence[str]) -> str:
+    """Some names, and how many there are more."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(map(repr, names[:3])) + more
+
+
+def clipping_findings(course: Course, callbacks: Sequence[Any]) -> list[Finding]:
+    """T605: clipping that always fires, or is so far from it that it would let a catastrophe pass."""
+    bounds = [c.max_norm for c in callbacks if isinstance(c, ClipNorm)]
+    clips = [c for c in callbacks if isinstance(c, Clipping)]
+    norms = [norm for norm in course.recent_norms if math.isfinite(norm)]
+    if not clips or len(norms) < ENOUGH:
+        return []
+    who, high = type(clips[0]).__name__, float(np.percentile(norms, 90))
+    middle = statistics.median(norms)
+    share = course.fired / course.updates
+    typical = f"the last {len(norms)} norms have the median {middle:.3g} and the 90th percentile {high:.3g}"
+    remedy = f"ClipNorm({high:.2g}), the 90th percentile of the norms so far"
+    value = isinstance(clips[0], ClipValue)
+    if share >= ALWAYS and (value or (bounds and middle > 3 * bounds[0])):
+        seen = f"{course.fired} of {course.updates} updates were clipped; {typical}"
+        return [found("T605", who, seen, "it always fires: it sets the rate, not a limit", remedy=remedy)]
+    if course.fired == 0 and bounds and max(norms) * FAR < bounds[0]:
+        seen = (
+            f"none of {course.updates} updates was clipped at {bounds[0]:g}; {typical}, the largest is {max(norms):.3g}"
+        )
+        return [found("T605", who, seen, "it never fires", remedy=remedy)]
+    return []
+
+
+def curve_findings(rows: Sequence[Mapping[str, Any]], constant: float = math.nan) -> list[Finding]:
+    """T607: what the losses of training and validation say from epoch to epoch.
+
+    Args:
+        rows: of a history.
+        constant: the loss of the best constant output, where it is known.
+
+    Example:
+        >>> from minidl.doctor.training_findings import curve_findings
+        >>> losses = [(3.0, 3.0), (2.0, 2.2), (1.0, 2.4), (0.5, 2.9), (0.2, 3.5)]
+        >>> finding, = curve_findings([{"loss": train, "valid_loss": valid} for train, valid in losses])
+        >>> finding.title
+        'the curves of training and validation: overfitting'
+    """
+    rows = [row for row in rows if math.isfinite(row.get("loss", math.nan))]
+    if len(rows) < EPOCHS:
+        return []
+    train = [row["loss"] for row in rows]
+    valid = [row["valid_loss"] for row in rows if math.isfinite(row.get("valid_loss", math.nan))]
+    if len(valid) == len(train):
+        best = min(range(len(valid)), key=valid.__getitem__)
+        rise, gap = valid[-1] - valid[best], valid[-1] - train[-1]
+        if best < len(valid) - 2 and rise > APART * abs(valid[best]) and gap > 2 * APART * abs(valid[-1]):
+            seen = (
+                f"validation was best in epoch {best + 1} of {len(rows)} at {valid[best]:.4g} and is {valid[-1]:.4g} "
+                f"now, while training went on from {train[best]:.4g} to {train[-1]:.4g}  {sparkline(valid)}"
+            )
+            remedy = "EarlyStopping(patience=3), which brings the best weights back; Dropout, more data, fewer units"
+            return [found("T607", "validation", seen, "overfitting", remedy=remedy)]
+    half = train[len(train) // 2 :]
+    flat = max(half) - min(half) < 0.01 * abs(train[0])
+    close = not valid or abs(valid[-1] - train[-1]) < APART * abs(train[-1])
+    if flat and close and math.isfinite(constant) and train[-1] > 0.9 * constant:
+        seen = (
+            f"the training loss stays at {train[-1]:.4g} from epoch {len(train) - len(half) + 1} to {len(train)}, where"
+            f" a constant output has {constant:.4g}{f', and validation is {valid[-1]:.4g}' if valid else ''}"
+        )
+        remedy = "more units or layers, a higher learning rate, longer windows; see that x says anything about t"
+        return [found("T607", "training", seen, "underfitting", remedy=remedy)]
+    return []

@@ -1,0 +1,192 @@
+"""Trials on copies of a net: a short training, one small batch to be learned by heart, rates that stay stable."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minidl.callbacks.clipping import ClipNorm, Clipping
+from minidl.data import Batch
+from minidl.doctor.course import Course
+from minidl.layer import Layer
+from minidl.losses import Loss
+from minidl.objective import loss_and_grads, loss_value
+from minidl.optimizer import Optimizer
+from minidl.optimizers import Adam
+from minidl.trainer import Trainer
+
+ROWS, STEPS = 4, 16  # of the small batch
+UPDATES = 150  # that it takes at most
+LEARNED = 0.3  # of the loss of the best constant output: far enough below it
+RATES = 10  # that the range test tries, each the square root of 10 below the last
+RANGE_STEPS = 40
+
+
+class Heart(NamedTuple):
+    """How far a small batch was learned by heart."""
+
+    rows: int
+    steps: int | None  # of a row, None where the whole row was taken
+    updates: int
+    first: float
+    last: float
+    constant: float  # the loss of the best constant output; nan where it is not known
+
+
+def trial(
+    net: Layer,
+    loss: Loss,
+    batches: Sequence[Batch],
+    optimizer: Optimizer,
+    callbacks: Sequence[Any] = (),
+    steps: int = 100,
+    seed: int = 0,
+    scale: float = 1.0,
+) -> tuple[Course, Trainer]:
+    """Train a copy of the net for some steps, with copies of the optimizer and of what clips; it shows nothing.
+
+    Example:
+        >>> from minidl.doctor.trials import trial
+        >>> net, x = minidl.Dense(1), np.ones((8, 2))
+        >>> _ = net.build((2,))
+        >>> course, _ = trial(net, minidl.MeanSquaredError(), [minidl.Batch(x, x[:, :1])], minidl.Adam(0.1), steps=5)
+        >>> course.updates
+        5
+    """
+    optimizer = copy.deepcopy(optimizer)
+    optimizer.lr_scale *= scale
+    course = Course()
+    clips = [copy.deepcopy(callback) for callback in callbacks if isinstance(callback, Clipping)]
+    trainer = Trainer(net.copy(), loss, optimizer, [Stop(), *clips, course], seed=seed, quiet=True)
+    with np.errstate(all="ignore"):
+        trainer.fit(list(batches), steps=steps)
+    return course, trainer
+
+
+class Stop:
+    """Ends a trial at the first loss, gradient or parameter that is not finite."""
+
+    def on_grads_ready(self, trainer: Trainer) -> None:
+        """Before the update."""
+        grads = (p.grad for p in trainer.params.values() if p.trainable)
+        if not math.isfinite(trainer.value) or not all(np.isfinite(grad).all() for grad in grads):
+            trainer.stop("not finite")
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        """After it."""
+        if not all(np.isfinite(p.value).all() for p in trainer.params.values()):
+            trainer.stop("not finite")
+
+
+def by_heart(net: Layer, loss: Loss, batch: Batch, seed: int = 0) -> Heart:
+    """Train a copy on a few rows, without dropout, until they are known by heart, or 150 updates are done.
+
+    Example:
+        >>> from minidl.doctor.trials import by_heart
+        >>> net = minidl.Sequential([minidl.Embedding(5, 8), minidl.LSTM(16, return_sequences=True), minidl.Dense(5)])
+        >>> _ = net.build((None,))
+        >>> ids = np.random.default_rng(0).integers(0, 5, (2, 9))
+        >>> heart = by_heart(net, minidl.SoftmaxCrossEntropy(), minidl.Batch(ids[:, :-1], ids[:, 1:]))
+        >>> heart.last < 0.5 * heart.constant
+        True
+    """
+    twin, (small, steps) = net.copy(), smaller(net, loss, batch)
+    optimizer, clip = Adam(1e-2), ClipNorm(1.0)
+    constant = best_constant(small)
+    first = last = math.nan
+    updates = 0
+    with np.errstate(all="ignore"):
+        for updates in range(1, UPDATES + 1):
+            twin.zero_grads()
+            last = float(loss_and_grads(twin, loss, small).value)
+            first = last if updates == 1 else first
+            grads = [p.grad for p in twin.params.values() if p.trainable]
+            if not math.isfinite(last) or not all(np.isfinite(grad).all() for grad in grads):
+                break
+            if last < 0.6 * LEARNED * (first if math.isnan(constant) else min(constant, first)):
+                break
+            clip.clip(twin.params, math.inf)
+            optimizer.step(twin.params)
+    return Heart(len(small.t), steps, updates, first, last, constant)
+
+
+def smaller(net: Layer, loss: Loss, batch: Batch) -> tuple[Batch, int | None]:
+    """A few rows of a batch, and of outputs at every step a few steps, where the net takes any number of them."""
+    x = tuple(a[:ROWS] for a in batch.x) if isinstance(batch.x, tuple) else np.asarray(batch.x)[:ROWS]
+    mask = tuple(None if m is None else m[:ROWS] for m in batch.mask) if isinstance(batch.mask, tuple) else batch.mask
+    mask = mask if mask is None or isinstance(mask, tuple) else np.asarray(mask)[:ROWS]
+    weight = batch.weight if batch.weight is None or not np.ndim(batch.weight) else np.asarray(batch.weight)[:ROWS]
+    few = Batch(x, np.asarray(batch.t)[:ROWS], weight, mask)
+    free = isinstance(net.in_shape, tuple) and net.in_shape[:1] == (None,)
+    if not free or isinstance(x, tuple) or x.shape[1] <= STEPS:
+        return few, None
+    y = loss_value(net, loss, few)[2]
+    if y.ndim < 3 or y.shape[1] != x.shape[1] or few.t.shape[:2] != x.shape[:2]:
+        return few, None
+    cut = (None if a is None or np.ndim(a) < 2 else a[:, :STEPS] for a in (few.weight, few.mask))
+    return Batch(x[:, :STEPS], few.t[:, :STEPS], *cut), STEPS
+
+
+def best_constant(batch: Batch) -> float:
+    """The loss of the best output that does not look at x: the entropy of ids, the variance of numbers; nan unknown."""
+    t = np.asarray(batch.t)
+    if t.dtype.kind in "iu":
+        share = np.unique(t, return_counts=True)[1] / t.size
+        return float(-(share * np.log(share)).sum())
+    return float(t.reshape(-1, t.shape[-1]).var(axis=0).mean()) if t.ndim > 1 else float(t.var())
+
+
+def stable(course: Course, trainer: Trainer) -> bool:
+    """Whether a trial stayed finite, and ended below where it began without leaps above that."""
+    values = course.recent
+    return (
+        trainer.stop_reason is None and course.losses.last < course.losses.first and max(values) < 1.5 * max(values[:3])
+    )
+
+
+def largest_stable_rate(
+    net: Layer,
+    loss: Loss,
+    batches: Sequence[Batch],
+    optimizer: Optimizer,
+    callbacks: Sequence[Any] = (),
+    seed: int = 0,
+) -> float | None:
+    """The first rate below that of the optimizer at which a short training is stable; None where none of them is.
+
+    Each rate is the square root of 10 below the one before, and gets 40 updates from the same parameters.
+
+    Source:
+        Smith 2017, Cyclical learning rates for training neural networks (the range test).
+    """
+    for k in range(1, RATES + 1):
+        scale = 10 ** (-k / 2)
+        if stable(*trial(net, loss, batches, optimizer, callbacks, RANGE_STEPS, seed, scale)):
+            return optimizer.rate * scale
+    return None
+
+
+def ignores_targets(net: Layer, loss: Loss, batch: Batch) -> bool:
+    """Whether the gradients stay the same, to a millionth, when all targets are others."""
+    t = np.asarray(batch.t)
+    if t.dtype.kind in "iu":
+        classes = np.unique(t)
+        other = classes[(np.searchsorted(classes, t) + 1) % len(classes)]
+    else:
+        other = 1 - t if t.size and t.min() >= 0 and t.max() <= 1 else -t
+    if (other == t).all():
+        return False
+    found = []
+    with np.errstate(all="ignore"):
+        for targets in t, other:
+            twin = net.copy()
+            twin.zero_grads()
+            loss_and_grads(twin, loss, batch._replace(t=targets))
+            found.append({name: p.grad for name, p in twin.params.items() if p.trainable})
+    moving = [name for name, grad in found[0].items() if grad.any()]
+    close = (abs(found[0][name] - found[1][name]).max() <= 1e-6 * abs(found[0][name]).max() for name in moving)
+    return bool(moving) and all(close)

@@ -1,0 +1,28 @@
+"""Looking inside: what the cells, gates and gradients of a recurrent net do while it reads a text."""
+
+from minidl.looking.activations import activations, cell_values
+from minidl.looking.following import Follower, correlations, following
+from minidl.looking.gates import Gate, gates, time_constants
+from minidl.looking.look import Look, Shown, look
+from minidl.looking.properties import PROPERTIES, properties
+from minidl.looking.reach import fallen_to, reach
+from minidl.looking.report import Report
+
+__all__ = [
+    "PROPERTIES",
+    "Follower",
+    "Gate",
+    "Look",
+    "Report",
+    "Shown",
+    "activations",
+    "cell_values",
+    "correlations",
+    "fallen_to",
+    "following",
+    "gates",
+    "look",
+    "properties",
+    "reach",
+    "time_constants",
+]

@@ -1,0 +1,27 @@
+"""The ward of trainings: every fault is found, the right code comes first, nothing is said against healthy ones."""
+
+import pytest
+
+from minidl.checking.naming.findings import CODES
+from tests.trainings import healthy, sick
+
+ALL = {case.name: case for case in (*sick.CASES, *healthy.CASES)}
+
+
+def test_the_ward_is_full():
+    assert len(ALL) == len(sick.CASES) + len(healthy.CASES), "two cases have the same name"
+    assert len(sick.CASES) >= 20 and len(healthy.CASES) >= 20
+    wanted = {code for code in CODES if code[0] in "DLTN"} | {"G115"}
+    assert {code for case in sick.CASES for code in case.codes} == wanted
+
+
+@pytest.mark.parametrize("name", [case.name for case in sick.CASES])
+def test_a_fault_is_called_by_its_name(name):
+    findings = ALL[name].examine()
+    assert [f.code for f in findings][:1] in [[code] for code in ALL[name].codes], [f.title for f in findings]
+    assert all(f.where and f.evidence and f.cause and f.remedy for f in findings)
+
+
+@pytest.mark.parametrize("name", [case.name for case in healthy.CASES])
+def test_a_healthy_training_is_left_alone(name):
+    assert [f"{f.code} {f.where}: {f.evidence}" for f in ALL[name].examine()] == []
