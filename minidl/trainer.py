@@ -308,11 +308,12 @@ class Trainer:
             for p in self.params.values():
                 p.grad /= total
         self._call("on_grads_ready")
+        if self.skipped:
+            self.means.go_back(means)
         if self.stop_reason is not None:
             return
         self.groups_done, self.learned = self.groups_done + 1, group[-1]
         if self.skipped:
-            self.means.go_back(means)
             return
         self.optimizer.step(self.params)
         self.step += 1

@@ -107,34 +107,31 @@ class Rollback(Watch):
 
     def act(self, trainer: Trainer, trouble: Trouble) -> None:
         box = None if self.folder is None else boxed_or_error(self, trainer, trouble)
-        then = self.go_back(trainer, trouble)
+        then = self.go_back(trainer)
         words = f"step {trouble.step:,}: {trouble.words}"
         told = ""
         if box is not None and self.folder is not None:
             finding, place = leave(box, self.folder, trouble)
             words += "" if finding is None else f" ({finding.code}, {finding.where})"
             told = f"; {place}"
+        if trouble.what != "update":
+            trainer.skip()
         back = f"the parameters are those of step {then:,}"
         if self.rollbacks >= self.times:
             trainer.stop(f"{words}, after {self.rollbacks} rollbacks; {back}{told}")
             return
         self.rollbacks += 1
         trainer.optimizer.lr_scale *= self.factor
-        self.candidate.lr_scale = self.good.lr_scale = trainer.optimizer.lr_scale
         rate = f"the rate is {trainer.optimizer.rate:.3g}"
         note = f"{words}; {back}, {rate}: rollback {self.rollbacks} of {self.times}{told}"
         self.notes.append(note)
         trainer.history.notes.append(note)
-        if trouble.what != "update":
-            trainer.skip()
 
-    def go_back(self, trainer: Trainer, trouble: Trouble) -> int:
+    def go_back(self, trainer: Trainer) -> int:
         """Put the good parameters back; returns the step that they are of."""
-        scale, good = trainer.optimizer.lr_scale, self.good
-        then = good.step or 0
-        carried = trainer.state
-        good.restore(trainer)
-        trainer.optimizer.lr_scale = scale
+        scale, carried, then = trainer.optimizer.lr_scale, trainer.state, self.good.step or 0
+        self.good.restore(trainer)
+        trainer.optimizer.lr_scale = scale  # it may have been lowered since
         if rows(trainer.state) != rows(carried):
             trainer.state = None
         self.candidate.take(trainer, trainer.state)  # from here on it has to prove itself anew

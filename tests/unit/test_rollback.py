@@ -150,16 +150,13 @@ def test_it_goes_back_to_what_proved_good() -> None:
 
 def test_a_sick_update() -> None:
     def too_far(trainer: Any) -> None:
-        trainer.optimizer.lr_scale = 1e39
+        trainer.optimizer.lr_scale = 1e41
 
-    def again(trainer: Any) -> None:
-        trainer.optimizer.lr_scale = 1.0
-
-    rollback = Rollback(folder=None, factor=1e-12)
+    rollback = Rollback(times=5, folder=None, factor=1e-12)
     trainer = trainer_of(rollback, At(10, too_far), optimizer=minidl.SGD(0.05))
     trainer.fit(X, T, epochs=4, batch_size=8)
-    assert trainer.stop_reason is not None or rollback.rollbacks <= 3
-    assert "is not finite after the update" in rollback.notes[0] and "step 11:" in rollback.notes[0]
+    assert trainer.stop_reason is None and rollback.rollbacks == 4
+    assert "is not finite after the update" in rollback.notes[0] and rollback.notes[0].startswith("step 11:")
     assert all(np.isfinite(p.value).all() for p in trainer.params.values())
 
 
@@ -262,7 +259,7 @@ def test_all_batches_of_an_epoch() -> None:
 
 
 @pytest.mark.parametrize("every", [4, 7])
-@pytest.mark.parametrize("kill", [3, 11, 20, 29])
+@pytest.mark.parametrize("kill", [3, 11, 20, 25])
 def test_a_training_that_is_resumed_has_the_same_bits(tmp_path: Path, kill: int, every: int) -> None:
     """Broken off before, between and after the rollbacks."""
 
