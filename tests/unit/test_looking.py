@@ -378,20 +378,26 @@ def test_falling_norms_are_an_area():
     assert falling(np.zeros(3), 4) == []
 
 
-@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_the_report_fits_and_says_the_same_with_and_without_colours(seen, width):
     plain, colours = io.StringIO(), io.StringIO()
     Console(file=plain, width=width).print(Report(seen, title="a title"))
     Console(file=colours, width=width, force_terminal=True, color_system="truecolor").print(Report(seen))
     assert "\x1b" not in plain.getvalue() and "48;2;178;24;43" in colours.getvalue()
     assert all(len(line) <= width for line in plain.getvalue().splitlines())
+    assert f"{seen.followers['inside quotes'][0].r:+.2f}" in plain.getvalue()
     for words in "inside quotes", "cell 3, tanh(c)", "forget gate", "the gradient's way back", "steps back":
         assert words in plain.getvalue() and words in colours.getvalue()
     assert "▁" in plain.getvalue()
 
 
-def test_the_report_of_ascii_is_ascii_but_for_the_text(seen):
-    assert "█" not in "".join(below for _, below in marked("ab", np.array([-1, 1]), SIGNED, 9, "01234567"))
+def test_where_only_ascii_can_be_written_marks_are_digits(seen):
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="replace")
+    Console(file=out, width=80).print(Report(seen, seen.shown(cell=QUOTES)))
+    Console(file=out, width=80).print(Report(seen))
+    out.seek(0)
+    said = out.read()
+    assert "-1 01234567 +1" in said and "####" in said and "0000007777" in said
 
 
 def test_the_report_of_a_layer_without_gates():
