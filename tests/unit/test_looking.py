@@ -24,6 +24,7 @@ from minidl import (
 )
 from minidl.looking import (
     PROPERTIES,
+    Follower,
     Report,
     activations,
     cell_values,
@@ -206,6 +207,20 @@ def test_cells_made_by_hand_are_found_and_named(seen):
     assert seen.best()[0].follows in ("inside quotes", "inside brackets")
 
 
+def test_what_has_to_be_remembered_is_shown_first(seen):
+    told = seen._replace(
+        followers={
+            "blank": [Follower("lstm", 0, 0.9, 0.9)],
+            "indentation": [Follower("lstm", 1, 0.2, 0.9)],
+            "inside quotes": [Follower("lstm", 2, -0.5, 0.5)],
+            "inside brackets": [Follower("lstm", 2, 0.4, 0.5)],
+            "depth of brackets": [],
+        }
+    )
+    shown = [(one.follows, one.cell) for one in told.best(3)]
+    assert shown == [("inside quotes", 2), ("blank", 0), ("indentation", 1)]
+
+
 def test_a_cell_is_judged_on_the_half_that_did_not_choose_it():
     rng = np.random.default_rng(0)
     noise, property = rng.normal(size=(60, 400)), rng.normal(size=60)
@@ -240,7 +255,7 @@ def test_what_is_in_one_half_alone_has_no_followers():
 
 def test_gates_are_counted():
     found = gates(
-        {"r": np.array([[0.05, 0.5]] * 4), "z": np.array([[0.95, 0.0], [0.95, 1.0]] * 2), "h": np.ones((4, 2))}
+        {"r": np.array([[0.05, 0.3]] * 4), "z": np.array([[0.95, 0.0], [0.95, 1.0]] * 2), "h": np.ones((4, 2))}
     )
     assert list(found) == ["r", "z"]
     assert found["r"].shut.tolist() == [1, 0] and found["z"].open.tolist() == [1, 0.5]
@@ -295,6 +310,13 @@ def test_fallen_to_stays_below():
 # -- look ---------------------------------------------------------------------------------------------
 
 
+def test_the_way_back_is_that_of_the_last_windows(seen):
+    vocab = CharVocab.of(TEXT)
+    ids = vocab.encode(TEXT)[-(100 * (len(TEXT) // 100) + 1) :].astype(int)
+    batch = Batch(ids[:-1].reshape(-1, 100), ids[1:].reshape(-1, 100))
+    np.testing.assert_allclose(seen.reach["lstm"], reach(detector(vocab), CrossEntropy(), batch)["lstm"], rtol=1e-4)
+
+
 def test_look_gathers_everything(seen):
     assert "".join(seen.pieces) == TEXT
     assert list(seen.reach) == ["lstm"] and seen.reach["lstm"].shape == (100,)
@@ -331,6 +353,9 @@ def test_an_excerpt_is_where_a_property_changes(seen):
     assert "(c)" in text[told.excerpt(20, "inside brackets")]
     assert told.excerpt(10) == slice(len(text) - 8, len(text))  # it begins with a line
     assert told.excerpt(10_000) == slice(0, len(text))
+    text = "a" * 200 + "(b) " * 5 + "a" * 200
+    told = seen._replace(pieces=list(text), properties=properties(text))
+    assert "(b)" in text[told.excerpt(20, "inside brackets")]
 
 
 def test_the_last_symbols_are_read():
