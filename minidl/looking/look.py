@@ -132,6 +132,8 @@ class Look(NamedTuple):
             later = (t for t in range(T - count, T - count // 2) if self.pieces[t - 1].endswith("\n"))
             return slice(next(later, T - count), T)
         lines = [t for t in range(T - count + 1) if t == 0 or self.pieces[t - 1].endswith("\n")]
+        if len(lines) == 1:  # a text without line breaks
+            lines = list(range(0, T - count + 1, max(1, count // 4)))
         p = self.properties[follows]
         much = p > np.median(p)
 

@@ -103,9 +103,9 @@ class Report:
 
         yield heading("cells that follow something", "picked on the first half, r of the second")
         table = Table(box=None, pad_edge=False, show_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-        room = 4 if width >= 56 else 3
+        wide = width >= 56
         more = 0 if width < 72 else 1 if len(self.seen.activations) > 1 and width < 100 else 2
-        for name in ["", "in the text", "cell", "r", ""][: room + 1]:
+        for name in ["", "in the text", "cell", "r", ""] if wide else ["", "cell", "r"]:
             table.add_column(name, justify="right" if name in ("in the text", "r") else "left", no_wrap=True)
         if more:
             table.add_column("next best", no_wrap=True, overflow="ellipsis", style="dim")
@@ -117,10 +117,10 @@ class Report:
             best, *others = followers
             weak = abs(best.r) < FAINT
             length = bar(abs(best.r), 10, marks).ljust(10)
-            cells: list[str | Text] = [name, amount(self.seen.properties[name])]
-            cells += [self.cell_name(best.layer, best.cell), f"{best.r:+.2f}"]
-            cells.append(Text(length, "" if weak else f"not bold {UP if best.r > 0 else DOWN}"))
-            cells = cells[: room + 1]
+            cells: list[str | Text] = [name, self.cell_name(best.layer, best.cell), f"{best.r:+.2f}"]
+            if wide:
+                cells.insert(1, amount(self.seen.properties[name]))
+                cells.append(Text(length, "" if weak else f"not bold {UP if best.r > 0 else DOWN}"))
             if more:
                 cells.append("  ".join(f"{self.cell_name(one.layer, one.cell)} {one.r:+.2f}" for one in others[:more]))
             table.add_row(*cells, style="dim" if weak else "bold" if name in REMEMBERED else "")

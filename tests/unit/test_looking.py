@@ -24,6 +24,7 @@ from minidl import (
 )
 from minidl.looking import (
     PROPERTIES,
+    Follower,
     Report,
     activations,
     cell_values,
@@ -206,6 +207,20 @@ def test_cells_made_by_hand_are_found_and_named(seen):
     assert seen.best()[0].follows in ("inside quotes", "inside brackets")
 
 
+def test_what_has_to_be_remembered_is_shown_first(seen):
+    told = seen._replace(
+        followers={
+            "blank": [Follower("lstm", 0, 0.9, 0.9)],
+            "indentation": [Follower("lstm", 1, 0.2, 0.9)],
+            "inside quotes": [Follower("lstm", 2, -0.5, 0.5)],
+            "inside brackets": [Follower("lstm", 2, 0.4, 0.5)],
+            "depth of brackets": [],
+        }
+    )
+    shown = [(one.follows, one.cell) for one in told.best(3)]
+    assert shown == [("inside quotes", 2), ("blank", 0), ("indentation", 1)]
+
+
 def test_a_cell_is_judged_on_the_half_that_did_not_choose_it():
     rng = np.random.default_rng(0)
     noise, property = rng.normal(size=(60, 400)), rng.normal(size=60)
@@ -240,7 +255,7 @@ def test_what_is_in_one_half_alone_has_no_followers():
 
 def test_gates_are_counted():
     found = gates(
-        {"r": np.array([[0.05, 0.5]] * 4), "z": np.array([[0.95, 0.0], [0.95, 1.0]] * 2), "h": np.ones((4, 2))}
+        {"r": np.array([[0.05, 0.3]] * 4), "z": np.array([[0.95, 0.0], [0.95, 1.0]] * 2), "h": np.ones((4, 2))}
     )
     assert list(found) == ["r", "z"]
     assert found["r"].shut.tolist() == [1, 0] and found["z"].open.tolist() == [1, 0.5]
@@ -295,6 +310,13 @@ def test_fallen_to_stays_below():
 # -- look ---------------------------------------------------------------------------------------------
 
 
+def test_the_way_back_is_that_of_the_last_windows(seen):
+    vocab = CharVocab.of(TEXT)
+    ids = vocab.encode(TEXT)[-(100 * (len(TEXT) // 100) + 1) :].astype(int)
+    batch = Batch(ids[:-1].reshape(-1, 100), ids[1:].reshape(-1, 100))
+    np.testing.assert_allclose(seen.reach["lstm"], reach(detector(vocab), CrossEntropy(), batch)["lstm"], rtol=1e-4)
+
+
 def test_look_gathers_everything(seen):
     assert "".join(seen.pieces) == TEXT
     assert list(seen.reach) == ["lstm"] and seen.reach["lstm"].shape == (100,)
@@ -331,6 +353,9 @@ def test_an_excerpt_is_where_a_property_changes(seen):
     assert "(c)" in text[told.excerpt(20, "inside brackets")]
     assert told.excerpt(10) == slice(len(text) - 8, len(text))  # it begins with a line
     assert told.excerpt(10_000) == slice(0, len(text))
+    text = "a" * 200 + "(b) " * 5 + "a" * 200
+    told = seen._replace(pieces=list(text), properties=properties(text))
+    assert "(b)" in text[told.excerpt(20, "inside brackets")]
 
 
 def test_the_last_symbols_are_read():
@@ -378,20 +403,26 @@ def test_falling_norms_are_an_area():
     assert falling(np.zeros(3), 4) == []
 
 
-@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_the_report_fits_and_says_the_same_with_and_without_colours(seen, width):
     plain, colours = io.StringIO(), io.StringIO()
     Console(file=plain, width=width).print(Report(seen, title="a title"))
     Console(file=colours, width=width, force_terminal=True, color_system="truecolor").print(Report(seen))
     assert "\x1b" not in plain.getvalue() and "48;2;178;24;43" in colours.getvalue()
     assert all(len(line) <= width for line in plain.getvalue().splitlines())
+    assert f"{seen.followers['inside quotes'][0].r:+.2f}" in plain.getvalue()
     for words in "inside quotes", "cell 3, tanh(c)", "forget gate", "the gradient's way back", "steps back":
         assert words in plain.getvalue() and words in colours.getvalue()
     assert "▁" in plain.getvalue()
 
 
-def test_the_report_of_ascii_is_ascii_but_for_the_text(seen):
-    assert "█" not in "".join(below for _, below in marked("ab", np.array([-1, 1]), SIGNED, 9, "01234567"))
+def test_where_only_ascii_can_be_written_marks_are_digits(seen):
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="replace")
+    Console(file=out, width=80).print(Report(seen, seen.shown(cell=QUOTES)))
+    Console(file=out, width=80).print(Report(seen))
+    out.seek(0)
+    said = out.read()
+    assert "-1 01234567 +1" in said and "####" in said and "0000007777" in said
 
 
 def test_the_report_of_a_layer_without_gates():
