@@ -75,7 +75,9 @@ def main() -> None:
         for name, mine in times.items():
             ratio = statistics.median(a / b for a, b in zip(mine, times["without"], strict=True))
             means = sum(mine) / sum(times["without"])
-            print(f"{name:16s} {1e3 * statistics.median(mine):6.1f} ms a step, {ratio - 1:+.1%} (means {means - 1:+.1%})")
+            print(
+                f"{name:16s} {1e3 * statistics.median(mine):6.1f} ms a step, {ratio - 1:+.1%} (means {means - 1:+.1%})"
+            )
         watched = kinds["Doctor()"]
         tracemalloc.start()
         held = []
