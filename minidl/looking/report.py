@@ -299,7 +299,8 @@ class Report:
             pictures.append(
                 {
                     "layer": shown.layer, "cell": shown.cell, "gate": shown.gate, "what": shown.what,
-                    "follows": shown.follows, "begin": part.start, "symbols": seen.pieces[part], "values": rounded(shown.values[part]),
+                    "follows": shown.follows, "begin": part.start, "symbols": seen.pieces[part],
+                    "values": rounded(shown.values[part]),
                 }
             )  # fmt: skip
         return {"symbols": len(seen.pieces), "layers": layers, "following": following, "pictures": pictures}
