@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the subcommand; returns 0 where no error was found, 1 where one was."""
     if (args.what is None) == (args.replay is None):
         raise ArgumentError(
-            "minidl doctor expects a MODEL, a FILE.py:FUNCTION, or --replay FOLDER, one of them: see minidl doctor --help."
+            "expected is a MODEL, a FILE.py:FUNCTION, or --replay FOLDER, one of them: see minidl doctor --help."
         )
     if args.replay is not None:
         return report(replayed(Path(args.replay)), args.json)
