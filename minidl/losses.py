@@ -222,7 +222,7 @@ class CrossEntropy(ClassLoss):
 
     def on(self, net: Layer) -> tuple[Layer, Loss]:
         body = without_last(net, (Softmax, LogSoftmax))
-        if body is None:
+        if body is None or computes_otherwise(self, CrossEntropy):
             return net, self
         fused = SoftmaxCrossEntropy(self.ignore_index)
         fused.title = self.title
@@ -278,7 +278,11 @@ class BinaryCrossEntropy(Loss):
 
     def on(self, net: Layer) -> tuple[Layer, Loss]:
         body = None if self.from_logits else without_last(net, (Sigmoid,))
-        return (net, self) if body is None else (body, BinaryCrossEntropy(from_logits=True))
+        return (
+            (net, self)
+            if body is None or computes_otherwise(self, BinaryCrossEntropy)
+            else (body, BinaryCrossEntropy(from_logits=True))
+        )
 
     def positions(self, y: Array, t: Array) -> tuple[Array, Array]:
         self.check_shares("targets", t, "yes is 1, no is 0")
@@ -292,6 +296,11 @@ class BinaryCrossEntropy(Loss):
             each = -t * np.log(yes) - (1 - t) * np.log(no)
             dy = (1 - t) / no - t / yes
         return each.mean(axis=-1), dy / y.shape[-1]
+
+
+def computes_otherwise(loss: Loss, base: type[Loss]) -> bool:
+    """Whether a subclass computes something of its own, which a fused loss would pass over."""
+    return any(getattr(type(loss), name) is not getattr(base, name) for name in ("__call__", "positions", "weighted"))
 
 
 def without_last(net: Layer, kinds: tuple[type[Layer], ...]) -> Layer | None:

@@ -17,7 +17,7 @@ from typing import Any
 from minidl.cli.code import called, named
 from minidl.cli.options import count, positive, seed
 from minidl.data import TextStream, split
-from minidl.doctor import Diagnosis, diagnose
+from minidl.doctor import Diagnosis, diagnose, reproduce
 from minidl.errors import ArgumentError
 from minidl.layers import Softmax
 from minidl.losses import CrossEntropy, SoftmaxCrossEntropy
@@ -33,8 +33,14 @@ WINDOW, ROWS = 64, 32
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the subcommand."""
     add = parser.add_argument
-    add("what", metavar="MODEL | FILE.py:FUNCTION", help="a model file, or code that makes net, loss and batches")
+    add(
+        "what",
+        metavar="MODEL | FILE.py:FUNCTION",
+        nargs="?",
+        help="a model file, or code that makes net, loss and batches",
+    )
     add("texts", metavar="TEXT", nargs="*", help="UTF-8 text files for a MODEL (default: Python's language reference)")
+    add("--replay", metavar="FOLDER", help="make the step in the folder of a black box again (default: none)")
     add("--steps", metavar="N", type=count, default=100, help="updates of the trial")
     add("--lr", metavar="X", type=positive, help="try a MODEL with Adam at this rate (default: no trial)")
     add("--json", action="store_true", help="print one JSON object (default: a report)")
@@ -43,16 +49,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand; returns 0 where no error was found, 1 where one was."""
+    if (args.what is None) == (args.replay is None):
+        raise ArgumentError(
+            "expected is a MODEL, a FILE.py:FUNCTION, or --replay FOLDER, one of them: see minidl doctor --help."
+        )
+    if args.replay is not None:
+        return report(replayed(Path(args.replay)), args.json)
     code = args.what.endswith(".py") or ".py:" in args.what
     with contextlib.redirect_stdout(sys.stderr):  # what the code prints is no part of the report
         given = of_code(args) if code else of_model(args)
         with status() as say:
             diagnosis = diagnose(**{"steps": args.steps, "seed": args.seed, "progress": say, **given})
-    if args.json:
+    return report(diagnosis, args.json)
+
+
+def report(diagnosis: Diagnosis, as_json: bool) -> int:
+    """Print it; returns the exit code."""
+    if as_json:
         print(json.dumps(diagnosis.as_json(), ensure_ascii=False))
     else:
         show(diagnosis)
     return 0 if diagnosis.ok else 1
+
+
+def replayed(folder: Path) -> Diagnosis:
+    """The step of a black box, made again."""
+    box, examined = reproduce(folder)
+    facts = {
+        "replayed": f"step {box.trouble.step:,}, epoch {box.epoch}, seed {box.seed}: {box.trouble.words}",
+        "bits": "the same as in the training" if examined.same else "; ".join(examined.notes),
+    }
+    curves = {name: [float(v) for v in box.record.column(name)] for name in ("loss", "norm")}
+    return Diagnosis([] if examined.finding is None else [examined.finding], curves, facts)
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from minidl.data import Batch
 from minidl.doctor.course import Course
 from minidl.doctor.data_findings import data_findings
 from minidl.doctor.diagnosis import Diagnosis
-from minidl.doctor.flow import flow_findings, flows
+from minidl.doctor.flow_findings import flow_findings
 from minidl.doctor.loss_findings import loss_findings
 from minidl.doctor.training_findings import (
     climbs,
@@ -40,6 +40,7 @@ from minidl.errors import ArgumentError
 from minidl.feeding import batches_of, epoch_of
 from minidl.history import History
 from minidl.layer import Layer
+from minidl.looking import flows
 from minidl.losses import Loss
 from minidl.objective import check_given
 from minidl.optimizer import Optimizer

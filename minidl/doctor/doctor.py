@@ -17,7 +17,7 @@ from minidl.doctor.course import Course
 from minidl.doctor.data_findings import data_findings
 from minidl.doctor.diagnosing import SPOILED, first_batches, unmoved_by_targets
 from minidl.doctor.diagnosis import Diagnosis
-from minidl.doctor.flow import flow_findings, flows
+from minidl.doctor.flow_findings import flow_findings
 from minidl.doctor.loss_findings import loss_findings
 from minidl.doctor.training_findings import (
     climbs,
@@ -28,6 +28,7 @@ from minidl.doctor.training_findings import (
 )
 from minidl.doctor.trials import before_updates, best_constant, ignores_targets, largest_stable_rate
 from minidl.layer import Layer
+from minidl.looking import flows
 from minidl.trainer import Trainer
 
 LOOKS = 100  # updates to the first look at the loss; each later one comes after twice as many

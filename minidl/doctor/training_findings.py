@@ -59,15 +59,12 @@ def climbs(course: Course, before: Sequence[float], constant: float = math.nan) 
 
 def rate_finding(course: Course, seen: str, rule: str, largest: float | None) -> Finding:
     """L503, with the largest rate that is stable, where a range test told one."""
-    tried = "a range test from the same parameters finds no rate that is stable" if largest is None else (
-        f"a range test from the same parameters is stable at {round_number(largest)}"
-    )  # fmt: skip
+    where, tried = f"{rule}, rate {course.highest_rate:.3g}", "a range test from the same parameters"
     if largest is None:
-        return found("L503", f"{rule}, rate {course.highest_rate:.3g}", f"{seen}; {tried}")
-    own = {
-        "remedy": f"lr={round_number(largest)}, the largest stable rate of the range test, or a half of it; a warm-up helps"
-    }
-    return found("L503", f"{rule}, rate {course.highest_rate:.3g}", f"{seen}; {tried}", **own)
+        return found("L503", where, f"{seen}; {tried} finds no rate that is stable")
+    rate = round_number(largest)
+    remedy = f"lr={rate}, the largest stable rate of the range test, or a half of it; a warm-up helps"
+    return found("L503", where, f"{seen}; {tried} is stable at {rate}", remedy=remedy)
 
 
 def round_number(value: float) -> str:

@@ -13,11 +13,11 @@ from minidl.errors import ArgumentError
 from minidl.inputs import Array
 from minidl.layer import Layer
 from minidl.looking.activations import activations, cell_values, traceable
+from minidl.looking.flow import reach
 from minidl.looking.following import Follower, following
 from minidl.looking.gates import GATES, Gate, gates
 from minidl.looking.pictures import SHARE, SIGNED, Scale
 from minidl.looking.properties import REMEMBERED, properties
-from minidl.looking.reach import reach
 from minidl.losses import CrossEntropy, Loss, SoftmaxCrossEntropy
 from minidl.names import offer
 from minidl.text import Vocab
@@ -34,16 +34,15 @@ class Shown(NamedTuple):
     layer: str
     cell: int | None
     gate: str | None
+    what: str  # the same in words
     values: Array  # [T]
     scale: Scale
     follows: str | None = None  # the property that the cell was found to follow
 
     @property
     def title(self) -> str:
-        """What it is, in words."""
-        quantity = "tanh(c)" if self.gate is None and self.scale is SIGNED else "h"
-        what = quantity if self.gate is None else f"{GATES[self.gate]} {self.gate}"
-        return f"{self.layer}, {f'cell {self.cell}, {what}' if self.cell is not None else f'mean {what} of all cells'}"
+        """Layer, cell and quantity, in words."""
+        return f"{self.layer}, {self.what}"
 
 
 class Look(NamedTuple):
@@ -101,18 +100,21 @@ class Look(NamedTuple):
             raise ArgumentError(f"Layer {path!r} {has}, got {gate!r}: {'name one' if known else 'name a cell'}.")
         if cell is None and gate is None:
             raise ArgumentError("A cell or a gate is expected to colour the text by, got neither: name one.")
-        values = cell_values(traced) if gate is None else traced[gate]
-        scale = SHARE if gate is not None else SIGNED
-        if gate is None and "c" not in traced:  # h of a ReLU layer has no bounds
-            size = max(1.0, float(abs(values).max()))
-            scale = SIGNED._replace(low=-size, high=size, below=f"{-size:.2g}", above=f"+{size:.2g}")
-        if cell is not None:
-            return Shown(path, cell, gate, values[:, cell], scale)
-        mean = values.mean(axis=1)
-        low, high = float(mean.min()), float(mean.max())  # which lie close together
-        if high > low:
-            scale = Scale(low, high, f"{low:.2f}", f"{high:.2f}")
-        return Shown(path, cell, gate, mean, scale)
+        if gate is not None:
+            name, values, scale = f"{GATES[gate]} {gate}", traced[gate], SHARE
+        else:
+            name, values, scale = "tanh(c)" if "c" in traced else "h", cell_values(traced), SIGNED
+        if cell is None:
+            values = values.mean(axis=1)
+            low, high = float(values.min()), float(values.max())  # which lie close together
+            if high > low:
+                scale = Scale(low, high, f"{low:.2f}", f"{high:.2f}")
+            return Shown(path, cell, gate, f"mean {name} of all cells", values, scale)
+        values = values[:, cell]
+        size = float(abs(values).max())
+        if size > 1:  # h of a layer with ReLU has no bounds
+            scale = Scale(-size, size, f"{-size:.2g}", f"+{size:.2g}")
+        return Shown(path, cell, gate, f"cell {cell}, {name}", values, scale)
 
     def best(self, count: int = 2) -> list[Shown]:
         """The cells that follow something best, of those properties that have to be remembered, if any is followed."""
@@ -123,19 +125,18 @@ class Look(NamedTuple):
             cells.setdefault((one.layer, one.cell), self.shown(one.layer, one.cell)._replace(follows=name))
         return list(cells.values())[:count]
 
-    def excerpt(self, count: int, follows: str | None = None) -> slice:
-        """So many symbols of the text: where a property changes most, its end where it does not matter."""
+    def excerpt(self, count: int, shown: Shown) -> slice:
+        """So many symbols of the text at most, whole lines: where the property, or else the cell, changes most."""
         T = len(self.pieces)
         if count >= T:
             return slice(0, T)
-        if follows is None:
-            later = (t for t in range(T - count, T - count // 2) if self.pieces[t - 1].endswith("\n"))
-            return slice(next(later, T - count), T)
         lines = [t for t in range(T - count + 1) if t == 0 or self.pieces[t - 1].endswith("\n")]
         if len(lines) == 1:  # a text without line breaks
             lines = list(range(0, T - count + 1, max(1, count // 4)))
-        p = self.properties[follows]
-        much = p > np.median(p)
+        much = shown.values
+        if shown.follows is not None:  # in halves, or a few long lines would count for more than many short ones
+            p = self.properties[shown.follows]
+            much = p > np.median(p)
 
         def worth_seeing(begin: int) -> float:
             part = slice(begin, begin + count)

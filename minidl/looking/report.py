@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minidl.inputs import Array
+from minidl.looking.flow import fallen_to
 from minidl.looking.following import correlations
 from minidl.looking.gates import GATES, keeping, time_constants
 from minidl.looking.look import Look, Shown
@@ -25,7 +26,6 @@ from minidl.looking.pictures import (
     style_of,
 )
 from minidl.looking.properties import REMEMBERED
-from minidl.looking.reach import fallen_to
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -137,7 +137,7 @@ class Report:
         """The text, coloured by a cell or a gate, below a line that says what it is and how to read it."""
         from rich.text import Text
 
-        part = self.seen.excerpt(self.chars, shown.follows)
+        part = self.seen.excerpt(self.chars, shown)
         follows = ""
         if shown.follows is not None:
             r = next(one.r for one in self.seen.followers[shown.follows] if (one.layer, one.cell) == shown[:2])
@@ -208,9 +208,8 @@ class Report:
             line.append(f" {count:5,d}  ", "not dim")
             yield line.append(f"{low:.1f} to {high:.1f} steps" if high < np.inf else f"{low:.0f} steps and more")
         longest = int(np.argmax(mean))
-        yield Text(
-            f"half of the cells keep {self.kept(np.median(mean))} or more, cell {longest} {self.kept(mean[longest])}"
-        )
+        median, most = self.kept(np.median(mean)), self.kept(mean[longest])
+        yield Text(f"half of the cells keep {median} or more; longest is cell {longest}: {most}")
         yield ""
         table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
         table.add_column("share of all steps", style="not dim")
@@ -225,7 +224,7 @@ class Report:
     def kept(self, mean: Any) -> str:
         """How long something is kept, as far as that can be said."""
         kept = time_constants(float(mean))
-        return steps(kept) if kept < len(self.seen.pieces) else "longer than the text"
+        return steps(kept) if kept < len(self.seen.pieces) else "beyond the text"
 
     def way_back(self, width: int, marks: str) -> Iterator[Text]:
         """The gradient's reach."""
@@ -296,11 +295,12 @@ class Report:
         }
         pictures = []
         for shown in [self.shown] if self.shown is not None else seen.best():
-            part = seen.excerpt(self.chars, shown.follows)
+            part = seen.excerpt(self.chars, shown)
             pictures.append(
                 {
-                    "layer": shown.layer, "cell": shown.cell, "gate": shown.gate, "follows": shown.follows,
-                    "begin": part.start, "symbols": seen.pieces[part], "values": rounded(shown.values[part]),
+                    "layer": shown.layer, "cell": shown.cell, "gate": shown.gate, "what": shown.what,
+                    "follows": shown.follows, "begin": part.start, "symbols": seen.pieces[part],
+                    "values": rounded(shown.values[part]),
                 }
             )  # fmt: skip
         return {"symbols": len(seen.pieces), "layers": layers, "following": following, "pictures": pictures}

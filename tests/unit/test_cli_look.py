@@ -1,6 +1,7 @@
 """`minidl look`: what is shown in a pipe and in files, and that every mistake is one line."""
 
 import json
+import re
 
 import pytest
 from minidl.models import char_lm
@@ -61,7 +62,7 @@ def test_one_cell_and_one_gate(model, capsys):
     _, out, _ = run(capsys, model, "--text", 'say "yes"', "--cell", "5")
     assert "lstm, cell 5, tanh(c)" in out and 'say "yes"\n' in out and "-1 ▁▂▃▄▅▆▇█ +1" in out
     _, out, _ = run(capsys, model, "text.txt", "--gate", "f", "--layer", "lstm", "--chars", "24")
-    assert "lstm, mean forget gate f of all cells" in out and "symbols 1,330 to 1,350 of 1,350" in out
+    assert "lstm, mean forget gate f of all cells" in out and re.search(r"symbols \d+ to \d+ of 1,350", out)
     _, out, _ = run(capsys, model, "text.txt", "--cell", "0", "--gate", "o", "--read", "40")
     assert "lstm, cell 0, output gate o" in out and "reads 40 symbols" in out and "0 shut" in out
 
@@ -82,7 +83,9 @@ def test_json(model, capsys):
     assert data["symbols"] == 1350 and data["layers"]["lstm"]["cells"] == 8
     assert len(data["layers"]["lstm"]["gates"]["f"]["mean"]) == 8
     (picture,) = data["pictures"]
-    assert "".join(picture["symbols"]) == TEXT[-45:] and picture["cell"] == 3 and len(picture["values"]) == 45
+    begin = picture["begin"]
+    assert "".join(picture["symbols"]) == TEXT[begin : begin + 45] and picture["cell"] == 3
+    assert len(picture["values"]) == 45
     assert set(data["following"]["inside quotes"]["cells"][0]) == {"layer", "cell", "r", "found_with"}
 
 

@@ -297,8 +297,19 @@ def test_reach_is_the_mean_over_rows_each_with_its_own_loss():
     assert list(together) == ["lstm", "gru"]
     for path, norms in together.items():
         np.testing.assert_allclose(norms, np.mean([one[path] for one in alone], axis=0), rtol=1e-9)
-    with pytest.raises(minidl.ArgumentError, match="mask"):
-        reach(net, CrossEntropy(), Batch(x, t, mask=np.ones((3, 6), bool)))
+
+
+def test_reach_of_rows_of_different_lengths_counts_from_their_own_last_steps():
+    net = language_model(LSTM(5, return_sequences=True), GRU(4, return_sequences=True))
+    rng = np.random.default_rng(4)
+    x, t = rng.integers(0, 9, (3, 6)), rng.integers(0, 9, (3, 6))
+    mask = np.arange(6) < np.array([6, 4, 5])[:, None]
+    together = reach(net, CrossEntropy(), Batch(x, t, mask=mask))
+    alone = [reach(net, CrossEntropy(), Batch(x[k : k + 1, :n], t[k : k + 1, :n])) for k, n in enumerate((6, 4, 5))]
+    for path, norms in together.items():
+        for lag in range(6):
+            there = [one[path][lag] for one in alone if lag < len(one[path])]
+            np.testing.assert_allclose(norms[lag], np.mean(there), rtol=1e-9)
 
 
 def test_fallen_to_stays_below():
@@ -350,12 +361,14 @@ def test_what_is_not_there_cannot_be_shown(seen):
 def test_an_excerpt_is_where_a_property_changes(seen):
     text = "aaa\n" * 20 + "b (c)\n" * 4 + "aaa\n" * 20
     told = seen._replace(pieces=list(text), properties=properties(text))
-    assert "(c)" in text[told.excerpt(20, "inside brackets")]
-    assert told.excerpt(10) == slice(len(text) - 8, len(text))  # it begins with a line
-    assert told.excerpt(10_000) == slice(0, len(text))
+    follower = seen.shown(cell=BRACKETS)._replace(follows="inside brackets")
+    assert text[told.excerpt(20, follower)] == "b (c)\nb (c)\naaa\naaa\n"  # whole lines
+    assert told.excerpt(10_000, follower) == slice(0, len(text))
+    moving = follower._replace(follows=None, values=properties(text)["inside brackets"])
+    assert told.excerpt(20, moving) == told.excerpt(20, follower)
     text = "a" * 200 + "(b) " * 5 + "a" * 200
     told = seen._replace(pieces=list(text), properties=properties(text))
-    assert "(b)" in text[told.excerpt(20, "inside brackets")]
+    assert "(b)" in text[told.excerpt(20, follower)]
 
 
 def test_the_last_symbols_are_read():
@@ -431,6 +444,9 @@ def test_the_report_of_a_layer_without_gates():
     said = str(Report(told))
     assert "forget" not in said and "the gradient's way back" in said
     assert "mean" in str(Report(told, told.shown(cell=0)))
+    assert told.shown(cell=0).title == "simple_rnn, cell 0, h" and told.shown(cell=0).scale == SIGNED
+    told.activations["simple_rnn"]["h"][3, 1] = -2.5
+    assert told.shown(cell=1).scale == Scale(-2.5, 2.5, "-2.5", "+2.5")
 
 
 def test_a_page_and_a_picture_need_nothing_else(seen):

@@ -631,3 +631,21 @@ def test_instances_are_wanted():
             loss_and_grads(net, bad, Batch(np.zeros((1, 2)), np.zeros((1, 2))))
     with pytest.raises(ArgumentError, match=r"Expected as batch is a Batch such as Batch\(x, t\)"):
         loss_and_grads(net, MeanSquaredError(), (np.zeros((1, 2)), np.zeros((1, 2))))
+
+
+@pytest.mark.parametrize(("base", "last"), [(CrossEntropy, Softmax), (BinaryCrossEntropy, Sigmoid)])
+def test_a_subclass_that_computes_otherwise_is_not_passed_over(base, last):
+    class Doubled(base):
+        def __call__(self, y, t, weight=None, mask=None):
+            value, dy, total = super().__call__(y, t, weight, mask)
+            return 2 * value, 2 * dy, total
+
+    class Renamed(base):
+        pass
+
+    net = minidl.Sequential([minidl.Dense(1 if base is BinaryCrossEntropy else 2), last()])
+    net.build((3,))
+    batch = minidl.Batch(np.ones((4, 3)), np.ones((4, 1)) if base is BinaryCrossEntropy else np.array([0, 1, 1, 0]))
+    value = minidl.loss_value(net, base(), batch)[0]
+    np.testing.assert_allclose(minidl.loss_value(net, Doubled(), batch)[0], 2 * value, rtol=1e-6)
+    assert Doubled().on(net)[0] is net and Renamed().on(net)[0] is not net
