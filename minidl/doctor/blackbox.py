@@ -43,6 +43,9 @@ class BlackBox(Watch):
     Attributes:
         left: the finding, and where the box lies, in words; None as long as all is well.
 
+    Notes:
+        Memory: two copies of the parameters and of the optimizer's memory, and the last batches; it does not grow.
+
     Example:
         >>> import tempfile
         >>> box = minidl.doctor.BlackBox(f"{tempfile.mkdtemp()}/black-box")

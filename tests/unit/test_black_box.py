@@ -396,3 +396,39 @@ def test_arguments(tmp_path: Path) -> None:
     with pytest.raises(minidl.ArgumentError, match="Record expects keep"):
         BlackBox(keep=0)
     assert os.fspath(BlackBox(str(tmp_path)).folder) == str(tmp_path)
+
+
+# -- hostile files --------------------------------------------------------------------------------
+
+
+def test_a_file_with_another_content(tmp_path: Path, monkeypatch: Any) -> None:
+    """Each is a whole file with right checksums, whose content is not what it has to be."""
+    trained(tmp_path, At(3, plant("lstm.b", 2, np.nan)))
+    path = tmp_path / "box" / "step.npz"
+    to_plain = minidl.doctor.box.to_plain
+    box = reproduce(path).box
+
+    def spoiled_by(change: Any) -> Any:
+        def spoiled(value: Any, name: str, arrays: Any) -> Any:
+            change(value)
+            return to_plain(value, name, arrays)
+
+        return spoiled
+
+    changes = (
+        lambda content: content.pop("level"),
+        lambda content: content.update(loss=3),
+        lambda content: content.update(loss={"class": "MeanSquaredError", "arguments": {"no": 1}}),
+        lambda content: content["optimizer"].update(arguments={"lr": -1.0}),
+        lambda content: content.update(steps=[(1, [(1, 2)])]),
+        lambda content: content.update(what=["update"]),
+        lambda content: content.update(grads={"lstm.b": np.zeros(3)}),
+        lambda content: content.update(after={"nobody": np.zeros(3)}),
+        lambda content: content["record"].update(keep=-1),
+    )
+    for change in changes:
+        with monkeypatch.context() as patch:
+            patch.setattr("minidl.doctor.box.to_plain", spoiled_by(change))
+            minidl.doctor.box.write(box, path)
+        with pytest.raises(minidl.ModelFormatError, match="is no model of minidl"):
+            replay(path)
