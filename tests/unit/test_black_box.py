@@ -215,10 +215,38 @@ def test_a_loss_that_jumps(tmp_path: Path) -> None:
     box, examined = reproduce(tmp_path / "box")
     assert examined.same and [step.number for step in box.steps] == [trainer.step, trainer.step + 1]
     finding = examined.finding
-    assert (finding.code == "L503" and finding.where == f"the update of step {trainer.step}") or trainer.step == 62
+    assert (finding.code, finding.title) == ("L503", "the loss jumps")
+    if trainer.step == 61:
+        assert finding.where == "the update of step 61" and "its rate is 3, 0.01 is usual" in finding.evidence
+        assert "is 3e+02 times the usual one" in finding.cause and "lr_scale" in finding.remedy
     assert "before the update" in finding.evidence and "of its size, where 0.001 is healthy" in finding.evidence
     after = box.steps[1].repeat(with_values(box.net, box.after), box.loss, box.seed)
     assert after == [box.steps[1].given[0].value]
+
+
+def test_a_strange_batch_is_found_in_the_update_that_it_made(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((800, D)).astype(np.float32)
+    t = x.sum(axis=1, keepdims=True) + 0.3 * rng.standard_normal((800, 1))
+    x[60 * 8 + 3] *= 300  # scaled by somebody else
+    net = minidl.Sequential([minidl.Dense(1)])
+    trainer = trained(tmp_path, x=x, t=t, net=net, optimizer=minidl.SGD(0.05), epochs=1, shuffle=False)
+    assert trainer.step == 61 and "step 62: the loss jumps to" in trainer.stop_reason
+    box, examined = reproduce(tmp_path / "box")
+    finding = examined.finding
+    assert (
+        examined.same and finding.where == "the update of step 61" and "the gradient of that update is" in finding.cause
+    )
+    assert "look at that batch; ClipNorm(" in finding.remedy and abs(box.steps[0].given[0].batch.x).max() > 100
+
+
+def test_a_weight_that_somebody_writes_to_between_two_steps(tmp_path: Path) -> None:
+    trained(tmp_path, At(60, plant("dense.b", 0, 1e3)), epochs=20)
+    finding = replay(tmp_path / "box")
+    assert finding.where == "before the update of step 60" or finding.where == "the update of step 60"
+    assert (
+        finding.code == "L503" and "before the update of step 60 the batch of step 61 has a loss of" in finding.evidence
+    )
 
 
 def with_values(net: Any, values: Any) -> Any:
