@@ -152,4 +152,5 @@ def of_model(args: argparse.Namespace) -> dict[str, Any]:
         "validation": TextStream(held, rows, WINDOW),
         "vocab": vocab,
         "optimizer": None if args.lr is None else Adam(args.lr),
+        "trained": True if net.facts.get("steps done") else None,
     }

@@ -167,7 +167,7 @@ def built(net: Any, batch: Batch, seed: int) -> Layer:
 def unmoved_by_targets() -> Finding:
     """T606, where the gradients do not change with the target."""
     seen = "all gradients are the same, to a millionth, when every target of the first batch is another one"
-    return found("T606", "the loss", seen, "the gradients do not change with the target")
+    return found("T606", "the loss", seen, title="the gradients do not change with the target")
 
 
 def heart_findings(heart: Heart) -> Iterator[Finding]:

@@ -137,7 +137,7 @@ def best_constant(batch: Batch) -> float:
     t = np.asarray(batch.t)
     if t.dtype.kind in "iu":
         share = np.unique(t, return_counts=True)[1] / t.size
-        return float(-(share * np.log(share)).sum())
+        return float(-(share * np.log(share)).sum()) + 0.0  # -0.0 becomes 0
     return float(t.reshape(-1, t.shape[-1]).var(axis=0).mean()) if t.ndim > 1 else float(t.var())
 
 
