@@ -63,7 +63,7 @@ def flows(net: Layer, loss: Loss, batch: Batch, state: Any = None) -> list[Flow]
 
     def backward(back: BackwardCall) -> None:
         last_first = bool(getattr(back.call.layer, "go_backwards", False))
-        arrays = {} if last_first and y.ndim > 2 else traced(back.call, back)
+        arrays = {} if last_first and every_step(y) else traced(back.call, back)
         if "dh" in arrays:
             seen.append(flow_of(back, arrays, last_first))
 
@@ -77,9 +77,14 @@ def flows(net: Layer, loss: Loss, batch: Batch, state: Any = None) -> list[Flow]
     return seen[::-1]
 
 
-def last_step(y: Array, mask: Array | None) -> Array | None:
+def every_step(y: Any) -> bool:
+    """Whether there is an output at every step; of several outputs nobody knows which is the last."""
+    return isinstance(y, np.ndarray) and y.ndim > 2
+
+
+def last_step(y: Any, mask: Array | None) -> Array | None:
     """Weights that leave the last real step of each row; None where there is one output a row."""
-    if y.ndim < 3:
+    if not every_step(y):
         return None
     weight = np.zeros(y.shape[:2])
     last = np.full(len(y), y.shape[1] - 1) if mask is None else y.shape[1] - 1 - mask[:, ::-1].argmax(axis=1)

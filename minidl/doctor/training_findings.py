@@ -45,6 +45,9 @@ def climbs(course: Course, before: Sequence[float], constant: float = math.nan) 
         the loss goes from 0.15 up to 37 in 40 updates
     """
     losses = course.losses
+    before = [value for value in before if math.isfinite(value)]
+    if not before:
+        return None
     first, last, best = statistics.fmean(before), losses.last, losses.best
     scale, noise = max(abs(first), 0.0 if math.isnan(constant) else constant), statistics.pstdev(before)
     enough = losses.count >= ENOUGH
