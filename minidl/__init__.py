@@ -98,7 +98,7 @@ from minidl.version import __version__ as __version__
 if typing.TYPE_CHECKING:
     from minidl import checking
     from minidl.callbacks.console import Console
-    from minidl.doctor import Diagnosis, Doctor, diagnose
+    from minidl.doctor import Diagnosis, Doctor, Rollback, diagnose
 
 __all__ = [
     "GRU",
@@ -169,6 +169,7 @@ __all__ = [
     "RMSProp",
     "ReLU",
     "ReduceLROnPlateau",
+    "Rollback",
     "SampleText",
     "SaveBest",
     "Sequential",
@@ -224,6 +225,7 @@ _LATE = {  # what takes a while to import is fetched when it is first used
     "Console": "minidl.callbacks.console",
     "Diagnosis": "minidl.doctor",
     "Doctor": "minidl.doctor",
+    "Rollback": "minidl.doctor",
     "diagnose": "minidl.doctor",
 }
 

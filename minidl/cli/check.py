@@ -91,5 +91,5 @@ def as_json(report: GradientReport) -> dict[str, Any]:
         }
         for row in report.rows
     ]  # fmt: skip
-    findings = [finding._asdict() for finding in report.findings]
+    findings = [finding.words for finding in report.findings]
     return {"ok": report.ok, "method": report.method, "rows": rows, "findings": findings, "notes": report.warnings}

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the subcommand; returns 0 where no error was found, 1 where one was."""
     if (args.what is None) == (args.replay is None):
         raise ArgumentError(
-            "minidl doctor expects a MODEL, a FILE.py:FUNCTION, or --replay FOLDER, one of them: see minidl doctor --help."
+            "expected is a MODEL, a FILE.py:FUNCTION, or --replay FOLDER, one of them: see minidl doctor --help."
         )
     if args.replay is not None:
         return report(replayed(Path(args.replay)), args.json)
@@ -152,4 +152,5 @@ def of_model(args: argparse.Namespace) -> dict[str, Any]:
         "validation": TextStream(held, rows, WINDOW),
         "vocab": vocab,
         "optimizer": None if args.lr is None else Adam(args.lr),
+        "trained": True if net.facts.get("steps done") else None,
     }

@@ -162,6 +162,7 @@ def read(
     Raises:
         OSError: when it cannot be read. ModelFormatError: when it is no box. ArgumentError: for what has to be given.
     """
+    lacking: str | None = None
     with reading(path) as file:
         if TRAINING + MEMBER not in file.members:
             raise ModelFormatError("it is no black box: it holds no step that went wrong.")
@@ -170,10 +171,13 @@ def read(
         content = from_plain(json.loads(text), lambda name: values[TRAINING + name])
         if not isinstance(content, dict) or list(content) != ENTRIES:
             raise ModelFormatError(f"a black box has the entries {', '.join(ENTRIES)}, it has others.")
+        for what, known, given in ("loss", LOSSES, loss), ("optimizer", OPTIMIZERS, optimizer):
+            lacking = lacking or to_be_given(what, content[what]["class"], content[what]["arguments"], known, given)
+    if lacking is not None:
+        raise ArgumentError(lacking)
     net = load(path, classes)
-    loss = made("loss", content["loss"], LOSSES, loss)
-    optimizer = made("optimizer", content["optimizer"], OPTIMIZERS, optimizer)
     with reading(path):  # what does not fit in it is told as such
+        loss, optimizer = made(content["loss"], LOSSES, loss), made(content["optimizer"], OPTIMIZERS, optimizer)
         return unpacked(content, net, loss, optimizer)
 
 
@@ -206,15 +210,18 @@ def unpacked(content: dict[str, Any], net: Layer, loss: Loss, optimizer: Optimiz
     )
 
 
-def made(what: str, kept: dict[str, Any], known: Mapping[str, type], given: Any) -> Any:
-    """The loss or the optimizer of a file; where its class is one's own, the one that was given."""
-    if given is not None:
-        if type(given).__name__ != kept["class"]:
-            raise ArgumentError(f"The training's {what} was a {kept['class']}, got {given!r:.60}: give one like it.")
-        return copy.deepcopy(given)
-    if kept["arguments"] is None or kept["class"] not in known:
-        raise ArgumentError(
-            f"The training's {what} was a {kept['class']!s:.60}, a class of your own, which is not in the file: give "
-            f"it, replay(folder, {what}={kept['class']!s:.60}(...))."
+def to_be_given(what: str, name: str, arguments: Any, known: Mapping[str, type], given: Any) -> str | None:
+    """What is to be said where the file's class is one's own and none was given, or another one; else None."""
+    if given is not None and type(given).__name__ != name:
+        return f"The training's {what} was a {name!s:.60}, got {given!r:.60}: give one like it, or none."
+    if given is None and (arguments is None or name not in known):
+        return (
+            f"The training's {what} was a {name!s:.60}, a class of your own, which is not in the file: give it, "
+            f"replay(folder, {what}={name!s:.60}(...))."
         )
-    return known[kept["class"]](**kept["arguments"])
+    return None
+
+
+def made(kept: Mapping[str, Any], known: Mapping[str, type], given: Any) -> Any:
+    """The loss or the optimizer of a file, or a copy of the one that was given."""
+    return copy.deepcopy(given) if given is not None else known[kept["class"]](**kept["arguments"])

@@ -17,7 +17,7 @@ from minidl.data import Batch
 from minidl.doctor.course import Course
 from minidl.doctor.data_findings import data_findings
 from minidl.doctor.diagnosis import Diagnosis
-from minidl.doctor.flow import flow_findings, flows
+from minidl.doctor.flow_findings import flow_findings
 from minidl.doctor.loss_findings import loss_findings
 from minidl.doctor.training_findings import (
     climbs,
@@ -40,6 +40,7 @@ from minidl.errors import ArgumentError
 from minidl.feeding import batches_of, epoch_of
 from minidl.history import History
 from minidl.layer import Layer
+from minidl.looking import flows
 from minidl.losses import Loss
 from minidl.objective import check_given
 from minidl.optimizer import Optimizer
@@ -166,7 +167,7 @@ def built(net: Any, batch: Batch, seed: int) -> Layer:
 def unmoved_by_targets() -> Finding:
     """T606, where the gradients do not change with the target."""
     seen = "all gradients are the same, to a millionth, when every target of the first batch is another one"
-    return found("T606", "the loss", seen, "the gradients do not change with the target")
+    return found("T606", "the loss", seen, title="the gradients do not change with the target")
 
 
 def heart_findings(heart: Heart) -> Iterator[Finding]:

@@ -55,7 +55,7 @@ class Diagnosis:
     def as_json(self) -> dict[str, Any]:
         """For machines: what cannot be a number of JSON is null."""
         curves = {name: [v if math.isfinite(v) else None for v in values] for name, values in self.curves.items()}
-        findings = [told(finding) for finding in self.findings]
+        findings = [finding.words for finding in self.findings]
         return {"ok": self.ok, "findings": findings, "facts": self.facts, "curves": curves}
 
     def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
@@ -87,11 +87,6 @@ class Diagnosis:
         return as_text(self)
 
     __repr__ = __str__
-
-
-def told(finding: Finding) -> dict[str, Any]:
-    """A finding as plain words."""
-    return {name: value for name, value in finding._asdict().items() if isinstance(value, str)}
 
 
 def rank(finding: Finding) -> tuple[bool, int]:

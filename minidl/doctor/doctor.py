@@ -18,7 +18,7 @@ from minidl.doctor.course import Course
 from minidl.doctor.data_findings import data_findings
 from minidl.doctor.diagnosing import SPOILED, first_batches, unmoved_by_targets
 from minidl.doctor.diagnosis import Diagnosis
-from minidl.doctor.flow import flow_findings, flows
+from minidl.doctor.flow_findings import flow_findings
 from minidl.doctor.loss_findings import loss_findings
 from minidl.doctor.training_findings import (
     climbs,
@@ -29,6 +29,7 @@ from minidl.doctor.training_findings import (
 )
 from minidl.doctor.trials import before_updates, best_constant, ignores_targets, largest_stable_rate
 from minidl.layer import Layer
+from minidl.looking import flows
 from minidl.optimizer import Optimizer
 from minidl.trainer import Trainer
 
@@ -75,7 +76,9 @@ class Doctor(Remembering):
         self.noticed: list[Finding] = []  # in the moment when something went wrong
         self.next_look = LOOKS
         self.begun: Layer | None = None
-        self.rule: Optimizer | None = None  # the optimizer as it began: what it remembers of a climb spoils a range test
+        self.rule: Optimizer | None = (
+            None  # the optimizer as it began: what it remembers of a climb spoils a range test
+        )
         self.diagnosis: Diagnosis | None = None
         self.around: BaseException | None = None  # in whose except clause fit was called
         self.beginning: list[float] = []
@@ -117,7 +120,9 @@ class Doctor(Remembering):
 
     def on_fit_end(self, trainer: Trainer) -> None:
         self.box.on_fit_end(trainer)
-        if self.begun is None or not self.course.batches or sys.exception() is not self.around:  # an error is told as it is
+        if (
+            self.begun is None or not self.course.batches or sys.exception() is not self.around
+        ):  # an error is told as it is
             return
         findings = list(self.findings(trainer))
         if self.box.left is not None and self.box.left.finding is not None:

@@ -62,15 +62,12 @@ def climbs(course: Course, before: Sequence[float], constant: float = math.nan) 
 
 def rate_finding(course: Course, seen: str, rule: str, largest: float | None) -> Finding:
     """L503, with the largest rate that is stable, where a range test told one."""
-    tried = "a range test from the same parameters finds no rate that is stable" if largest is None else (
-        f"a range test from the same parameters is stable at {round_number(largest)}"
-    )  # fmt: skip
+    where, tried = f"{rule}, rate {course.highest_rate:.3g}", "a range test from the same parameters"
     if largest is None:
-        return found("L503", f"{rule}, rate {course.highest_rate:.3g}", f"{seen}; {tried}")
-    own = {
-        "remedy": f"lr={round_number(largest)}, the largest stable rate of the range test, or a half of it; a warm-up helps"
-    }
-    return found("L503", f"{rule}, rate {course.highest_rate:.3g}", f"{seen}; {tried}", **own)
+        return found("L503", where, f"{seen}; {tried} finds no rate that is stable")
+    rate = round_number(largest)
+    remedy = f"lr={rate}, the largest stable rate of the range test, or a half of it; a warm-up helps"
+    return found("L503", where, f"{seen}; {tried} is stable at {rate}", remedy=remedy)
 
 
 def round_number(value: float) -> str:
@@ -93,7 +90,7 @@ def motion_findings(
     still = [name for name in still if (factors or {}).get(name, 1.0) and motion.silent[name] == motion.samples]
     if still:
         seen = f"{told(still)}: the gradient is 0 in all {motion.samples} updates that were looked at"
-        findings.append(found("T606", ", ".join(map(repr, still[:3])), seen, "it never moves"))
+        findings.append(found("T606", ", ".join(map(repr, still[:3])), seen, title="a parameter never moves"))
     learned = course.losses.first - course.losses.last > CLIMB * abs(course.losses.first)
     turns = {name: curve for name, curve in motion.turns.items() if curve.count >= ENOUGH and name not in still}
     drifting = [name for name, curve in turns.items() if min(curve.values) > DRIFT]
@@ -104,7 +101,11 @@ def motion_findings(
             f"sample before at least {least:.3f}), and the loss does not fall ({course.losses.first:.4g} to "
             f"{course.losses.last:.4g})"
         )
-        findings.append(found("T606", ", ".join(map(repr, drifting[:3])), seen, "a constant direction of drift"))
+        findings.append(
+            found(
+                "T606", ", ".join(map(repr, drifting[:3])), seen, title="the parameters drift in a constant direction"
+            )
+        )
     ratios = {
         name: float(np.median(curve.values))
         for name, curve in motion.ratios.items()
@@ -123,7 +124,15 @@ def motion_findings(
             toward = "lower" if fault == "too large" else "raise"
             times = f", {max(wrong[worst] / 1e-3, 1e-3 / wrong[worst]):.1g} times or less" if wrong[worst] else ""
             remedy = f"{toward} the learning rate, {course.rate:.2g} now{times}"
-            findings.append(found("T604", f"parameter {worst!r}", seen, fault, remedy=remedy))
+            findings.append(
+                found(
+                    "T604",
+                    f"parameter {worst!r}",
+                    seen,
+                    title=f"the updates are {fault} beside the weights",
+                    remedy=remedy,
+                )
+            )
     return findings
 
 
@@ -148,12 +157,12 @@ def clipping_findings(course: Course, callbacks: Sequence[Any]) -> list[Finding]
     value = isinstance(clips[0], ClipValue)
     if share >= ALWAYS and (value or (bounds and middle > 3 * bounds[0])):
         seen = f"{course.fired} of {course.updates} updates were clipped; {typical}"
-        return [found("T605", who, seen, "it always fires: it sets the rate, not a limit", remedy=remedy)]
+        return [found("T605", who, seen, title="clipping always fires: it sets the rate, not a limit", remedy=remedy)]
     if course.fired == 0 and bounds and max(norms) * FAR < bounds[0]:
         seen = (
             f"none of {course.updates} updates was clipped at {bounds[0]:g}; {typical}, the largest is {max(norms):.3g}"
         )
-        return [found("T605", who, seen, "it never fires", remedy=remedy)]
+        return [found("T605", who, seen, title="clipping never fires", remedy=remedy)]
     return []
 
 
@@ -169,7 +178,7 @@ def curve_findings(rows: Sequence[Mapping[str, Any]], constant: float = math.nan
         >>> losses = [(3.0, 3.0), (2.0, 2.2), (1.0, 2.4), (0.5, 2.9), (0.2, 3.5)]
         >>> finding, = curve_findings([{"loss": train, "valid_loss": valid} for train, valid in losses])
         >>> finding.title
-        'the curves of training and validation: overfitting'
+        'the curves tell of overfitting'
     """
     rows = [row for row in rows if math.isfinite(row.get("loss", math.nan))]
     if len(rows) < EPOCHS:
@@ -185,7 +194,7 @@ def curve_findings(rows: Sequence[Mapping[str, Any]], constant: float = math.nan
                 f"now, while training went on from {train[best]:.4g} to {train[-1]:.4g}  {sparkline(valid)}"
             )
             remedy = "EarlyStopping(patience=3), which brings the best weights back; Dropout, more data, fewer units"
-            return [found("T607", "validation", seen, "overfitting", remedy=remedy)]
+            return [found("T607", "validation", seen, title="the curves tell of overfitting", remedy=remedy)]
     half = train[len(train) // 2 :]
     flat = max(half) - min(half) < 0.01 * abs(train[0])
     close = not valid or abs(valid[-1] - train[-1]) < APART * abs(train[-1])
@@ -195,5 +204,5 @@ def curve_findings(rows: Sequence[Mapping[str, Any]], constant: float = math.nan
             f" a constant output has {constant:.4g}{f', and validation is {valid[-1]:.4g}' if valid else ''}"
         )
         remedy = "more units or layers, a higher learning rate, longer windows; see that x says anything about t"
-        return [found("T607", "training", seen, "underfitting", remedy=remedy)]
+        return [found("T607", "training", seen, title="the curves tell of underfitting", remedy=remedy)]
     return []

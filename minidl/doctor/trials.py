@@ -152,7 +152,7 @@ def best_constant(net: Layer, loss: Loss, batch: Batch) -> float:
         return math.nan
     kept = t.arrays[0][t.real[0]]
     if kind in (CrossEntropy, SoftmaxCrossEntropy):
-        return math.nan if t.ids is None else entropy(t.ids[0][t.real[0]])
+        return math.nan if t.ids is None else entropy(t.ids[0][t.real[0]]) + 0.0  # -0.0 becomes 0
     if kind is BinaryCrossEntropy:
         p = np.stack([1 - kept.mean(axis=0), kept.mean(axis=0)])
         return float(-(p * np.log(p, out=np.zeros_like(p), where=p > 0)).sum(axis=0).mean())

@@ -1,15 +1,16 @@
 """Looking inside: what the cells, gates and gradients of a recurrent net do while it reads a text."""
 
 from minidl.looking.activations import activations, cell_values
+from minidl.looking.flow import Flow, fallen_to, flows, reach
 from minidl.looking.following import Follower, correlations, following
 from minidl.looking.gates import Gate, gates, time_constants
 from minidl.looking.look import Look, Shown, look
 from minidl.looking.properties import PROPERTIES, properties
-from minidl.looking.reach import fallen_to, reach
 from minidl.looking.report import Report
 
 __all__ = [
     "PROPERTIES",
+    "Flow",
     "Follower",
     "Gate",
     "Look",
@@ -19,6 +20,7 @@ __all__ = [
     "cell_values",
     "correlations",
     "fallen_to",
+    "flows",
     "following",
     "gates",
     "look",

@@ -13,11 +13,11 @@ from minidl.errors import ArgumentError
 from minidl.inputs import Array
 from minidl.layer import Layer
 from minidl.looking.activations import activations, cell_values, traceable
+from minidl.looking.flow import reach
 from minidl.looking.following import Follower, following
 from minidl.looking.gates import GATES, Gate, gates
 from minidl.looking.pictures import SHARE, SIGNED, Scale
 from minidl.looking.properties import REMEMBERED, properties
-from minidl.looking.reach import reach
 from minidl.losses import CrossEntropy, Loss, SoftmaxCrossEntropy
 from minidl.names import offer
 from minidl.text import Vocab

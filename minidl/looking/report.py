@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minidl.inputs import Array
+from minidl.looking.flow import fallen_to
 from minidl.looking.following import correlations
 from minidl.looking.gates import GATES, keeping, time_constants
 from minidl.looking.look import Look, Shown
@@ -25,7 +26,6 @@ from minidl.looking.pictures import (
     style_of,
 )
 from minidl.looking.properties import REMEMBERED
-from minidl.looking.reach import fallen_to
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult

@@ -43,6 +43,7 @@ from minidl import (
     load,
 )
 from minidl.callbacks.stopping import Watching
+from minidl.doctor import BlackBox
 from tests.conformance.cases import public
 
 X = np.random.default_rng(0).standard_normal((12, 3))
@@ -100,19 +101,26 @@ CASES = {
     "ClipValue": lambda path: ClipValue(0.1),
     "Console": lambda path: Console(file=io.StringIO()),
     "CSVLog": lambda path: CSVLog(path / "log.csv"),
+    "Doctor": lambda path: minidl.Doctor(path / "box", quiet=True),
     "EarlyStopping": lambda path: EarlyStopping(),
     "JSONLog": lambda path: JSONLog(path / "log.jsonl"),
     "NanGuard": lambda path: NanGuard(),
     "ReduceLROnPlateau": lambda path: ReduceLROnPlateau(),
+    "Rollback": lambda path: minidl.Rollback(folder=path / "box"),
     "SampleText": lambda path: SampleText(VOCAB, "the "),
     "SaveBest": lambda path: SaveBest(path / "best.npz"),
 }
 
 
 def test_every_public_callback_has_a_case():
-    lazy = {"Console"} if isinstance(minidl.Console, type) else set()
+    lazy = {name for name in ("Console", "Doctor", "Rollback") if issubclass(getattr(minidl, name), Callback)}
     assert set(CASES) == public(Callback) | lazy
-    assert set(minidl.callbacks.__all__) == set(CASES)
+    assert set(minidl.callbacks.__all__) | {"Doctor", "Rollback"} == set(CASES)
+
+
+def test_a_black_box_runs_through_two_calls_of_fit(tmp_path):
+    plain, boxed = (language_run(callback) for callback in (Callback(), BlackBox(tmp_path / "box")))
+    assert same(plain[0], boxed[0]) and plain[1] == boxed[1]
 
 
 def language_run(callback, fits=2):

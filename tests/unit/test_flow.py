@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import GRU, LSTM, Batch, Dense, Embedding, Graph, LSTMState, MeanSquaredError, Sequential, SimpleRNN
-from minidl.doctor.flow import Flow, flow_findings, flows
+from minidl import GRU, LSTM, Batch, Dense, Embedding, Graph, MeanSquaredError, Sequential, SimpleRNN
+from minidl.doctor.flow_findings import flow_findings
+from minidl.looking import Flow, flows
 
 B, T, D, H = 3, 6, 2, 3
 RNG = np.random.default_rng(7)
@@ -31,12 +32,12 @@ def net_of(kind, every_step=True):
     return loud(Sequential([KINDS[kind](H, return_sequences=every_step), Dense(2)]))
 
 
-def last_loss(y, t, rows):
-    """What the loss of the last step of each row is: the mean of the squares over rows and features."""
-    return float(((y - t) ** 2).mean(axis=-1).sum() / rows)
+def last_loss(y, t):
+    """The loss of one row: the mean of the squares over the features of its last step."""
+    return float(((y - t) ** 2).mean(axis=-1).sum())
 
 
-def numeric(net, x, t, end, length, rows):
+def numeric(net, x, t, end, length):
     """|dL/dh| and |dL/dc| after step `end` - 1 of one row [1, length], by central differences.
 
     A cell that is moved moves the h of its own step, as far as o lets it.
@@ -55,7 +56,7 @@ def numeric(net, x, t, end, length, rows):
                     moved["h"] = state.h / np.tanh(state.c) * np.tanh(moved["c"])
                 if end < length:
                     after = body.forward_with_state(x[:, end:length], type(state)(**moved))[1]
-                values.append(last_loss(head.forward(moved["h"] if end == length else after.h)[0], t, rows))
+                values.append(last_loss(head.forward(moved["h"] if end == length else after.h)[0], t))
             slopes[index] = (values[0] - values[1]) / (2 * STEP)
         norms[name] = float(np.linalg.norm(slopes))
     return norms
@@ -74,7 +75,7 @@ def test_the_flow_is_the_numeric_derivative_of_the_last_step(kind, masked, every
     for row, length in enumerate(lengths):
         x, target = X[row : row + 1], t[row, length - 1] if every_step else t[row]
         for lag in range(length):
-            for name, norm in numeric(net, x, target, length - lag, length, B).items():
+            for name, norm in numeric(net, x, target, length - lag, length).items():
                 wanted[name][lag].append(norm)
     assert flow.kind == type(net[0]).__name__
     np.testing.assert_allclose(flow.dh, [np.mean(norms) for norms in wanted["h"]], rtol=1e-5)
@@ -91,9 +92,11 @@ def test_lags_count_from_the_last_step_of_each_row():
     spoiled = np.where(MASK[..., None], X, 1e6)
     (again,) = flows(net, MeanSquaredError(), Batch(spoiled, t, mask=MASK))
     np.testing.assert_array_equal(again.dh, whole.dh)
-    parts = [flows(net, MeanSquaredError(), Batch(X[k : k + 1, :n], t[k : k + 1, :n]))[0] for k, n in enumerate(LENGTHS)]
+    parts = [
+        flows(net, MeanSquaredError(), Batch(X[k : k + 1, :n], t[k : k + 1, :n]))[0] for k, n in enumerate(LENGTHS)
+    ]
     for lag in range(6):
-        rows = [part.dh[lag] / B for part in parts if lag < len(part.dh)]
+        rows = [part.dh[lag] for part in parts if lag < len(part.dh)]
         assert whole.dh[lag] == pytest.approx(np.mean(rows))
 
 
@@ -119,7 +122,9 @@ def test_a_layer_that_runs_backwards():
     np.testing.assert_allclose(flow.dh, plain.dh)
     (masked,) = flows(backwards, MeanSquaredError(), Batch(X, t, mask=MASK))
     assert len(masked.dh) == 6 and masked.dh[0] > 0
-    both = loud(Sequential([GRU(H, go_backwards=True, return_sequences=True), LSTM(H, return_sequences=True), Dense(2)]))
+    both = loud(
+        Sequential([GRU(H, go_backwards=True, return_sequences=True), LSTM(H, return_sequences=True), Dense(2)])
+    )
     assert [f.path for f in flows(both, MeanSquaredError(), Batch(X, np.zeros((B, T, 2))))] == ["lstm"]
 
 

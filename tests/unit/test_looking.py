@@ -297,8 +297,19 @@ def test_reach_is_the_mean_over_rows_each_with_its_own_loss():
     assert list(together) == ["lstm", "gru"]
     for path, norms in together.items():
         np.testing.assert_allclose(norms, np.mean([one[path] for one in alone], axis=0), rtol=1e-9)
-    with pytest.raises(minidl.ArgumentError, match="mask"):
-        reach(net, CrossEntropy(), Batch(x, t, mask=np.ones((3, 6), bool)))
+
+
+def test_reach_of_rows_of_different_lengths_counts_from_their_own_last_steps():
+    net = language_model(LSTM(5, return_sequences=True), GRU(4, return_sequences=True))
+    rng = np.random.default_rng(4)
+    x, t = rng.integers(0, 9, (3, 6)), rng.integers(0, 9, (3, 6))
+    mask = np.arange(6) < np.array([6, 4, 5])[:, None]
+    together = reach(net, CrossEntropy(), Batch(x, t, mask=mask))
+    alone = [reach(net, CrossEntropy(), Batch(x[k : k + 1, :n], t[k : k + 1, :n])) for k, n in enumerate((6, 4, 5))]
+    for path, norms in together.items():
+        for lag in range(6):
+            there = [one[path][lag] for one in alone if lag < len(one[path])]
+            np.testing.assert_allclose(norms[lag], np.mean(there), rtol=1e-9)
 
 
 def test_fallen_to_stays_below():

@@ -42,6 +42,11 @@ class Finding(NamedTuple):
     remedy: str
     place: Place | None = None
 
+    @property
+    def words(self) -> dict[str, str]:
+        """All of it but the place, by name."""
+        return {name: value for name, value in self._asdict().items() if isinstance(value, str)}
+
 
 class Code(NamedTuple):
     """What all findings of a code share."""

@@ -1,0 +1,95 @@
+"""The flow through recurrent layers: gradients that explode or vanish, gates that have no slope."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minidl.checking.naming.findings import Finding, found
+from minidl.doctor.diagnosis import sparkline
+from minidl.looking.flow import Flow
+
+GROWS, ALARMS = 30.0, 1e3  # times: the longest gradient on the way back over that of the last step
+FADES = 1e-2  # a share of the gradient that counts as gone
+SHORT, LONG = 4, 20  # steps back after which it is gone, where there are so many: shorter than a word
+SATURATED = 0.01  # so close to 0 or 1 a gate has no slope to learn from
+MOST = 0.9  # of rows and steps, for a unit to count as saturated
+HALF = 0.5  # of the units
+
+
+def flow_findings(seen: Sequence[Flow]) -> list[Finding]:
+    """T601, T602 and T603 of the layers.
+
+    Example:
+        >>> from minidl.doctor.flow_findings import flow_findings
+        >>> from minidl.looking import flows
+        >>> net = minidl.Sequential([minidl.SimpleRNN(4), minidl.Dense(1)])
+        >>> _ = net.build((None, 3))
+        >>> net.params["simple_rnn.Wh"].value[...] *= 0.05
+        >>> batch = minidl.Batch(np.ones((2, 30, 3)), np.ones((2, 1)))
+        >>> [finding.code for finding in flow_findings(flows(net, minidl.MeanSquaredError(), batch))]
+        ['T602']
+    """
+    findings = []
+    for flow in seen:
+        findings += [finding for finding in (exploding(flow), vanishing(flow)) if finding is not None]
+        findings += saturated(flow)
+    return findings
+
+
+def exploding(flow: Flow) -> Finding | None:
+    """T601: the gradient grows on its way back."""
+    for name, norms in ("h", flow.dh), ("c", flow.dc):
+        if norms is None or len(norms) < 2 or not np.isfinite(norms).all() or not norms[0]:
+            continue
+        lag = int(norms.argmax())
+        times = float(norms[lag] / norms[0])
+        if lag and times > GROWS:
+            seen = (
+                f"|dL/d{name}| is {norms[0]:.2g} at the last step and {norms[lag]:.2g} {lag} steps before it: "
+                f"{times:.3g} times as large, {times ** (1 / lag):.3g} times a step  "
+                f"{sparkline(list(norms[::-1]))} (time runs right)"
+            )
+            where = f"{flow.title}, {lag} steps back from the last one"
+            return found("T601", where, seen, severity="error" if times > ALARMS else "warning")
+    return None
+
+
+def vanishing(flow: Flow) -> Finding | None:
+    """T602: after few steps nothing of it is left."""
+    norms = flow.dh
+    if len(norms) < LONG or not np.isfinite(norms).all() or not norms[0]:
+        return None
+    left = np.flatnonzero(norms > FADES * norms[0])
+    gone = int(left[-1]) + 1
+    if gone > SHORT:
+        return None
+    means = ", ".join(f"{name} {float(a.mean()):.2f}" for name, a in flow.gates.items())
+    seen = (
+        f"|dL/dh| falls below {FADES:.0%} of its size {gone} steps back, of {len(norms) - 1}  "
+        f"{sparkline(list(norms[::-1]))} (time runs right){f'; mean of the gates: {means}' if means else ''}"
+    )
+    return found("T602", flow.title, seen)
+
+
+def saturated(flow: Flow) -> list[Finding]:
+    """T603: gates of most units that are always shut or always open; f and z that are open are memory, and no fault."""
+    told = []
+    for name, a in flow.gates.items():
+        shut, opened = ((side.mean(axis=0) > MOST) for side in (a < SATURATED, a > 1 - SATURATED))
+        units = ((a < SATURATED) | (a > 1 - SATURATED)).mean(axis=0) > MOST
+        if name in "fz":
+            units &= ~opened
+        if units.mean() > HALF:
+            sides = f"{int(shut.sum())} of them always shut, {int(opened.sum())} always open"
+            told.append((name, f"{name}: {int(units.sum())} of {len(units)} units, {sides}"))
+    if not told:
+        return []
+    words = "; ".join(words for _, words in told)
+    seen = (
+        f"below 0.01 or above 0.99 in more than {MOST:.0%} of the steps are gate {words}. "
+        f"Their slope a (1 - a) is below {SATURATED:g} there, 0.25 at best"
+    )
+    where = f"{flow.title}, gate{'s' * (len(told) > 1)} {', '.join(name for name, _ in told)}"
+    return [found("T603", where, seen)]
