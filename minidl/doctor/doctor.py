@@ -76,9 +76,7 @@ class Doctor(Remembering):
         self.noticed: list[Finding] = []  # in the moment when something went wrong
         self.next_look = LOOKS
         self.begun: Layer | None = None
-        self.rule: Optimizer | None = (
-            None  # the optimizer as it began: what it remembers of a climb spoils a range test
-        )
+        self.rule: Optimizer | None = None  # as it began: what an optimizer remembers of a climb spoils a range test
         self.diagnosis: Diagnosis | None = None
         self.around: BaseException | None = None  # in whose except clause fit was called
         self.beginning: list[float] = []

@@ -1,4 +1,4 @@
-"""`flows`: |dL/dh| over the lags against numeric derivatives; what is said of gradients and gates; nothing is changed."""
+"""`flows`: |dL/dh| over the lags against numeric derivatives; what is said of gradients and gates."""
 
 import copy
 
@@ -140,7 +140,7 @@ def test_several_layers_in_the_order_of_the_net_and_layers_in_containers():
 
 def test_a_layer_alone_and_a_net_without_recurrent_layers():
     (flow,) = flows(loud(LSTM(H)), MeanSquaredError(), Batch(X, np.zeros((B, H))))
-    assert flow.path == "" and flow.title == "the LSTM" and len(flow.dh) == T
+    assert flow.kind == "LSTM" and len(flow.dh) == T
     dense = loud(Sequential([Dense(2)]))
     assert flows(dense, MeanSquaredError(), Batch(X, np.zeros((B, T, 2)))) == []
 
@@ -232,7 +232,7 @@ def test_what_is_heard_for_four_steps_vanishes_and_for_five_does_not():
     assert [code for code, _ in said(flow(four))] == ["T602"] and said(flow(five)) == []
 
 
-@pytest.mark.parametrize("value, letter, wanted", [
+@pytest.mark.parametrize(("value", "letter", "wanted"), [
     (0.001, "i", True), (0.999, "i", True), (0.001, "f", True), (0.999, "f", False), (0.001, "o", True),
     (0.999, "o", True), (0.001, "z", True), (0.999, "z", False), (0.001, "r", True), (0.5, "i", False),
     (0.011, "i", False), (0.989, "o", False),
