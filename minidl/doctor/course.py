@@ -9,6 +9,7 @@ from minidl.callbacks.base import Callback
 from minidl.callbacks.clipping import Clipping
 from minidl.data import Batch
 from minidl.doctor.curves import Curve
+from minidl.doctor.given import copied
 from minidl.doctor.motion import Motion
 from minidl.errors import NonFiniteError
 from minidl.gradients import norms
@@ -26,7 +27,7 @@ class Course(Callback):
         recent: the last losses; recent_norms: the last norms.
         fired, updates: how often clipping cut something off, and how many updates there were.
         motion: how far the parameters move; rate: the last learning rate.
-        batches: those that the run began with.
+        batches: those that the run began with, in arrays of their own.
 
     Example:
         >>> from minidl.doctor.course import Course
@@ -49,7 +50,7 @@ class Course(Callback):
 
     def on_grads_ready(self, trainer: Trainer) -> None:
         if len(self.batches) < KEPT and trainer.batch is not None:
-            self.batches.append(trainer.batch)
+            self.batches.append(copied(trainer.batch))
         self.rate = trainer.optimizer.rate
         self.highest_rate = max(self.highest_rate, self.rate)
         if self.motion.wants(self.updates):

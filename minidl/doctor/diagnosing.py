@@ -147,7 +147,7 @@ def diagnose(
                 after = flow_findings(flows(trainer.net, loss, first[0]))
                 findings += [finding for finding in after if finding.code != "T602"]  # what is learned first is near
     if history is not None:
-        findings += curve_findings(history.rows, best_constant(first[0]))
+        findings += curve_findings(history.rows, best_constant(net, loss, first[0]))
     return Diagnosis(findings, curves, facts)
 
 
@@ -201,7 +201,7 @@ def run_findings(
 ) -> Iterator[Finding]:
     """L503 and T605 of a trial from `net`."""
     yield from clipping_findings(course, callbacks)
-    seen = climbs(course, before_updates(net, loss, batches), best_constant(batches[0]))
+    seen = climbs(course, before_updates(net, loss, batches), best_constant(net, loss, batches[0]))
     if stopped is not None:
         seen = f"after {course.updates} updates a number is not finite; {seen or 'the loss did not climb before'}"
     if seen is not None:

@@ -64,6 +64,8 @@ class Diagnosis:
 
         if self.facts or self.curves:
             grid = Table.grid(padding=(0, 2))
+            grid.add_column()
+            grid.add_column(overflow="fold")
             for name, words in self.facts.items():
                 grid.add_row(name, Text(words))
             for name, values in self.curves.items():
@@ -107,8 +109,9 @@ def sparkline(values: list[float], width: int = 32) -> str:
     means = [sum(part) / len(part) for part in parts]
     finite = [mean for mean in means if math.isfinite(mean)]
     low, high = min(finite, default=0.0), max(finite, default=0.0)
-    scale = (len(BARS) - 1) / (high - low) if high > low else 0.0
-    return "".join(BARS[int((mean - low) * scale + 0.5)] if math.isfinite(mean) else "!" for mean in means)
+    span = high / 2 - low / 2 or 1.0  # of halves: the difference of two numbers may be infinite
+    bars = (int((mean / 2 - low / 2) / span * (len(BARS) - 1) + 0.5) if math.isfinite(mean) else None for mean in means)
+    return "".join("!" if bar is None else BARS[bar] for bar in bars)
 
 
 def ends(values: list[float]) -> str:

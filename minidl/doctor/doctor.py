@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minidl.callbacks.base import Remembering
-from minidl.checking.naming.findings import Finding
+from minidl.checking.naming.findings import Finding, found
 from minidl.checking.report import as_text
 from minidl.doctor.blackbox import BlackBox
 from minidl.doctor.course import Course
@@ -29,6 +30,7 @@ from minidl.doctor.training_findings import (
 from minidl.doctor.trials import before_updates, best_constant, ignores_targets, largest_stable_rate
 from minidl.layer import Layer
 from minidl.looking import flows
+from minidl.optimizer import Optimizer
 from minidl.trainer import Trainer
 
 LOOKS = 100  # updates to the first look at the loss; each later one comes after twice as many
@@ -74,13 +76,16 @@ class Doctor(Remembering):
         self.noticed: list[Finding] = []  # in the moment when something went wrong
         self.next_look = LOOKS
         self.begun: Layer | None = None
+        self.rule: Optimizer | None = None  # as it began: what an optimizer remembers of a climb spoils a range test
         self.diagnosis: Diagnosis | None = None
+        self.around: BaseException | None = None  # in whose except clause fit was called
         self.beginning: list[float] = []
 
     def on_fit_start(self, trainer: Trainer) -> None:
         super().on_fit_start(trainer)
+        self.diagnosis, self.around = None, sys.exception()
         if self.begun is None:
-            self.begun = trainer.net.copy()
+            self.begun, self.rule = trainer.net.copy(), copy.deepcopy(trainer.optimizer)
         self.box.on_fit_start(trainer)
 
     def on_grads_ready(self, trainer: Trainer) -> None:
@@ -102,7 +107,7 @@ class Doctor(Remembering):
         if self.begun is None or self.trainer is None or not batches:
             return None
         self.beginning = self.beginning or before_updates(self.begun, self.trainer.loss, batches)
-        return climbs(self.course, self.beginning, best_constant(batches[0]))
+        return climbs(self.course, self.beginning, best_constant(self.begun, self.trainer.loss, batches[0]))
 
     def inside(self, trainer: Trainer) -> list[Finding]:
         """What flows through the net on the last batch."""
@@ -113,7 +118,9 @@ class Doctor(Remembering):
 
     def on_fit_end(self, trainer: Trainer) -> None:
         self.box.on_fit_end(trainer)
-        if self.begun is None or not self.course.batches or sys.exception() is not None:  # an error is told as it is
+        if (
+            self.begun is None or not self.course.batches or sys.exception() is not self.around
+        ):  # an error is told as it is
             return
         findings = list(self.findings(trainer))
         if self.box.left is not None and self.box.left.finding is not None:
@@ -131,7 +138,7 @@ class Doctor(Remembering):
     def findings(self, trainer: Trainer) -> Iterator[Finding]:
         """What is wrong with the data, the loss, the net as it began, the rate, and the run."""
         course, loss, begun = self.course, trainer.loss, self.begun
-        assert begun is not None  # there are batches
+        assert begun is not None and self.rule is not None  # there are batches
         batches = course.batches
         held = None if trainer.validation is None else first_batches(trainer.validation, "validation")
         with np.errstate(all="ignore"):
@@ -145,9 +152,13 @@ class Doctor(Remembering):
         yield from clipping_findings(course, trainer.callbacks)
         seen = self.climbing()
         sound = all(np.isfinite(p.value).all() for p in trainer.params.values())
-        if seen is not None and trainer.interrupted is None:
-            largest = largest_stable_rate(begun, loss, batches, trainer.optimizer, trainer.callbacks, trainer.seed)
-            yield rate_finding(course, seen, type(trainer.optimizer).__name__, largest)
+        if seen is not None:
+            rule = type(trainer.optimizer).__name__
+            if trainer.interrupted is None:
+                largest = largest_stable_rate(begun, loss, batches, self.rule, trainer.callbacks, trainer.seed)
+                yield rate_finding(course, seen, rule, largest)
+            else:  # who pressed Ctrl-C does not wait for a range test
+                yield found("L503", f"{rule}, rate {course.highest_rate:.3g}", seen)
         inside = flow_findings(flows(begun, loss, batches[0]))
         if not inside and seen is None:
             inside = [f for f in self.inside(trainer) if f.code != "T602"]  # what is learned first is near
@@ -156,7 +167,7 @@ class Doctor(Remembering):
         yield from inside
         if seen is None:  # what else is strange would follow from that
             yield from motion_findings(course, trainer.params, trainer.optimizer.factors(trainer.params))
-        yield from curve_findings(trainer.history.rows, best_constant(batches[0]))
+        yield from curve_findings(trainer.history.rows, best_constant(begun, loss, batches[0]))
         if sound and course.updates >= TRAINED and seen is None:
             yield from (
                 f for f in loss_findings(trainer.net, loss, batches, self.vocab, trained=True) if f.code == "L505"

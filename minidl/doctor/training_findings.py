@@ -19,7 +19,7 @@ ENOUGH = 20  # updates that a verdict on a run takes
 CLIMB = 0.1  # of the loss at the beginning: what it ends above it
 LOST = 0.5  # of what was gained
 LEAP = 0.3  # of the loss at the beginning: how far a single one may be above it
-LARGE, SMALL = 0.2, 1e-6  # the median of |update| / |value|; 1e-3 is healthy
+LARGE, HEALTHY, SMALL = 0.2, 1e-3, 1e-6  # the median of |update| / |value|
 ALWAYS, FAR = 0.98, 20.0  # the share of updates that are clipped; how many times the norms are below a threshold
 DRIFT = 0.95  # the cosine between a gradient and that of some steps before
 EPOCHS = 4  # that the curves take to tell
@@ -45,6 +45,9 @@ def climbs(course: Course, before: Sequence[float], constant: float = math.nan) 
         the loss goes from 0.15 up to 37 in 40 updates
     """
     losses = course.losses
+    before = [value for value in before if math.isfinite(value)]
+    if not before:
+        return None
     first, last, best = statistics.fmean(before), losses.last, losses.best
     scale, noise = max(abs(first), 0.0 if math.isnan(constant) else constant), statistics.pstdev(before)
     enough = losses.count >= ENOUGH
@@ -113,13 +116,13 @@ def motion_findings(
         ("too small", {name: r for name, r in ratios.items() if r < SMALL}),
     ):
         if wrong:
-            worst = max(wrong, key=lambda name: abs(math.log(max(wrong[name], 1e-30))))
+            worst = max(wrong, key=lambda name: abs(math.log(max(wrong[name], 1e-30) / HEALTHY)))
             seen = (
                 f"the median of |update| / |value| is {wrong[worst]:.1e} for {worst!r}; about 1e-3 is healthy "
                 f"({told(list(wrong))})"
             )
             toward = "lower" if fault == "too large" else "raise"
-            times = f", {max(wrong[worst] / 1e-3, 1e-3 / wrong[worst]):.1g} times or less" if wrong[worst] else ""
+            times = f", {max(wrong[worst] / HEALTHY, HEALTHY / wrong[worst]):.1g} times or less" if wrong[worst] else ""
             remedy = f"{toward} the learning rate, {course.rate:.2g} now{times}"
             findings.append(
                 found(

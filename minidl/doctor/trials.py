@@ -11,10 +11,12 @@ import numpy as np
 
 from minidl.callbacks.clipping import ClipNorm, Clipping
 from minidl.data import Batch
+from minidl.doctor.counting import entropy
 from minidl.doctor.course import KEPT, Course
+from minidl.doctor.parts import targets_of
 from minidl.doctor.training_findings import climbs
 from minidl.layer import Layer
-from minidl.losses import Loss
+from minidl.losses import BinaryCrossEntropy, CrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from minidl.objective import loss_and_grads, loss_value
 from minidl.optimizer import Optimizer
 from minidl.optimizers import Adam
@@ -97,7 +99,7 @@ def by_heart(net: Layer, loss: Loss, batch: Batch, seed: int = 0) -> Heart:
     """
     twin, (small, steps) = net.copy(), smaller(net, loss, batch)
     optimizer, clip = Adam(1e-2), ClipNorm(1.0)
-    constant = best_constant(small)
+    constant = best_constant(net, loss, small)
     first = last = math.nan
     updates = 0
     with np.errstate(all="ignore"):
@@ -132,13 +134,29 @@ def smaller(net: Layer, loss: Loss, batch: Batch) -> tuple[Batch, int | None]:
     return Batch(x[:, :STEPS], few.t[:, :STEPS], *cut), STEPS
 
 
-def best_constant(batch: Batch) -> float:
-    """The loss of the best output that does not look at x: the entropy of ids, the variance of numbers; nan unknown."""
-    t = np.asarray(batch.t)
-    if t.dtype.kind in "iu":
-        share = np.unique(t, return_counts=True)[1] / t.size
-        return float(-(share * np.log(share)).sum()) + 0.0  # -0.0 becomes 0
-    return float(t.reshape(-1, t.shape[-1]).var(axis=0).mean()) if t.ndim > 1 else float(t.var())
+def best_constant(net: Layer, loss: Loss, batch: Batch) -> float:
+    """The loss of the best output that does not look at x, over what counts; nan where the loss is not known.
+
+    It is the entropy of classes and of bits, and the variance of numbers.
+
+    Example:
+        >>> from minidl.doctor.trials import best_constant
+        >>> net = minidl.Dense(3)
+        >>> _ = net.build((2,))
+        >>> batch = minidl.Batch(np.ones((4, 2)), np.array([0, 0, 2, 2]))
+        >>> round(best_constant(net, minidl.SoftmaxCrossEntropy(), batch), 4)
+        0.6931
+    """
+    kind, t = type(loss), targets_of(net, loss, [batch])
+    if t is None or not t.real[0].any():
+        return math.nan
+    kept = t.arrays[0][t.real[0]]
+    if kind in (CrossEntropy, SoftmaxCrossEntropy):
+        return math.nan if t.ids is None else entropy(t.ids[0][t.real[0]]) + 0.0  # -0.0 becomes 0
+    if kind is BinaryCrossEntropy:
+        p = np.stack([1 - kept.mean(axis=0), kept.mean(axis=0)])
+        return float(-(p * np.log(p, out=np.zeros_like(p), where=p > 0)).sum(axis=0).mean())
+    return float(kept.var(axis=0).mean()) if kind is MeanSquaredError else math.nan
 
 
 def largest_stable_rate(
@@ -157,15 +175,17 @@ def largest_stable_rate(
     Source:
         Smith 2017, Cyclical learning rates for training neural networks (the range test).
     """
-    before, constant = before_updates(net, loss, batches), best_constant(batches[0])
+    before, constant = before_updates(net, loss, batches), best_constant(net, loss, batches[0])
 
-    def stable(scale: float) -> bool:
+    def stable(scale: float) -> float | None:
         course, trainer = trial(net, loss, batches, optimizer, callbacks, RANGE_STEPS, seed, scale)
-        return trainer.stop_reason is None and climbs(course, before, constant) is None
+        climbing = trainer.stop_reason is not None or climbs(course, before, constant) is not None
+        return None if climbing else course.highest_rate  # of a schedule, the top of it
 
     for k in range(1, RATES + 1):
-        if stable(10.0**-k):
-            return optimizer.rate * 10 ** (0.5 - k if stable(10 ** (0.5 - k)) else -k)
+        rate = stable(10.0**-k)
+        if rate is not None:
+            return stable(10 ** (0.5 - k)) or rate
     return None
 
 

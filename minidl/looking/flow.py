@@ -55,7 +55,7 @@ def flows(net: Layer, loss: Loss, batch: Batch, state: Any = None) -> list[Flow]
 
     def backward(back: BackwardCall) -> None:
         last_first = bool(getattr(back.call.layer, "go_backwards", False))
-        if not can_trace(back.call.layer) or (last_first and y.ndim > 2):
+        if not can_trace(back.call.layer) or (last_first and every_step(y)):
             return
         arrays = trace_of(back.call, back.dy, back.dstate)
         if "dh" in arrays:
@@ -71,9 +71,14 @@ def flows(net: Layer, loss: Loss, batch: Batch, state: Any = None) -> list[Flow]
     return seen[::-1]
 
 
-def last_step(y: Array, mask: Array | None) -> Array | None:
+def every_step(y: Any) -> bool:
+    """Whether there is an output at every step; of several outputs nobody knows which one is to come last."""
+    return isinstance(y, np.ndarray) and y.ndim > 2
+
+
+def last_step(y: Any, mask: Array | None) -> Array | None:
     """Weights that leave the last real step of each row; None where there is one output a row."""
-    if y.ndim < 3:
+    if not every_step(y):
         return None
     weight = np.zeros(y.shape[:2])
     last = np.full(len(y), y.shape[1] - 1) if mask is None else y.shape[1] - 1 - mask[:, ::-1].argmax(axis=1)
