@@ -13,6 +13,7 @@ from minidl.doctor.shifts import is_next, share_words
 from minidl.inputs import Array, start_rows
 from minidl.layer import Layer
 
+MARKS = 0.8  # of the seams agree by chance: they tell nothing
 GOES_ON, BREAKS = 0.95, 0.5  # shares of the rows, less what agrees by chance
 
 
@@ -23,6 +24,19 @@ class Seams(NamedTuple):
     carried: Array
     window: Array
     row: Array
+    before: Array  # the last target of the one
+    behind: Array  # the first input of the other
+
+    @property
+    def chance(self) -> float:
+        """How often they agree where rows have nothing to do with each other: all may begin and end with one mark."""
+        if not len(self.before):
+            return 0.0
+        both = np.concatenate([self.before, self.behind])
+        _, codes = np.unique(both.reshape(len(both), -1), axis=0, return_inverse=True)
+        first, second = np.split(codes.reshape(-1), 2)
+        size = int(codes.max()) + 1
+        return float(np.bincount(first, minlength=size) @ np.bincount(second, minlength=size)) / len(first) ** 2
 
 
 def continuation(net: Layer, x: Part, t: Part | None, batches: list[Batch]) -> list[Finding]:
@@ -30,7 +44,10 @@ def continuation(net: Layer, x: Part, t: Part | None, batches: list[Batch]) -> l
     streams = steps_of(x, t)
     if streams is None or len(batches) < 2:
         return []
-    seams, chance = seams_of(*streams, batches), chance_of(streams[0])
+    seams = seams_of(*streams, batches)
+    chance = max(seams.chance, chance_of(streams[0]))
+    if chance > MARKS:
+        return []
     carried = seams.goes_on[seams.carried]
     if carried.size > 1 and beyond(carried.mean(), chance) < BREAKS:
         return [broken(seams, chance, inside_a_window(*streams))]
@@ -73,9 +90,9 @@ def seams_of(x: list[Array], t: list[Array], real: list[Array], batches: list[Ba
         meets = np.flatnonzero(real[k - 1][:, -1] & real[k][:, 0])
         goes_on = equal(t[k - 1][meets, -1:], x[k][meets, :1])[:, 0]
         carried = ~start_rows(batches[k].start, len(x[k]))[meets, 0]
-        rows.append((goes_on, carried, np.full(len(meets), k), meets))
+        rows.append((goes_on, carried, np.full(len(meets), k), meets, t[k - 1][meets, -1], x[k][meets, 0]))
     if not rows:
-        return Seams(*(np.zeros(0, kind) for kind in (bool, bool, int, int)))
+        return Seams(*(np.zeros(0, kind) for kind in (bool, bool, int, int, int, int)))
     return Seams(*(np.concatenate(column) for column in zip(*rows, strict=True)))
 
 

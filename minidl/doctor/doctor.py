@@ -99,7 +99,7 @@ class Doctor(Remembering):
         if self.begun is None or self.trainer is None or not batches:
             return None
         self.beginning = self.beginning or before_updates(self.begun, self.trainer.loss, batches)
-        return climbs(self.course, self.beginning, best_constant(batches[0]))
+        return climbs(self.course, self.beginning, best_constant(self.begun, self.trainer.loss, batches))
 
     def inside(self, trainer: Trainer) -> list[Finding]:
         """What flows through the net on the last batch."""
@@ -149,7 +149,7 @@ class Doctor(Remembering):
         yield from inside or (self.inside(trainer) if seen is None else [])
         if seen is None:  # what else is strange would follow from that
             yield from motion_findings(course, trainer.params, trainer.optimizer.factors(trainer.params))
-        yield from curve_findings(trainer.history.rows, best_constant(batches[0]))
+        yield from curve_findings(trainer.history.rows, best_constant(begun, loss, batches))
         if sound and course.updates >= TRAINED and seen is None:
             yield from (
                 f for f in loss_findings(trainer.net, loss, batches, self.vocab, trained=True) if f.code == "L505"

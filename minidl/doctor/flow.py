@@ -148,9 +148,8 @@ def vanishing(flow: Flow) -> Finding | None:
     norms = flow.dh
     if len(norms) < LONG or not np.isfinite(norms).all() or not norms[0]:
         return None
-    left = np.flatnonzero(norms > FADES * norms[0])
-    gone = int(left[-1]) + 1
-    if gone > SHORT:
+    gone = reach(norms)
+    if gone > SHORT or (flow.dc is not None and reach(flow.dc) > SHORT):
         return None
     means = ", ".join(f"{name} {float(a.mean()):.2f}" for name, a in flow.gates.items())
     seen = (
@@ -158,6 +157,11 @@ def vanishing(flow: Flow) -> Finding | None:
         f"{sparkline(list(norms[::-1]))} (time runs right){f'; mean of the gates: {means}' if means else ''}"
     )
     return found("T602", flow.title, seen)
+
+
+def reach(norms: Array) -> int:
+    """After how many steps back nothing is left of the gradient."""
+    return int(np.flatnonzero(norms > FADES * norms[0])[-1]) + 1 if norms[0] else len(norms)
 
 
 def saturated(flow: Flow) -> list[Finding]:

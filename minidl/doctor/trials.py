@@ -12,15 +12,22 @@ import numpy as np
 from minidl.callbacks.clipping import ClipNorm, Clipping
 from minidl.data import Batch
 from minidl.doctor.course import Course
+from minidl.doctor.parts import Part, mask_of_output, targets_of
+from minidl.inputs import Array
 from minidl.layer import Layer
-from minidl.losses import Loss
+from minidl.losses import BinaryCrossEntropy, ClassLoss, CrossEntropy, Loss, MeanSquaredError
 from minidl.objective import loss_and_grads, loss_value
 from minidl.optimizer import Optimizer
 from minidl.optimizers import Adam
 from minidl.trainer import Trainer
 
 ROWS, STEPS = 4, 16  # of the small batch
-UPDATES = 150  # that it takes at most
+UPDATES, MORE, LONGEST = 150, 100, 650  # that it takes; more of them as long as the loss falls; at most
+FALLS = 0.9  # of the loss, from one look to the next
+ON_THE_WAY = 0.75  # of the loss of the best constant output, for one that falls, and for a net that has no room
+ROOM = 10  # parameters for each number to be learned
+OVERALL = 0.1  # of that of all batches: less of it is of no weight in a small one
+EXACT = 2e-3  # of the loss at the beginning: so near to the targets, what is left of it is of no weight
 LEARNED = 0.3  # of the loss of the best constant output: far enough below it
 RATES = 10  # that the range test tries, each the square root of 10 below the last
 RANGE_STEPS = 40
@@ -35,6 +42,15 @@ class Heart(NamedTuple):
     first: float
     last: float
     constant: float  # the loss of the best constant output; nan where it is not known
+    falls: bool  # whether it was still falling at the end
+    room: float  # parameters for each number to be learned
+
+    @property
+    def known(self) -> bool:
+        """Whether the rows were learned by heart, or are on the way to it."""
+        bound = self.first if math.isnan(self.constant) else self.constant
+        share = ON_THE_WAY if self.falls or self.room < ROOM else LEARNED
+        return not bound > 1e-6 or self.last < max(share * bound, EXACT * self.first)
 
 
 def trial(
@@ -82,36 +98,48 @@ class Stop:
             trainer.stop("not finite")
 
 
-def by_heart(net: Layer, loss: Loss, batch: Batch, seed: int = 0) -> Heart:
-    """Train a copy on a few rows, without dropout, until they are known by heart, or 150 updates are done.
+def by_heart(net: Layer, loss: Loss, batches: Sequence[Batch], seed: int = 0) -> Heart:
+    """Train a copy on a few rows of the first batch, without dropout, until they are known by heart.
+
+    It gets 150 updates, and as long as the loss falls by a tenth in 100 more, these too: a small net is slow, not sick.
 
     Example:
         >>> from minidl.doctor.trials import by_heart
         >>> net = minidl.Sequential([minidl.Embedding(5, 8), minidl.LSTM(16, return_sequences=True), minidl.Dense(5)])
         >>> _ = net.build((None,))
         >>> ids = np.random.default_rng(0).integers(0, 5, (2, 9))
-        >>> heart = by_heart(net, minidl.SoftmaxCrossEntropy(), minidl.Batch(ids[:, :-1], ids[:, 1:]))
-        >>> heart.last < 0.5 * heart.constant
-        True
+        >>> heart = by_heart(net, minidl.SoftmaxCrossEntropy(), [minidl.Batch(ids[:, :-1], ids[:, 1:])])
+        >>> heart.known, heart.last < 0.5 * heart.constant
+        (True, True)
     """
-    twin, (small, steps) = net.copy(), smaller(net, loss, batch)
+    twin, (small, steps) = net.copy(), smaller(net, loss, batches[0])
     optimizer, clip = Adam(1e-2), ClipNorm(1.0)
-    constant = best_constant(small)
-    first = last = math.nan
-    updates = 0
+    constant, everywhere = best_constant(net, loss, [small]), best_constant(net, loss, batches)
+    if everywhere * OVERALL > constant > 1e-6:  # a window may hardly change, where the series does
+        constant = everywhere * OVERALL
+    values: list[float] = []
+    before, falls, end = math.inf, True, UPDATES
     with np.errstate(all="ignore"):
-        for updates in range(1, UPDATES + 1):
+        while len(values) < end:
             twin.zero_grads()
-            last = float(loss_and_grads(twin, loss, small).value)
-            first = last if updates == 1 else first
+            values.append(float(loss_and_grads(twin, loss, small).value))
             grads = [p.grad for p in twin.params.values() if p.trainable]
-            if not math.isfinite(last) or not all(np.isfinite(grad).all() for grad in grads):
+            if not math.isfinite(values[-1]) or not all(np.isfinite(grad).all() for grad in grads):
                 break
-            if last < 0.6 * LEARNED * (first if math.isnan(constant) else min(constant, first)):
+            if values[-1] < 0.6 * LEARNED * (values[0] if math.isnan(constant) else constant):
                 break
+            if len(values) == end and end < LONGEST:
+                now = float(np.median(values[-10:]))
+                falls, before, end = now < FALLS * min(before, values[0]), now, end + MORE
+                if not falls:
+                    break
+                optimizer.lr_scale = 0.3  # where it swings about what it is looking for
             clip.clip(twin.params, math.inf)
             optimizer.step(twin.params)
-    return Heart(len(small.t), steps, updates, first, last, constant)
+    falls = falls and len(values) == LONGEST and float(np.median(values[-10:])) < FALLS * before
+    numbers = np.asarray(small.t).size
+    room = sum(p.value.size for p in twin.params.values() if p.trainable) / max(numbers, 1)
+    return Heart(len(small.t), steps, len(values), values[0], values[-1], constant, falls, room)
 
 
 def smaller(net: Layer, loss: Loss, batch: Batch) -> tuple[Batch, int | None]:
@@ -131,13 +159,50 @@ def smaller(net: Layer, loss: Loss, batch: Batch) -> tuple[Batch, int | None]:
     return Batch(x[:, :STEPS], few.t[:, :STEPS], *cut), STEPS
 
 
-def best_constant(batch: Batch) -> float:
-    """The loss of the best output that does not look at x: the entropy of ids, the variance of numbers; nan unknown."""
-    t = np.asarray(batch.t)
-    if t.dtype.kind in "iu":
-        share = np.unique(t, return_counts=True)[1] / t.size
-        return float(-(share * np.log(share)).sum())
-    return float(t.reshape(-1, t.shape[-1]).var(axis=0).mean()) if t.ndim > 1 else float(t.var())
+def best_constant(net: Layer, loss: Loss, batches: Sequence[Batch]) -> float:
+    """The loss of the best output that does not look at x: frequencies, means; of an own loss, of the mean output.
+
+    It is nan where there are no targets that it can read.
+    """
+    t = targets_of(net, loss, list(batches)) if batches else None
+    if (
+        t is None
+        or not any(real.any() for real in t.real)
+        or len({a.shape[r.ndim :] for a, r in zip(t.arrays, t.real, strict=True)}) > 1
+    ):
+        return math.nan
+    seen, total, weights = loss.on(net)[1], 0.0, 0.0
+    with np.errstate(all="ignore"):
+        fixed = fixed_output(seen, t)
+        for batch, real in zip(batches, t.real, strict=True):
+            y = fixed
+            if y is None:
+                outputs = loss_value(net, loss, batch)[2]
+                if not isinstance(outputs, np.ndarray) or outputs.shape[: real.ndim] != real.shape or not real.any():
+                    return math.nan
+                y = outputs[real].mean(axis=0, dtype=np.float64)
+            y = np.broadcast_to(y, (*real.shape, *y.shape)).copy()
+            value, _, weight = seen(y, batch.t, batch.weight, mask_of_output(net, batch))
+            total, weights = total + float(value) * float(weight), weights + float(weight)
+    return total / weights if weights else math.nan
+
+
+def fixed_output(seen: Loss, t: Part) -> Array | None:
+    """What the best of such outputs is, for the losses of minidl; None for others."""
+    values = np.concatenate([a[real] for a, real in zip(t.arrays, t.real, strict=True)])
+    if isinstance(seen, ClassLoss):
+        if t.size is None:
+            return None
+        share = np.bincount(values, minlength=t.size) / len(values) if t.whole else values.mean(axis=0)
+        share = np.maximum(share, 1e-12)
+        return share if isinstance(seen, CrossEntropy) else np.log(share)
+    if not isinstance(seen, MeanSquaredError | BinaryCrossEntropy):
+        return None
+    mean = values.astype(np.float64).mean(axis=0)
+    if isinstance(seen, BinaryCrossEntropy):
+        mean = np.clip(mean, 1e-6, 1 - 1e-6)
+        mean = np.log(mean / (1 - mean)) if seen.from_logits else mean
+    return mean
 
 
 def stable(course: Course, trainer: Trainer) -> bool:
