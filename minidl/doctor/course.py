@@ -27,7 +27,7 @@ class Course(Callback):
         recent: the last losses; recent_norms: the last norms.
         fired, updates: how often clipping cut something off, and how many updates there were.
         motion: how far the parameters move; rate: the last learning rate.
-        batches: those that the run began with, in arrays of their own.
+        batches: those that the run began with, in arrays of their own; begun: after how many updates that was.
 
     Example:
         >>> from minidl.doctor.course import Course
@@ -42,7 +42,7 @@ class Course(Callback):
         self.losses, self.lengths, self.motion = Curve(), Curve(), Motion()
         self.recent: list[float] = []
         self.recent_norms: list[float] = []
-        self.fired = self.updates = 0
+        self.fired = self.updates = self.begun = 0
         self.rate = math.nan
         self.highest_rate = 0.0
         self.batches: list[Batch] = []
@@ -51,6 +51,8 @@ class Course(Callback):
     def on_grads_ready(self, trainer: Trainer) -> None:
         if len(self.batches) < KEPT and trainer.batch is not None:
             self.batches.append(copied(trainer.batch))
+        if not self.updates:
+            self.begun = trainer.optimizer.steps
         self.rate = trainer.optimizer.rate
         self.highest_rate = max(self.highest_rate, self.rate)
         if self.motion.wants(self.updates):

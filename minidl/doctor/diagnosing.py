@@ -14,6 +14,7 @@ from minidl.arguments import positive_int
 from minidl.checking.naming.findings import Finding, found
 from minidl.checking.nonfinite import find_nonfinite
 from minidl.data import Batch
+from minidl.doctor.constant import best_constant
 from minidl.doctor.course import Course
 from minidl.doctor.data_findings import data_findings
 from minidl.doctor.diagnosis import Diagnosis
@@ -27,10 +28,8 @@ from minidl.doctor.training_findings import (
     rate_finding,
 )
 from minidl.doctor.trials import (
-    LEARNED,
     Heart,
     before_updates,
-    best_constant,
     by_heart,
     ignores_targets,
     largest_stable_rate,
@@ -130,7 +129,7 @@ def diagnose(
     say("what flows through the recurrent layers")
     findings += flow_findings(flows(net, loss, first[0]))
     say("whether a small batch can be learned by heart")
-    heart = by_heart(net, loss, first[0], seed)
+    heart = by_heart(net, loss, first, seed)
     findings += heart_findings(heart)
     facts["by heart"] = heart_in_words(heart)
     curves: dict[str, list[float]] = {}
@@ -147,7 +146,7 @@ def diagnose(
                 after = flow_findings(flows(trainer.net, loss, first[0]))
                 findings += [finding for finding in after if finding.code != "T602"]  # what is learned first is near
     if history is not None:
-        findings += curve_findings(history.rows, best_constant(net, loss, first[0]))
+        findings += curve_findings(history.rows, best_constant(net, loss, first))
     return Diagnosis(findings, curves, facts)
 
 
@@ -172,10 +171,8 @@ def unmoved_by_targets() -> Finding:
 
 def heart_findings(heart: Heart) -> Iterator[Finding]:
     """L502, where a small batch could not be learned by heart."""
-    bound = heart.first if math.isnan(heart.constant) else min(heart.constant, heart.first)
-    if not bound > 1e-6 or heart.last < LEARNED * bound:
-        return
-    yield found("L502", "the first batch", heart_in_words(heart))
+    if not heart.known:
+        yield found("L502", "the first batch", heart_in_words(heart))
 
 
 def heart_in_words(heart: Heart) -> str:
@@ -201,7 +198,7 @@ def run_findings(
 ) -> Iterator[Finding]:
     """L503 and T605 of a trial from `net`."""
     yield from clipping_findings(course, callbacks)
-    seen = climbs(course, before_updates(net, loss, batches), best_constant(net, loss, batches[0]))
+    seen = climbs(course, before_updates(net, loss, batches), best_constant(net, loss, batches))
     if stopped is not None:
         seen = f"after {course.updates} updates a number is not finite; {seen or 'the loss did not climb before'}"
     if seen is not None:

@@ -14,6 +14,7 @@ from minidl.callbacks.base import Remembering
 from minidl.checking.naming.findings import Finding, found
 from minidl.checking.report import as_text
 from minidl.doctor.blackbox import BlackBox
+from minidl.doctor.constant import best_constant
 from minidl.doctor.course import Course
 from minidl.doctor.data_findings import data_findings
 from minidl.doctor.diagnosing import SPOILED, first_batches, unmoved_by_targets
@@ -27,7 +28,7 @@ from minidl.doctor.training_findings import (
     motion_findings,
     rate_finding,
 )
-from minidl.doctor.trials import before_updates, best_constant, ignores_targets, largest_stable_rate
+from minidl.doctor.trials import before_updates, ignores_targets, largest_stable_rate
 from minidl.layer import Layer
 from minidl.looking import flows
 from minidl.optimizer import Optimizer
@@ -107,7 +108,7 @@ class Doctor(Remembering):
         if self.begun is None or self.trainer is None or not batches:
             return None
         self.beginning = self.beginning or before_updates(self.begun, self.trainer.loss, batches)
-        return climbs(self.course, self.beginning, best_constant(self.begun, self.trainer.loss, batches[0]))
+        return climbs(self.course, self.beginning, best_constant(self.begun, self.trainer.loss, batches))
 
     def inside(self, trainer: Trainer) -> list[Finding]:
         """What flows through the net on the last batch."""
@@ -167,7 +168,7 @@ class Doctor(Remembering):
         yield from inside
         if seen is None:  # what else is strange would follow from that
             yield from motion_findings(course, trainer.params, trainer.optimizer.factors(trainer.params))
-        yield from curve_findings(trainer.history.rows, best_constant(begun, loss, batches[0]))
+        yield from curve_findings(trainer.history.rows, best_constant(begun, loss, batches))
         if sound and course.updates >= TRAINED and seen is None:
             yield from (
                 f for f in loss_findings(trainer.net, loss, batches, self.vocab, trained=True) if f.code == "L505"

@@ -14,6 +14,7 @@ from minidl.inputs import Array
 LEAST_STEPS = 4  # of a row: shorter ones may be counted up by chance
 NEARLY = 0.95  # the share from which on it is no chance
 FARTHEST = 8  # steps by which targets may be moved
+FILLING = 0.4  # of the ids: more than the blanks of a text, so they fill what is between
 SHOWN = 12  # ids of a window in a message
 
 
@@ -67,17 +68,30 @@ def alike(x: Part, t: Part | None) -> bool:
 
 
 def share_of_shift(x: Part, t: Part, k: int) -> tuple[float, int]:
-    """The share of t[:, i] == x[:, i + k] among the pairs that count, and how many of these there are."""
+    """The share of t[:, i] == x[:, i + k] among the pairs that tell, and how many of these there are.
+
+    Two filling ids tell nothing: those that come far more often than the blanks of a text.
+    """
     same = pairs = 0
+    filling = most_of_all(t)
     for a, b, marks_a, marks_b in zip(x.ids or [], t.ids or [], x.real, t.real, strict=True):
         T = a.shape[1]
         if abs(k) >= T:  # the last window may be shorter
             continue
         ahead, behind = slice(max(k, 0), T + min(k, 0)), slice(max(-k, 0), T - max(k, 0))
         both = marks_a[:, ahead] & marks_b[:, behind]
+        if filling is not None:
+            both &= (a[:, ahead] != filling) | (b[:, behind] != filling)
         same += int(((a[:, ahead] == b[:, behind]) & both).sum())
         pairs += int(both.sum())
     return (same / pairs if pairs else 0.0), pairs
+
+
+def most_of_all(t: Part) -> int | None:
+    """The id that fills what is between the targets; None where none does."""
+    ids = np.concatenate([a[real] for a, real in zip(t.ids or [], t.real, strict=True)])
+    kinds, counts = np.unique(ids, return_counts=True)
+    return int(kinds[counts.argmax()]) if len(kinds) > 1 and counts.max() > FILLING * len(ids) else None
 
 
 def is_next(x: Part, t: Part | None) -> bool:
@@ -99,7 +113,7 @@ def shifted(x: Part, t: Part | None, carried: bool, vocab: Any = None) -> list[F
     share, pairs, k = max(shares, key=lambda told: told[0])  # the first of equal ones
     if share <= NEARLY or pairs < LEAST_STEPS:
         return []
-    text = vocab is not None or has_order(x, t.size)
+    text = most_of_all(t) is None and (vocab is not None or has_order(x, t.size))
     if k < -1 and not text:  # to repeat what came some steps before is a task of its own
         return []
     sure = carried if k == 0 else k > 0 or text
