@@ -58,7 +58,8 @@ class Doctor(Remembering):
         Memory: three copies of the parameters, two of the optimizer's memory, and a dozen batches; it does not grow.
 
     Example:
-        >>> doctor = minidl.Doctor(quiet=True)
+        >>> import tempfile
+        >>> doctor = minidl.Doctor(f"{tempfile.mkdtemp()}/black-box", quiet=True)
         >>> x = np.random.default_rng(0).standard_normal((64, 3))
         >>> trainer = minidl.Trainer(minidl.Dense(1), minidl.MeanSquaredError(), minidl.SGD(9.0), [doctor], quiet=True)
         >>> with np.errstate(all="ignore"):
