@@ -59,9 +59,13 @@ class Course(Callback):
             self.motion.before(trainer.params)
 
     def on_step_end(self, trainer: Trainer) -> None:
+        self.note(trainer, math.hypot(*norms_of(trainer)))
+
+    def note(self, trainer: Trainer, norm: float) -> None:
+        """Take down an update; `norm` is that of the gradients, where no clipping knows how long they were before."""
         value = sum(trainer.values) / len(trainer.values) if trainer.values else math.nan
         clips = [callback for callback in trainer.active if isinstance(callback, Clipping)]
-        norm = clips[0].before if clips else math.hypot(*norms_of(trainer))
+        norm = clips[0].before if clips else norm
         self.fired += any(clip.after < clip.before * (1 - 1e-6) for clip in clips)
         self.losses.add(value)
         self.lengths.add(norm)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import shutil
 import sys
 from collections.abc import Iterator
@@ -82,6 +83,7 @@ class Doctor(Remembering):
         self.diagnosis: Diagnosis | None = None
         self.around: BaseException | None = None  # in whose except clause fit was called
         self.beginning: list[float] = []
+        self.constant = math.nan
 
     def on_fit_start(self, trainer: Trainer) -> None:
         super().on_fit_start(trainer)
@@ -97,7 +99,7 @@ class Doctor(Remembering):
     def on_step_end(self, trainer: Trainer) -> None:
         self.box.on_step_end(trainer)
         if trainer.stop_reason is None:
-            self.course.on_step_end(trainer)
+            self.course.note(trainer, self.box.record.last("norm"))
         if self.course.updates == self.next_look:
             self.next_look *= 2
             if not self.noticed and self.climbing() is not None:
@@ -108,8 +110,10 @@ class Doctor(Remembering):
         batches = self.course.batches
         if self.begun is None or self.trainer is None or not batches:
             return None
-        self.beginning = self.beginning or before_updates(self.begun, self.trainer.loss, batches)
-        return climbs(self.course, self.beginning, best_constant(self.begun, self.trainer.loss, batches))
+        if not self.beginning:
+            self.beginning = before_updates(self.begun, self.trainer.loss, batches)
+            self.constant = best_constant(self.begun, self.trainer.loss, batches)
+        return climbs(self.course, self.beginning, self.constant)
 
     def inside(self, trainer: Trainer) -> list[Finding]:
         """What flows through the net on the last batch."""
@@ -169,7 +173,7 @@ class Doctor(Remembering):
         yield from inside
         if seen is None:  # what else is strange would follow from that
             yield from motion_findings(course, trainer.params, trainer.optimizer.factors(trainer.params))
-        yield from curve_findings(trainer.history.rows, best_constant(begun, loss, batches))
+        yield from curve_findings(trainer.history.rows, self.constant)
         if sound and course.updates >= TRAINED and seen is None:
             yield from (
                 f for f in loss_findings(trainer.net, loss, batches, self.vocab, trained=True) if f.code == "L505"
