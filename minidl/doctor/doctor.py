@@ -36,6 +36,7 @@ from minidl.optimizer import Optimizer
 from minidl.trainer import Trainer
 
 LOOKS = 100  # updates to the first look at the loss; each later one comes after twice as many
+SOME = 4  # batches that tell what the loss was before the first update
 TRAINED = 1000  # updates after which a net should know more than frequencies
 
 
@@ -107,7 +108,7 @@ class Doctor(Remembering):
 
     def climbing(self) -> str | None:
         """How the loss climbs, in words; None where it does not."""
-        batches = self.course.batches
+        batches = self.course.batches[:SOME]
         if self.begun is None or self.trainer is None or not batches:
             return None
         if not self.beginning:
