@@ -51,6 +51,24 @@ def best_constant(net: Layer, loss: Loss, batches: Sequence[Batch]) -> float:
     return total / weights + 0.0 if weights else math.nan  # -0.0 becomes 0
 
 
+def lowest(loss: Loss, net: Layer, batch: Batch) -> float:
+    """The loss of outputs that equal the targets, where these are shares; 0 for others."""
+    seen, t = loss.on(net)[1], np.asarray(batch.t)
+    soft = (
+        isinstance(seen, ClassLoss | BinaryCrossEntropy)
+        and t.dtype.kind == "f"
+        and t.ndim == 1 + len(net.out_shape or ())
+    )
+    if not soft or not ((t >= 0) & (t <= 1)).all():
+        return 0.0
+    y = np.clip(t.astype(np.float64), 1e-7, 1 - 1e-7)
+    if isinstance(seen, BinaryCrossEntropy):
+        y = np.log(y / (1 - y)) if seen.from_logits else y
+    elif not isinstance(seen, CrossEntropy):
+        y = np.log(y)
+    return float(seen(y, t, batch.weight, mask_of_output(net, batch))[0])
+
+
 def fixed_output(seen: Loss, t: Part) -> Array | None:
     """What the best of such outputs is, for the losses of minidl; None for others."""
     values = np.concatenate([a[real] for a, real in zip(t.arrays, t.real, strict=True)])

@@ -113,7 +113,10 @@ def motion_findings(
     ratios = {
         name: float(np.median(curve.values))
         for name, curve in motion.ratios.items()
-        if curve.count >= ENOUGH and params[name].value.ndim > 1 and name not in still
+        if curve.count >= ENOUGH
+        and params[name].value.ndim > 1
+        and name not in still
+        and (factors or {}).get(name, 1.0)
     }
     for fault, wrong in (
         ("too large", {name: r for name, r in ratios.items() if r > LARGE}),
