@@ -118,9 +118,9 @@ class Doctor(Remembering):
 
     def on_fit_end(self, trainer: Trainer) -> None:
         self.box.on_fit_end(trainer)
-        if (
-            self.begun is None or not self.course.batches or sys.exception() is not self.around
-        ):  # an error is told as it is
+        if sys.exception() is not self.around:  # an error is told as it is
+            return
+        if self.begun is None or not self.course.batches:
             return
         findings = list(self.findings(trainer))
         if self.box.left is not None and self.box.left.finding is not None:

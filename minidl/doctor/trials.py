@@ -130,7 +130,7 @@ def smaller(net: Layer, loss: Loss, batch: Batch) -> tuple[Batch, int | None]:
     y = loss_value(net, loss, few)[2]
     if y.ndim < 3 or y.shape[1] != x.shape[1] or few.t.shape[:2] != x.shape[:2]:
         return few, None
-    cut = (None if a is None or np.ndim(a) < 2 else a[:, :STEPS] for a in (few.weight, few.mask))
+    cut = (a if np.ndim(a) < 2 else a[:, :STEPS] for a in (few.weight, few.mask))
     return Batch(x[:, :STEPS], few.t[:, :STEPS], *cut), STEPS
 
 
@@ -156,7 +156,10 @@ def best_constant(net: Layer, loss: Loss, batch: Batch) -> float:
     if kind is BinaryCrossEntropy:
         p = np.stack([1 - kept.mean(axis=0), kept.mean(axis=0)])
         return float(-(p * np.log(p, out=np.zeros_like(p), where=p > 0)).sum(axis=0).mean())
-    return float(kept.var(axis=0).mean()) if kind is MeanSquaredError else math.nan
+    if kind is not MeanSquaredError:
+        return math.nan
+    with np.errstate(all="ignore"):
+        return float(kept.astype(np.float64).var(axis=0).mean())
 
 
 def largest_stable_rate(
