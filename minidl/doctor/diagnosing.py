@@ -13,7 +13,7 @@ import numpy as np
 from minidl.arguments import positive_int
 from minidl.checking.naming.findings import Finding, found
 from minidl.checking.nonfinite import find_nonfinite
-from minidl.data import Batch
+from minidl.data import Batch, natural
 from minidl.doctor.course import Course
 from minidl.doctor.data_findings import data_findings
 from minidl.doctor.diagnosis import Diagnosis
@@ -34,6 +34,7 @@ from minidl.doctor.trials import (
     by_heart,
     ignores_targets,
     largest_stable_rate,
+    rows_of,
     trial,
 )
 from minidl.errors import ArgumentError
@@ -108,14 +109,20 @@ def diagnose(
         raise ArgumentError(
             f"diagnose expects optimizer to be an Optimizer such as Adam(1e-3) or None, got {optimizer!r}."
         )
-    steps = positive_int("diagnose", "steps", steps)
+    if not isinstance(callbacks, list | tuple):
+        raise ArgumentError(f"diagnose expects callbacks to be a list, got {callbacks!r}: write callbacks=[...].")
+    if history is not None and not isinstance(history, History):
+        raise ArgumentError(f"diagnose expects history to be what fit returned, got {type(history).__name__}.")
+    if vocab is not None and not hasattr(vocab, "decode"):
+        raise ArgumentError(f"diagnose expects vocab to have decode(ids), as CharVocab, got {type(vocab).__name__}.")
+    steps, seed = positive_int("diagnose", "steps", steps), natural("diagnose", "seed", seed)
     first = first_batches(batches, "data")
     held = None if validation is None else first_batches(validation, "validation")
     net = built(net, first[0], seed)
     check_given(net, loss, first[0])
     say("the data")
     findings = data_findings(net, loss, first, vocab, held)
-    facts = {"looked at": f"{len(first)} batches of {len(first[0].t)} rows"}
+    facts = {"looked at": f"{len(first)} batch{'es' * (len(first) > 1)} of {rows_of(first[0])} rows"}
     if any(finding.code == SPOILED and finding.severity == "error" for finding in findings):
         facts["left out"] = "loss, net and training: the data come first"
         return Diagnosis(findings, facts=facts)

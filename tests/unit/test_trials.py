@@ -166,9 +166,9 @@ def lowest(loss, t, size, weight=None, mask=None):
     t = np.asarray(t)
     positions = t.shape[:-1] if t.shape[-1:] == (size,) else t.shape
     c = np.zeros(size)
-    for _ in range(5000):
+    for _ in range(1000):
         value, dy, _ = loss(np.broadcast_to(c, (*positions, size)).copy(), t, weight, mask)
-        c -= 0.2 * dy.reshape(-1, size).sum(axis=0)
+        c -= (0.5 if isinstance(loss, MeanSquaredError) else 4.0) * dy.reshape(-1, size).sum(axis=0)
     return float(value)
 
 
@@ -178,7 +178,7 @@ def test_the_best_constant_of_classes(ignored):
     mask, weight = np.arange(6) < RNG.integers(2, 7, (5, 1)), RNG.integers(0, 2, (5, 6))
     net = language_net(4)
     batch = Batch(t, t, weight, mask)
-    assert best_constant(net, loss, batch) == pytest.approx(lowest(loss, t, 4, weight, mask), abs=1e-3)
+    assert best_constant(net, loss, batch) == pytest.approx(lowest(loss, t, 4, weight, mask), abs=5e-3)
 
 
 def test_the_best_constant_of_one_hot_vectors_of_bits_and_of_numbers():
@@ -186,7 +186,7 @@ def test_the_best_constant_of_one_hot_vectors_of_bits_and_of_numbers():
     hot, bits, numbers = np.eye(3)[ids], RNG.integers(0, 2, (40, 3)) * [1, 0, 1], RNG.standard_normal((40, 3))
     net, x = dense(2, units=3), np.ones((40, 2))
     for loss, t in (SCE(), hot), (minidl.BinaryCrossEntropy(from_logits=True), bits), (MSE, numbers), (MSE, hot):
-        assert best_constant(net, loss, Batch(x, t)) == pytest.approx(lowest(loss, t, 3), abs=2e-3), loss
+        assert best_constant(net, loss, Batch(x, t)) == pytest.approx(lowest(loss, t, 3), abs=5e-3), loss
 
 
 def test_the_best_constant_of_one_class_is_zero():
