@@ -40,7 +40,7 @@ class Means:
         for name, (mean, share) in found.items():
             self.sums[name] = self.sums.get(name, 0.0) + float(mean) * float(share)
             self.weights[name] = self.weights.get(name, 0.0) + float(share)
-        self.count += int(np.size(batch.t))
+        self.count += numbers_in(batch.t)
 
     def copy(self) -> Means:
         """As they are now, whatever is added later."""
@@ -94,3 +94,10 @@ def counted(net: Layer, loss: Loss, batch: Batch, y: Any) -> tuple[Any, Any, Any
         chosen = t != loss.ignore_index
         mask = chosen if mask is None else chosen & mask
     return t, batch.weight, mask
+
+
+def numbers_in(t: Any) -> int:
+    """How many numbers the targets have, those of several outputs together."""
+    if isinstance(t, dict):
+        t = tuple(t.values())
+    return sum(map(numbers_in, t)) if isinstance(t, tuple) else int(np.size(t))

@@ -34,6 +34,7 @@ from minidl.doctor.trials import (
     by_heart,
     ignores_targets,
     largest_stable_rate,
+    rows_of,
     trial,
 )
 from minidl.errors import ArgumentError
@@ -121,7 +122,7 @@ def diagnose(
     check_given(net, loss, first[0])
     say("the data")
     findings = data_findings(net, loss, first, vocab, held)
-    facts = {"looked at": f"{len(first)} batches of {len(first[0].t)} rows"}
+    facts = {"looked at": f"{len(first)} batch{'es' * (len(first) > 1)} of {rows_of(first[0])} rows"}
     if any(finding.code == SPOILED and finding.severity == "error" for finding in findings):
         facts["left out"] = "loss, net and training: the data come first"
         return Diagnosis(findings, facts=facts)

@@ -29,7 +29,8 @@ from minidl.doctor.training_findings import (
     motion_findings,
     rate_finding,
 )
-from minidl.doctor.trials import before_updates, ignores_targets, largest_stable_rate
+from minidl.doctor.trials import RANGE_STEPS, before_updates, ignores_targets, largest_stable_rate, trial
+from minidl.feeding import goes_once
 from minidl.layer import Layer
 from minidl.looking import flows
 from minidl.optimizer import Optimizer
@@ -116,6 +117,16 @@ class Doctor(Remembering):
             self.constant = best_constant(self.begun, self.trainer.loss, batches)
         return climbs(self.course, self.beginning, self.constant)
 
+    def too_high_at_once(self, trainer: Trainer) -> Iterator[Finding]:
+        """L503, where a number is not finite before the loss could climb, and is finite at lower rates."""
+        assert self.begun is not None and self.rule is not None
+        given = self.begun, trainer.loss, self.course.batches, self.rule, trainer.callbacks
+        course, again = trial(*given, steps=RANGE_STEPS, seed=trainer.seed)
+        largest = None if again.stop_reason is None else largest_stable_rate(*given, trainer.seed)
+        if largest is not None:
+            seen = f"after {course.updates} updates a number is not finite"
+            yield rate_finding(self.course, seen, type(trainer.optimizer).__name__, largest)
+
     def inside(self, trainer: Trainer) -> list[Finding]:
         """What flows through the net on the last batch."""
         batch = trainer.batch
@@ -125,9 +136,9 @@ class Doctor(Remembering):
 
     def on_fit_end(self, trainer: Trainer) -> None:
         self.box.on_fit_end(trainer)
-        if (
-            self.begun is None or not self.course.batches or sys.exception() is not self.around
-        ):  # an error is told as it is
+        if sys.exception() is not self.around:  # an error is told as it is
+            return
+        if self.begun is None or not self.course.batches:
             return
         findings = list(self.findings(trainer))
         if self.box.left is not None and self.box.left.finding is not None:
@@ -147,7 +158,8 @@ class Doctor(Remembering):
         course, loss, begun = self.course, trainer.loss, self.begun
         assert begun is not None and self.rule is not None  # there are batches
         batches = course.batches
-        held = None if trainer.validation is None else first_batches(trainer.validation, "validation")
+        once = trainer.validation is None or goes_once(trainer.validation)  # then nothing is left to look at
+        held = None if once else first_batches(trainer.validation, "validation")
         with np.errstate(all="ignore"):
             data = data_findings(begun, loss, batches, self.vocab, held)
         yield from data
@@ -166,6 +178,8 @@ class Doctor(Remembering):
                 yield rate_finding(course, seen, rule, largest)
             else:  # who pressed Ctrl-C does not wait for a range test
                 yield found("L503", f"{rule}, rate {course.highest_rate:.3g}", seen)
+        elif self.box.left is not None:
+            yield from self.too_high_at_once(trainer)
         inside = flow_findings(flows(begun, loss, batches[0]))
         if not inside and seen is None:
             inside = [f for f in self.inside(trainer) if f.code != "T602"]  # what is learned first is near

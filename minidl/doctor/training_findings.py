@@ -91,7 +91,8 @@ def motion_findings(
     """T604, where a weight matrix moves too fast or too slowly, and T606, where a parameter never moves or drifts."""
     motion, findings = course.motion, []
     still = [name for name, count in motion.still.items() if motion.samples >= ENOUGH and count == motion.samples]
-    still = [name for name in still if (factors or {}).get(name, 1.0) and motion.silent[name] == motion.samples]
+    fixed = {name for name, factor in (factors or {}).items() if not factor}  # they are not to move
+    still = [name for name in still if name not in fixed and motion.silent[name] == motion.samples]
     if still:
         seen = f"{told(still)}: the gradient is 0 in all {motion.samples} updates that were looked at"
         findings.append(found("T606", ", ".join(map(repr, still[:3])), seen, title="a parameter never moves"))
@@ -113,10 +114,7 @@ def motion_findings(
     ratios = {
         name: float(np.median(curve.values))
         for name, curve in motion.ratios.items()
-        if curve.count >= ENOUGH
-        and params[name].value.ndim > 1
-        and name not in still
-        and (factors or {}).get(name, 1.0)
+        if curve.count >= ENOUGH and params[name].value.ndim > 1 and name not in still and name not in fixed
     }
     for fault, wrong in (
         ("too large", {name: r for name, r in ratios.items() if r > LARGE}),

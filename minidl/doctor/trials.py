@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,8 +14,10 @@ from minidl.data import Batch
 from minidl.doctor.constant import best_constant, lowest
 from minidl.doctor.course import KEPT, Course
 from minidl.doctor.training_findings import climbs
+from minidl.inputs import Array
 from minidl.layer import Layer
 from minidl.losses import Loss
+from minidl.nested import leaves
 from minidl.objective import loss_and_grads, loss_value
 from minidl.optimizer import Optimizer
 from minidl.optimizers import Adam
@@ -147,9 +149,9 @@ def by_heart(net: Layer, loss: Loss, batches: Sequence[Batch], seed: int = 0) ->
             clip.clip(twin.params, math.inf)
             optimizer.step(twin.params)
     falls = falls and len(values) == LONGEST and float(np.median(values[-10:])) < FALLS * before
-    numbers = np.asarray(small.t).size
+    numbers = sum(np.asarray(t).size for t in leaves(small.t).values())
     room = sum(p.value.size for p in twin.params.values() if p.trainable) / max(numbers, 1)
-    return Heart(len(small.t), steps, len(values), values[0], values[-1], constant, floor, falls, room)
+    return Heart(rows_of(small), steps, len(values), values[0], values[-1], constant, floor, falls, room)
 
 
 def smaller(net: Layer, loss: Loss, batch: Batch) -> tuple[Batch, int | None]:
@@ -158,15 +160,28 @@ def smaller(net: Layer, loss: Loss, batch: Batch) -> tuple[Batch, int | None]:
     mask = tuple(None if m is None else m[:ROWS] for m in batch.mask) if isinstance(batch.mask, tuple) else batch.mask
     mask = mask if mask is None or isinstance(mask, tuple) else np.asarray(mask)[:ROWS]
     weight = batch.weight if batch.weight is None or not np.ndim(batch.weight) else np.asarray(batch.weight)[:ROWS]
-    few = Batch(x, np.asarray(batch.t)[:ROWS], weight, mask)
+    few = Batch(x, each(lambda t: t[:ROWS], batch.t), weight, mask)
     free = isinstance(net.in_shape, tuple) and net.in_shape[:1] == (None,)
     if not free or isinstance(x, tuple) or x.shape[1] <= STEPS:
         return few, None
     y = loss_value(net, loss, few)[2]
-    if not isinstance(y, np.ndarray) or y.ndim < 3 or y.shape[1] != x.shape[1] or few.t.shape[:2] != x.shape[:2]:
+    alone = isinstance(y, np.ndarray) and isinstance(few.t, np.ndarray)
+    if not alone or y.ndim < 3 or y.shape[1] != x.shape[1] or few.t.shape[:2] != x.shape[:2]:
         return few, None
-    cut = (None if a is None or np.ndim(a) < 2 else a[:, :STEPS] for a in (few.weight, few.mask))
+    cut = (a if np.ndim(a) < 2 else a[:, :STEPS] for a in (few.weight, few.mask))
     return Batch(x[:, :STEPS], few.t[:, :STEPS], *cut), STEPS
+
+
+def each(function: Callable[[Array], Array], t: Any) -> Any:
+    """The function of the targets' array, or of the arrays of several."""
+    if isinstance(t, dict):
+        return {name: each(function, part) for name, part in t.items()}
+    return tuple(each(function, part) for part in t) if isinstance(t, tuple) else function(np.asarray(t))
+
+
+def rows_of(batch: Batch) -> int:
+    """How many rows a batch has."""
+    return len(batch.x[0] if isinstance(batch.x, tuple) else batch.x)
 
 
 def largest_stable_rate(
@@ -207,17 +222,24 @@ def before_updates(net: Layer, loss: Loss, batches: Sequence[Batch]) -> list[flo
 
 def ignores_targets(net: Layer, loss: Loss, batch: Batch) -> bool:
     """Whether the gradients stay the same, to a millionth, when all targets are one and the same."""
-    t = np.asarray(batch.t)
-    if not t.size or t.dtype.kind not in "fiub":
-        return False
-    other = np.full_like(t, t.max())  # not exchanged: where rows contradict each other, that changes nothing
-    if (other == t).all() and t.dtype.kind == "f":
-        other = 1 - t if 0 <= t.max() <= 1 else -t
-    if (other == t).all():
+    same: list[bool] = []
+
+    def another(t: Array) -> Array:
+        if not t.size or t.dtype.kind not in "fiub":
+            same.append(True)
+            return t
+        other = np.full_like(t, t.max())  # not exchanged: where rows contradict each other, that changes nothing
+        if (other == t).all() and t.dtype.kind == "f":
+            other = 1 - t if 0 <= t.max() <= 1 else -t
+        same.append(bool((other == t).all()))
+        return other
+
+    others = each(another, batch.t)
+    if all(same):
         return False
     found = []
     with np.errstate(all="ignore"):
-        for targets in t, other:
+        for targets in batch.t, others:
             twin = net.copy()
             twin.zero_grads()
             loss_and_grads(twin, loss, batch._replace(t=targets))
