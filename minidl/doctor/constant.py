@@ -53,7 +53,9 @@ def best_constant(net: Layer, loss: Loss, batches: Sequence[Batch]) -> float:
 
 def lowest(loss: Loss, net: Layer, batch: Batch) -> float:
     """The loss of outputs that equal the targets, where these are shares; 0 for others."""
-    seen, t = loss.on(net)[1], np.asarray(batch.t)
+    seen, t = loss.on(net)[1], batch.t
+    if not isinstance(t, np.ndarray):  # of several outputs
+        return 0.0
     soft = (
         isinstance(seen, ClassLoss | BinaryCrossEntropy)
         and t.dtype.kind == "f"

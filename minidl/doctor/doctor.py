@@ -30,6 +30,7 @@ from minidl.doctor.training_findings import (
     rate_finding,
 )
 from minidl.doctor.trials import RANGE_STEPS, before_updates, ignores_targets, largest_stable_rate, trial
+from minidl.errors import ArgumentError
 from minidl.feeding import goes_once
 from minidl.layer import Layer
 from minidl.looking import flows
@@ -72,6 +73,8 @@ class Doctor(Remembering):
     """
 
     def __init__(self, folder: str = "black-box", vocab: Any = None, quiet: bool = False) -> None:
+        if vocab is not None and not hasattr(vocab, "decode"):
+            raise ArgumentError(f"Doctor expects vocab to have decode(ids), such as CharVocab, got {vocab!r:.80}.")
         self.box = BlackBox(folder)
         self.vocab, self.quiet = vocab, bool(quiet)
         self.forget()
