@@ -26,7 +26,7 @@ class Course(Callback):
         recent: the last losses; recent_norms: the last norms.
         fired, updates: how often clipping cut something off, and how many updates there were.
         motion: how far the parameters move; rate: the last learning rate.
-        batches: those that the run began with; begun: after how many updates that was.
+        batches: those that the run began with, of one epoch; begun: after how many updates that was.
 
     Example:
         >>> from minidl.doctor.course import Course
@@ -48,7 +48,7 @@ class Course(Callback):
         self.stopped: str | None = None
 
     def on_grads_ready(self, trainer: Trainer) -> None:
-        if len(self.batches) < KEPT and trainer.batch is not None:
+        if len(self.batches) < KEPT and trainer.batch is not None and trainer.epoch == trainer.first_epoch + 1:
             self.batches.append(trainer.batch)
         if not self.updates:
             self.begun = trainer.optimizer.steps

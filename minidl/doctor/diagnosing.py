@@ -18,6 +18,7 @@ from minidl.doctor.course import KEPT, Course
 from minidl.doctor.data_findings import data_findings
 from minidl.doctor.diagnosis import Diagnosis
 from minidl.doctor.flow import flow_findings, flows
+from minidl.doctor.given import copied
 from minidl.doctor.loss_findings import loss_findings
 from minidl.doctor.training_findings import (
     climbs,
@@ -26,7 +27,7 @@ from minidl.doctor.training_findings import (
     motion_findings,
     rate_finding,
 )
-from minidl.doctor.trials import Heart, best_constant, by_heart, ignores_targets, largest_stable_rate, trial
+from minidl.doctor.trials import Heart, best_constant, by_heart, ignores_targets, largest_stable_rate, rows_of, trial
 from minidl.errors import ArgumentError
 from minidl.feeding import batches_of, epoch_of
 from minidl.history import History
@@ -36,7 +37,12 @@ from minidl.objective import check_given, loss_value
 from minidl.optimizer import Optimizer
 from minidl.trainer import build_for
 
+CLIMBS = {
+    "cause": "the gradient leads away from where the loss falls: its sign, or a derivative, is wrong",
+    "remedy": "check each layer of your own, and the loss: minidl check, or minidl.checking.check_gradients",
+}
 BATCHES = 50  # of an epoch that are looked at
+HINDERS = "D403", "T601", "T603"  # they keep a net from learning
 SPOILED = "D403"  # as an error: what else would be found follows from it
 
 
@@ -99,13 +105,14 @@ def diagnose(
             f"diagnose expects optimizer to be an Optimizer such as Adam(1e-3) or None, got {optimizer!r}."
         )
     steps = positive_int("diagnose", "steps", steps)
-    first = first_batches(batches, "data")
+    check_options(vocab, callbacks, history, trained, seed, progress)
+    first = [copied(batch) for batch in first_batches(batches, "data")]  # a layer may write into its inputs
     held = None if validation is None else first_batches(validation, "validation")
     net = built(net, first[0], seed)
     check_given(net, loss, first[0])
     say("the data")
     findings = data_findings(net, loss, first, vocab, held)
-    facts = {"looked at": f"{len(first)} batches of {len(first[0].t)} rows"}
+    facts = {"looked at": f"{len(first)} batches of {rows_of(first[0])} rows"}
     if any(finding.code == SPOILED and finding.severity == "error" for finding in findings):
         facts["left out"] = "loss, net and training: the data come first"
         return Diagnosis(findings, facts=facts)
@@ -119,6 +126,9 @@ def diagnose(
         findings.append(unmoved_by_targets())
     say("what flows through the recurrent layers")
     findings += flow_findings(flows(net, loss, first[0]))
+    if not any(p.trainable for p in net.params.values()):
+        findings.append(found("T606", "the net", "all of its parameters are frozen", "there is nothing to be trained"))
+        return Diagnosis(findings, facts=facts)
     say("whether a small batch can be learned by heart")
     heart = by_heart(net, loss, first, seed)
     findings += heart_findings(heart)
@@ -138,12 +148,34 @@ def diagnose(
                 findings += [finding for finding in after if finding.code != "T602"]  # what is learned first is near
     if history is not None:
         findings += curve_findings(history.rows, best_constant(net, loss, first))
-    return Diagnosis(findings, curves, facts)
+    return Diagnosis(raised(findings), curves, facts)
+
+
+def raised(findings: list[Finding]) -> list[Finding]:
+    """The findings, with what keeps a batch from being learned by heart as errors: it is the cause of L502."""
+    if all(finding.code != "L502" for finding in findings):
+        return findings
+    return [f._replace(severity="error") if f.code in HINDERS else f for f in findings]
 
 
 def first_batches(data: Any, what: str) -> list[Batch]:
     """The first batches of an epoch."""
     return list(islice(epoch_of(batches_of(data, None, 32), 0, what), BATCHES))
+
+
+def check_options(vocab: Any, callbacks: Any, history: Any, trained: Any, seed: Any, progress: Any) -> None:
+    """Refuse what none of these can be."""
+    expected = [
+        (vocab is None or hasattr(vocab, "decode"), "vocab to have decode(ids), such as CharVocab", vocab),
+        (isinstance(callbacks, Sequence), "callbacks to be a list", callbacks),
+        (history is None or isinstance(history, History), "history to be what fit returns", history),
+        (trained in (None, True, False), "trained to be True, False or None", trained),
+        (isinstance(seed, int) and seed >= 0, "seed to be an integer of at least 0", seed),
+        (progress is None or callable(progress), "progress to be a function of words", progress),
+    ]
+    for fits, what, got in expected:
+        if not fits:
+            raise ArgumentError(f"diagnose expects {what}, got {got!r:.80}.")
 
 
 def built(net: Any, batch: Batch, seed: int) -> Layer:
@@ -163,7 +195,7 @@ def unmoved_by_targets() -> Finding:
 def heart_findings(heart: Heart) -> Iterator[Finding]:
     """L502, where a small batch could not be learned by heart."""
     if not heart.known:
-        yield found("L502", "the first batch", heart_in_words(heart))
+        yield found("L502", "the first batch", heart_in_words(heart), **(CLIMBS if heart.climbs else {}))
 
 
 def heart_in_words(heart: Heart) -> str:

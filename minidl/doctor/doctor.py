@@ -25,6 +25,7 @@ from minidl.doctor.training_findings import (
     rate_finding,
 )
 from minidl.doctor.trials import best_constant, ignores_targets, largest_stable_rate
+from minidl.errors import ArgumentError
 from minidl.layer import Layer
 from minidl.trainer import Trainer
 
@@ -62,6 +63,8 @@ class Doctor(Remembering):
     """
 
     def __init__(self, folder: str = "black-box", vocab: Any = None, quiet: bool = False) -> None:
+        if vocab is not None and not hasattr(vocab, "decode"):
+            raise ArgumentError(f"Doctor expects vocab to have decode(ids), such as CharVocab, got {vocab!r:.80}.")
         self.box = BlackBox(folder)
         self.vocab, self.quiet = vocab, bool(quiet)
         self.forget()

@@ -63,7 +63,7 @@ def flows(net: Layer, loss: Loss, batch: Batch, state: Any = None) -> list[Flow]
 
     def backward(back: BackwardCall) -> None:
         last_first = bool(getattr(back.call.layer, "go_backwards", False))
-        arrays = {} if last_first and y.ndim > 2 else traced(back.call, back)
+        arrays = {} if last_first and getattr(y, "ndim", 3) > 2 else traced(back.call, back)
         if "dh" in arrays:
             seen.append(flow_of(back, arrays, last_first))
 
@@ -77,9 +77,9 @@ def flows(net: Layer, loss: Loss, batch: Batch, state: Any = None) -> list[Flow]
     return seen[::-1]
 
 
-def last_step(y: Array, mask: Array | None) -> Array | None:
-    """Weights that leave the last real step of each row; None where there is one output a row."""
-    if y.ndim < 3:
+def last_step(y: Any, mask: Any) -> Array | None:
+    """Weights that leave the last real step of each row; None where there is one output a row, or several outputs."""
+    if not isinstance(y, np.ndarray) or y.ndim < 3:
         return None
     weight = np.zeros(y.shape[:2])
     last = np.full(len(y), y.shape[1] - 1) if mask is None else y.shape[1] - 1 - mask[:, ::-1].argmax(axis=1)
@@ -168,6 +168,8 @@ def saturated(flow: Flow) -> list[Finding]:
     """T603: gates of most units that are always shut or always open; f and z that are open are memory, and no fault."""
     told = []
     for name, a in flow.gates.items():
+        if not len(a):  # all of it is padding
+            continue
         shut, opened = ((side.mean(axis=0) > MOST) for side in (a < SATURATED, a > 1 - SATURATED))
         units = ((a < SATURATED) | (a > 1 - SATURATED)).mean(axis=0) > MOST
         if name in "fz":

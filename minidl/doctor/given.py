@@ -73,9 +73,11 @@ def copied(batch: Batch) -> Batch:
 
 
 def own(part: Any) -> Any:
-    """An array of its own, or a tuple of such."""
+    """An array of its own, or a tuple or dict of such."""
     if isinstance(part, tuple):
         return tuple(own(inner) for inner in part)
+    if isinstance(part, dict):
+        return {name: own(inner) for name, inner in part.items()}
     return part if part is None or isinstance(part, bool) else np.array(part)
 
 

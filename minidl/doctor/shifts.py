@@ -42,7 +42,7 @@ def counted_rows(ids: list[Array] | None, real: list[Array], size: int | None) -
     """How many rows count up by 1 (after the last id comes 0), of how many, and with how many first ids."""
     up, rows, begins = 0, 0, set[int]()
     for a, marks in zip(ids or [], real, strict=True):
-        if a.ndim != 2:
+        if a.ndim != 2 or not a.shape[1]:
             continue
         pairs = marks[:, 1:] & marks[:, :-1]
         a = a.astype(np.int64)
@@ -101,6 +101,8 @@ def is_next(x: Part, t: Part | None) -> bool:
 
 def shifted(x: Part, t: Part | None, carried: bool, vocab: Any = None) -> list[Finding]:
     """D402, for targets that are the inputs themselves, or moved the wrong way or too far."""
+    if t is not None and x.ids is None and t.ids is None:
+        return same_series(x, t, carried)
     if t is None or x.ids is None or t.ids is None or x.size not in (None, t.size):
         return []
     if x.ids[0].ndim == 2 and t.ids[0].ndim == 1:
@@ -120,6 +122,16 @@ def shifted(x: Part, t: Part | None, carried: bool, vocab: Any = None) -> list[F
     return [told_shift(x, k, share, pairs)._replace(severity="error" if sure else "warning")]
 
 
+def same_series(x: Part, t: Part, carried: bool) -> list[Finding]:
+    """D402 for a series that goes on from window to window, with targets that equal the inputs, step by step."""
+    shapes = [(a.ndim, a.shape) == (3, b.shape) for a, b in zip(x.arrays, t.arrays, strict=True)]
+    if not carried or not all(shapes):  # windows of their own may be coded and decoded again
+        return []
+    count = sum(int(real.sum()) for real in t.real)
+    same = all(np.array_equal(a[real], b[real]) for a, b, real in zip(x.arrays, t.arrays, t.real, strict=True))
+    return [told_shift(x, 0, 1.0, count)] if same and count >= LEAST_STEPS else []
+
+
 def told_shift(x: Part, k: int, share: float, pairs: int) -> Finding:
     """The words for targets that are moved by k steps, where 1 is right."""
     right = share_words(share, pairs)
@@ -133,7 +145,7 @@ def told_shift(x: Part, k: int, share: float, pairs: int) -> Finding:
     else:
         what, relation = f"the targets are shifted by {k} steps, not by 1", f"t[:, i] is x[:, i + {k}]"
         cause = f"t was cut {k} steps behind x: the {k - 1} step{'s' * (k > 2)} between are never predicted"
-    evidence = f"{relation} at {right}; for a language model it is x[:, i + 1]"
+    evidence = f"{relation} at {right}; to predict what comes next it is x[:, i + 1]"
     return found("D402", f"t against {x.name}, shift {k}", evidence, what, cause=cause)
 
 

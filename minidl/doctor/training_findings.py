@@ -97,7 +97,10 @@ def motion_findings(
     ratios = {
         name: float(np.median(curve.values))
         for name, curve in motion.ratios.items()
-        if curve.count >= ENOUGH and params[name].value.ndim > 1 and name not in still
+        if curve.count >= ENOUGH
+        and params[name].value.ndim > 1
+        and name not in still
+        and (factors or {}).get(name, 1.0)
     }
     for fault, wrong in (
         ("too large", {name: r for name, r in ratios.items() if r > LARGE}),
@@ -157,7 +160,7 @@ def curve_findings(rows: Sequence[Mapping[str, Any]], constant: float = math.nan
         >>> losses = [(3.0, 3.0), (2.0, 2.2), (1.0, 2.4), (0.5, 2.9), (0.2, 3.5)]
         >>> finding, = curve_findings([{"loss": train, "valid_loss": valid} for train, valid in losses])
         >>> finding.title
-        'the curves of training and validation: overfitting'
+        'the curves of training and validation tell of overfitting or underfitting: overfitting'
     """
     rows = [row for row in rows if math.isfinite(row.get("loss", math.nan))]
     if len(rows) < EPOCHS:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.callbacks.clipping import ClipNorm, Clipping
+from minidl.checkpoints import leaves
 from minidl.data import Batch
 from minidl.doctor.course import Course
 from minidl.doctor.parts import Part, mask_of_output, targets_of
@@ -23,7 +24,7 @@ from minidl.trainer import Trainer
 
 ROWS, STEPS = 4, 16  # of the small batch
 UPDATES, MORE, LONGEST = 150, 100, 650  # that it takes; more of them as long as the loss falls; at most
-FALLS = 0.9  # of the loss, from one look to the next
+FALLS = 0.95  # of the loss, from one look to the next
 ON_THE_WAY = 0.75  # of the loss of the best constant output, for one that falls, and for a net that has no room
 ROOM = 10  # parameters for each number to be learned
 OVERALL = 0.1  # of that of all batches: less of it is of no weight in a small one
@@ -42,15 +43,23 @@ class Heart(NamedTuple):
     first: float
     last: float
     constant: float  # the loss of the best constant output; nan where it is not known
+    floor: float  # that of outputs which equal the targets: of labels that are shares, it is not 0
     falls: bool  # whether it was still falling at the end
     room: float  # parameters for each number to be learned
+
+    @property
+    def climbs(self) -> bool:
+        """Whether small steps on a single batch led upwards."""
+        return not self.known and self.last > 1.1 * self.first
 
     @property
     def known(self) -> bool:
         """Whether the rows were learned by heart, or are on the way to it."""
         bound = self.first if math.isnan(self.constant) else self.constant
         share = ON_THE_WAY if self.falls or self.room < ROOM else LEARNED
-        return not bound > 1e-6 or self.last < max(share * bound, EXACT * self.first)
+        return not bound - self.floor > 1e-6 or self.last - self.floor < max(
+            share * (bound - self.floor), EXACT * (self.first - self.floor)
+        )
 
 
 def trial(
@@ -101,7 +110,7 @@ class Stop:
 def by_heart(net: Layer, loss: Loss, batches: Sequence[Batch], seed: int = 0) -> Heart:
     """Train a copy on a few rows of the first batch, without dropout, until they are known by heart.
 
-    It gets 150 updates, and as long as the loss falls by a tenth in 100 more, these too: a small net is slow, not sick.
+    It gets 150 updates, and as long as the loss falls in 100 more, these too: a small net is slow, not sick.
 
     Example:
         >>> from minidl.doctor.trials import by_heart
@@ -117,6 +126,7 @@ def by_heart(net: Layer, loss: Loss, batches: Sequence[Batch], seed: int = 0) ->
     constant, everywhere = best_constant(net, loss, [small]), best_constant(net, loss, batches)
     if everywhere * OVERALL > constant > 1e-6:  # a window may hardly change, where the series does
         constant = everywhere * OVERALL
+    floor = lowest(loss, net, small)
     values: list[float] = []
     before, falls, end = math.inf, True, UPDATES
     with np.errstate(all="ignore"):
@@ -126,20 +136,43 @@ def by_heart(net: Layer, loss: Loss, batches: Sequence[Batch], seed: int = 0) ->
             grads = [p.grad for p in twin.params.values() if p.trainable]
             if not math.isfinite(values[-1]) or not all(np.isfinite(grad).all() for grad in grads):
                 break
-            if values[-1] < 0.6 * LEARNED * (values[0] if math.isnan(constant) else constant):
+            if values[-1] - floor < 0.6 * LEARNED * ((values[0] if math.isnan(constant) else constant) - floor):
                 break
             if len(values) == end and end < LONGEST:
                 now = float(np.median(values[-10:]))
                 falls, before, end = now < FALLS * min(before, values[0]), now, end + MORE
-                if not falls:
+                if not falls and optimizer.lr_scale < 1:
                     break
-                optimizer.lr_scale = 0.3  # where it swings about what it is looking for
+                if not falls:  # it may swing about what it is looking for
+                    optimizer.lr_scale = 0.3
             clip.clip(twin.params, math.inf)
             optimizer.step(twin.params)
     falls = falls and len(values) == LONGEST and float(np.median(values[-10:])) < FALLS * before
-    numbers = np.asarray(small.t).size
+    numbers = sum(a.size for a in leaves(small.t))
     room = sum(p.value.size for p in twin.params.values() if p.trainable) / max(numbers, 1)
-    return Heart(len(small.t), steps, len(values), values[0], values[-1], constant, falls, room)
+    return Heart(
+        len(small.x[0] if isinstance(small.x, tuple) else small.x),
+        steps,
+        len(values),
+        values[0],
+        values[-1],
+        constant,
+        floor,
+        falls,
+        room,
+    )
+
+
+def rows_of(batch: Batch) -> int:
+    """How many rows a batch has."""
+    return len(batch.x[0] if isinstance(batch.x, tuple) else batch.x)
+
+
+def first_rows(t: Any) -> Any:
+    """The first rows of targets, also of several in a tuple or dict."""
+    if isinstance(t, dict):
+        return {name: first_rows(part) for name, part in t.items()}
+    return tuple(map(first_rows, t)) if isinstance(t, tuple) else np.asarray(t)[:ROWS]
 
 
 def smaller(net: Layer, loss: Loss, batch: Batch) -> tuple[Batch, int | None]:
@@ -148,12 +181,12 @@ def smaller(net: Layer, loss: Loss, batch: Batch) -> tuple[Batch, int | None]:
     mask = tuple(None if m is None else m[:ROWS] for m in batch.mask) if isinstance(batch.mask, tuple) else batch.mask
     mask = mask if mask is None or isinstance(mask, tuple) else np.asarray(mask)[:ROWS]
     weight = batch.weight if batch.weight is None or not np.ndim(batch.weight) else np.asarray(batch.weight)[:ROWS]
-    few = Batch(x, np.asarray(batch.t)[:ROWS], weight, mask)
+    few = Batch(x, first_rows(batch.t), weight, mask)
     free = isinstance(net.in_shape, tuple) and net.in_shape[:1] == (None,)
     if not free or isinstance(x, tuple) or x.shape[1] <= STEPS:
         return few, None
     y = loss_value(net, loss, few)[2]
-    if y.ndim < 3 or y.shape[1] != x.shape[1] or few.t.shape[:2] != x.shape[:2]:
+    if not isinstance(y, np.ndarray) or y.ndim < 3 or y.shape[1] != x.shape[1] or np.shape(few.t)[:2] != x.shape[:2]:
         return few, None
     cut = (None if a is None or np.ndim(a) < 2 else a[:, :STEPS] for a in (few.weight, few.mask))
     return Batch(x[:, :STEPS], few.t[:, :STEPS], *cut), STEPS
@@ -185,6 +218,24 @@ def best_constant(net: Layer, loss: Loss, batches: Sequence[Batch]) -> float:
             value, _, weight = seen(y, batch.t, batch.weight, mask_of_output(net, batch))
             total, weights = total + float(value) * float(weight), weights + float(weight)
     return total / weights if weights else math.nan
+
+
+def lowest(loss: Loss, net: Layer, batch: Batch) -> float:
+    """The loss of outputs that equal the targets, where these are shares; 0 for others."""
+    seen, t = loss.on(net)[1], np.asarray(batch.t)
+    soft = (
+        isinstance(seen, ClassLoss | BinaryCrossEntropy)
+        and t.dtype.kind == "f"
+        and t.ndim == 1 + len(net.out_shape or ())
+    )
+    if not soft or not ((t >= 0) & (t <= 1)).all():
+        return 0.0
+    y = np.clip(t.astype(np.float64), 1e-7, 1 - 1e-7)
+    if isinstance(seen, BinaryCrossEntropy):
+        y = np.log(y / (1 - y)) if seen.from_logits else y
+    elif not isinstance(seen, CrossEntropy):
+        y = np.log(y)
+    return float(seen(y, t, batch.weight, mask_of_output(net, batch))[0])
 
 
 def fixed_output(seen: Loss, t: Part) -> Array | None:
@@ -236,13 +287,13 @@ def largest_stable_rate(
 
 
 def ignores_targets(net: Layer, loss: Loss, batch: Batch) -> bool:
-    """Whether the gradients stay the same, to a millionth, when all targets are others."""
+    """Whether the gradients stay the same, to a millionth, when all targets are one and the same."""
     t = np.asarray(batch.t)
-    if t.dtype.kind in "iu":
-        classes = np.unique(t)
-        other = classes[(np.searchsorted(classes, t) + 1) % len(classes)]
-    else:
-        other = 1 - t if t.size and t.min() >= 0 and t.max() <= 1 else -t
+    if not t.size or t.dtype.kind not in "fiub":
+        return False
+    other = np.full_like(t, t.max())  # not exchanged: where rows contradict each other, that changes nothing
+    if (other == t).all() and t.dtype.kind == "f":
+        other = 1 - t if 0 <= t.max() <= 1 else -t
     if (other == t).all():
         return False
     found = []
