@@ -19,6 +19,7 @@ from minidl.feeding import arrange, batches_of, build_for, epoch_of, first_of, g
 from minidl.figures import Means, Metric, check_names, name_of
 from minidl.history import History
 from minidl.interrupts import INTERRUPTED, TERMINATED, interrupt_stops
+from minidl.kernels import one_blas_thread
 from minidl.layer import Layer
 from minidl.losses import Loss
 from minidl.objective import loss_and_grads, loss_value
@@ -234,7 +235,8 @@ class Trainer:
             self.epoch_open = False
             return False
         for group in self._groups(data):
-            self._update(group)
+            with one_blas_thread():  # once for all of the step
+                self._update(group)
             if self.done:
                 break
         if self._broken_off():

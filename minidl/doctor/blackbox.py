@@ -15,7 +15,7 @@ from minidl.doctor.box import Box, boxed, write
 from minidl.doctor.examining import Examined, examine
 from minidl.doctor.record import Record
 from minidl.doctor.watch import Trouble, Watch
-from minidl.errors import MinidlError
+from minidl.errors import ArgumentError, MinidlError
 from minidl.trainer import Trainer
 
 STEP, REPORT, NORMS = "step.npz", "report.txt", "norms.csv"
@@ -43,6 +43,9 @@ class BlackBox(Watch):
     Attributes:
         left: the finding, and where the box lies, in words; None as long as all is well.
 
+    Notes:
+        Memory: two copies of the parameters and of the optimizer's memory, and the last batches; it does not grow.
+
     Example:
         >>> import tempfile
         >>> box = minidl.doctor.BlackBox(f"{tempfile.mkdtemp()}/black-box")
@@ -53,6 +56,8 @@ class BlackBox(Watch):
 
     def __init__(self, folder: str | PathLike[str] = "black-box", spike: float | None = 10.0, keep: int = 100) -> None:
         super().__init__(spike, keep)
+        if not isinstance(folder, str | PathLike):
+            raise ArgumentError(f"A black box expects a folder such as 'black-box', got {folder!r:.80}.")
         self.folder = Path(folder)
 
     def forget(self) -> None:

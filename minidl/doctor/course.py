@@ -27,7 +27,8 @@ class Course(Callback):
         recent: the last losses; recent_norms: the last norms.
         fired, updates: how often clipping cut something off, and how many updates there were.
         motion: how far the parameters move; rate: the last learning rate.
-        batches: those that the run began with, in arrays of their own.
+        batches: those that the run began with, of one epoch, in arrays of their own; begun: after how many updates that
+            was.
 
     Example:
         >>> from minidl.doctor.course import Course
@@ -42,24 +43,30 @@ class Course(Callback):
         self.losses, self.lengths, self.motion = Curve(), Curve(), Motion()
         self.recent: list[float] = []
         self.recent_norms: list[float] = []
-        self.fired = self.updates = 0
+        self.fired = self.updates = self.begun = 0
         self.rate = math.nan
         self.highest_rate = 0.0
         self.batches: list[Batch] = []
         self.stopped: str | None = None
 
     def on_grads_ready(self, trainer: Trainer) -> None:
-        if len(self.batches) < KEPT and trainer.batch is not None:
+        if len(self.batches) < KEPT and trainer.batch is not None and trainer.epoch == trainer.first_epoch + 1:
             self.batches.append(copied(trainer.batch))
+        if not self.updates:
+            self.begun = trainer.optimizer.steps
         self.rate = trainer.optimizer.rate
         self.highest_rate = max(self.highest_rate, self.rate)
         if self.motion.wants(self.updates):
             self.motion.before(trainer.params)
 
     def on_step_end(self, trainer: Trainer) -> None:
+        self.note(trainer, math.hypot(*norms_of(trainer)))
+
+    def note(self, trainer: Trainer, norm: float) -> None:
+        """Take down an update; `norm` is that of the gradients, where no clipping knows how long they were before."""
         value = sum(trainer.values) / len(trainer.values) if trainer.values else math.nan
         clips = [callback for callback in trainer.active if isinstance(callback, Clipping)]
-        norm = clips[0].before if clips else math.hypot(*norms_of(trainer))
+        norm = clips[0].before if clips else norm
         self.fired += any(clip.after < clip.before * (1 - 1e-6) for clip in clips)
         self.losses.add(value)
         self.lengths.add(norm)

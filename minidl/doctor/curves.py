@@ -60,6 +60,12 @@ class Curve:
         return sum(tail) / len(tail) if tail else math.nan
 
     @property
+    def peak(self) -> float:
+        """The highest mean of 5 values in a row, or of a stretch, where these are longer; -inf for fewer."""
+        values, width = self.values, max(1, FIRST // self.stride)
+        return max((sum(values[k : k + width]) / width for k in range(len(values) - width + 1)), default=-math.inf)
+
+    @property
     def best(self) -> float:
         """The lowest mean of an eighth."""
         values, width = self.values, max(1, len(self.values) // 8)

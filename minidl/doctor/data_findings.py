@@ -14,7 +14,7 @@ from minidl.doctor.overlap import overlap
 from minidl.doctor.parts import inputs_of, targets_of
 from minidl.doctor.scales import constant, same_targets, unscaled
 from minidl.doctor.shifts import positions, shifted
-from minidl.doctor.values import not_finite, out_of_range, weights_not_finite
+from minidl.doctor.values import not_finite, nothing_counts, out_of_range, weights_not_finite
 from minidl.layer import Layer
 from minidl.losses import Loss
 from minidl.objective import check_given
@@ -63,6 +63,7 @@ def data_findings(
     findings = [finding for part in inputs for finding in out_of_range(part) + not_finite(part, net.dtype)]
     if t is not None:
         findings += out_of_range(t) + not_finite(t, net.dtype)
+        findings += nothing_counts(t)
     findings += weights_not_finite(batches, t)
     counted = positions(inputs, t, vocab)
     findings = counted + findings

@@ -13,11 +13,13 @@ import numpy as np
 from minidl.arguments import positive_int
 from minidl.checking.naming.findings import Finding, found
 from minidl.checking.nonfinite import find_nonfinite
-from minidl.data import Batch, natural
+from minidl.data import Batch
+from minidl.doctor.constant import best_constant
 from minidl.doctor.course import Course
 from minidl.doctor.data_findings import data_findings
 from minidl.doctor.diagnosis import Diagnosis
 from minidl.doctor.flow_findings import flow_findings
+from minidl.doctor.given import copied
 from minidl.doctor.loss_findings import loss_findings
 from minidl.doctor.training_findings import (
     climbs,
@@ -27,10 +29,8 @@ from minidl.doctor.training_findings import (
     rate_finding,
 )
 from minidl.doctor.trials import (
-    LEARNED,
     Heart,
     before_updates,
-    best_constant,
     by_heart,
     ignores_targets,
     largest_stable_rate,
@@ -47,7 +47,12 @@ from minidl.objective import check_given
 from minidl.optimizer import Optimizer
 from minidl.trainer import build_for
 
+CLIMBS = {
+    "cause": "the gradient leads away from where the loss falls: its sign, or a derivative, is wrong",
+    "remedy": "check each layer of your own, and the loss: minidl check, or minidl.checking.check_gradients",
+}
 BATCHES = 50  # of an epoch that are looked at
+HINDERS = "D403", "T601", "T603"  # they keep a net from learning
 SPOILED = "D403"  # as an error: what else would be found follows from it
 
 
@@ -109,14 +114,9 @@ def diagnose(
         raise ArgumentError(
             f"diagnose expects optimizer to be an Optimizer such as Adam(1e-3) or None, got {optimizer!r}."
         )
-    if not isinstance(callbacks, list | tuple):
-        raise ArgumentError(f"diagnose expects callbacks to be a list, got {callbacks!r}: write callbacks=[...].")
-    if history is not None and not isinstance(history, History):
-        raise ArgumentError(f"diagnose expects history to be what fit returned, got {type(history).__name__}.")
-    if vocab is not None and not hasattr(vocab, "decode"):
-        raise ArgumentError(f"diagnose expects vocab to have decode(ids), as CharVocab, got {type(vocab).__name__}.")
-    steps, seed = positive_int("diagnose", "steps", steps), natural("diagnose", "seed", seed)
-    first = first_batches(batches, "data")
+    steps = positive_int("diagnose", "steps", steps)
+    check_options(vocab, callbacks, history, trained, seed, progress)
+    first = [copied(batch) for batch in first_batches(batches, "data")]  # a layer may write into its inputs
     held = None if validation is None else first_batches(validation, "validation")
     net = built(net, first[0], seed)
     check_given(net, loss, first[0])
@@ -136,8 +136,11 @@ def diagnose(
         findings.append(unmoved_by_targets())
     say("what flows through the recurrent layers")
     findings += flow_findings(flows(net, loss, first[0]))
+    if not any(p.trainable for p in net.params.values()):
+        findings.append(found("T606", "the net", "all of its parameters are frozen", "there is nothing to be trained"))
+        return Diagnosis(findings, facts=facts)
     say("whether a small batch can be learned by heart")
-    heart = by_heart(net, loss, first[0], seed)
+    heart = by_heart(net, loss, first, seed)
     findings += heart_findings(heart)
     facts["by heart"] = heart_in_words(heart)
     curves: dict[str, list[float]] = {}
@@ -154,13 +157,35 @@ def diagnose(
                 after = flow_findings(flows(trainer.net, loss, first[0]))
                 findings += [finding for finding in after if finding.code != "T602"]  # what is learned first is near
     if history is not None:
-        findings += curve_findings(history.rows, best_constant(net, loss, first[0]))
-    return Diagnosis(findings, curves, facts)
+        findings += curve_findings(history.rows, best_constant(net, loss, first))
+    return Diagnosis(raised(findings), curves, facts)
+
+
+def raised(findings: list[Finding]) -> list[Finding]:
+    """The findings, with what keeps a batch from being learned by heart as errors: it is the cause of L502."""
+    if all(finding.code != "L502" for finding in findings):
+        return findings
+    return [f._replace(severity="error") if f.code in HINDERS else f for f in findings]
 
 
 def first_batches(data: Any, what: str) -> list[Batch]:
     """The first batches of an epoch."""
     return list(islice(epoch_of(batches_of(data, None, 32), 0, what), BATCHES))
+
+
+def check_options(vocab: Any, callbacks: Any, history: Any, trained: Any, seed: Any, progress: Any) -> None:
+    """Refuse what none of these can be."""
+    expected = [
+        (vocab is None or hasattr(vocab, "decode"), "vocab to have decode(ids), such as CharVocab", vocab),
+        (isinstance(callbacks, Sequence), "callbacks to be a list", callbacks),
+        (history is None or isinstance(history, History), "history to be what fit returns", history),
+        (trained in (None, True, False), "trained to be True, False or None", trained),
+        (isinstance(seed, int) and seed >= 0, "seed to be an integer of at least 0", seed),
+        (progress is None or callable(progress), "progress to be a function of words", progress),
+    ]
+    for fits, what, got in expected:
+        if not fits:
+            raise ArgumentError(f"diagnose expects {what}, got {got!r:.80}.")
 
 
 def built(net: Any, batch: Batch, seed: int) -> Layer:
@@ -179,10 +204,8 @@ def unmoved_by_targets() -> Finding:
 
 def heart_findings(heart: Heart) -> Iterator[Finding]:
     """L502, where a small batch could not be learned by heart."""
-    bound = heart.first if math.isnan(heart.constant) else min(heart.constant, heart.first)
-    if not bound > 1e-6 or heart.last < LEARNED * bound:
-        return
-    yield found("L502", "the first batch", heart_in_words(heart))
+    if not heart.known:
+        yield found("L502", "the first batch", heart_in_words(heart), **(CLIMBS if heart.climbs else {}))
 
 
 def heart_in_words(heart: Heart) -> str:
@@ -208,7 +231,7 @@ def run_findings(
 ) -> Iterator[Finding]:
     """L503 and T605 of a trial from `net`."""
     yield from clipping_findings(course, callbacks)
-    seen = climbs(course, before_updates(net, loss, batches), best_constant(net, loss, batches[0]))
+    seen = climbs(course, before_updates(net, loss, batches), best_constant(net, loss, batches))
     if stopped is not None:
         seen = f"after {course.updates} updates a number is not finite; {seen or 'the loss did not climb before'}"
     if seen is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import shutil
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from minidl.callbacks.base import Remembering
 from minidl.checking.naming.findings import Finding, found
 from minidl.checking.report import as_text
 from minidl.doctor.blackbox import BlackBox
+from minidl.doctor.constant import best_constant
 from minidl.doctor.course import Course
 from minidl.doctor.data_findings import data_findings
 from minidl.doctor.diagnosing import SPOILED, first_batches, unmoved_by_targets
@@ -27,7 +29,7 @@ from minidl.doctor.training_findings import (
     motion_findings,
     rate_finding,
 )
-from minidl.doctor.trials import RANGE_STEPS, before_updates, best_constant, ignores_targets, largest_stable_rate, trial
+from minidl.doctor.trials import RANGE_STEPS, before_updates, ignores_targets, largest_stable_rate, trial
 from minidl.feeding import goes_once
 from minidl.layer import Layer
 from minidl.looking import flows
@@ -35,6 +37,7 @@ from minidl.optimizer import Optimizer
 from minidl.trainer import Trainer
 
 LOOKS = 100  # updates to the first look at the loss; each later one comes after twice as many
+SOME = 4  # batches that tell what the loss was before the first update
 TRAINED = 1000  # updates after which a net should know more than frequencies
 
 
@@ -58,7 +61,8 @@ class Doctor(Remembering):
         Memory: three copies of the parameters, two of the optimizer's memory, and a dozen batches; it does not grow.
 
     Example:
-        >>> doctor = minidl.Doctor(quiet=True)
+        >>> import tempfile
+        >>> doctor = minidl.Doctor(f"{tempfile.mkdtemp()}/black-box", quiet=True)
         >>> x = np.random.default_rng(0).standard_normal((64, 3))
         >>> trainer = minidl.Trainer(minidl.Dense(1), minidl.MeanSquaredError(), minidl.SGD(9.0), [doctor], quiet=True)
         >>> with np.errstate(all="ignore"):
@@ -81,6 +85,7 @@ class Doctor(Remembering):
         self.diagnosis: Diagnosis | None = None
         self.around: BaseException | None = None  # in whose except clause fit was called
         self.beginning: list[float] = []
+        self.constant = math.nan
 
     def on_fit_start(self, trainer: Trainer) -> None:
         super().on_fit_start(trainer)
@@ -96,7 +101,7 @@ class Doctor(Remembering):
     def on_step_end(self, trainer: Trainer) -> None:
         self.box.on_step_end(trainer)
         if trainer.stop_reason is None:
-            self.course.on_step_end(trainer)
+            self.course.note(trainer, self.box.record.last("norm"))
         if self.course.updates == self.next_look:
             self.next_look *= 2
             if not self.noticed and self.climbing() is not None:
@@ -104,11 +109,13 @@ class Doctor(Remembering):
 
     def climbing(self) -> str | None:
         """How the loss climbs, in words; None where it does not."""
-        batches = self.course.batches
+        batches = self.course.batches[:SOME]
         if self.begun is None or self.trainer is None or not batches:
             return None
-        self.beginning = self.beginning or before_updates(self.begun, self.trainer.loss, batches)
-        return climbs(self.course, self.beginning, best_constant(self.begun, self.trainer.loss, batches[0]))
+        if not self.beginning:
+            self.beginning = before_updates(self.begun, self.trainer.loss, batches)
+            self.constant = best_constant(self.begun, self.trainer.loss, batches)
+        return climbs(self.course, self.beginning, self.constant)
 
     def too_high_at_once(self, trainer: Trainer) -> Iterator[Finding]:
         """L503, where a number is not finite before the loss could climb, and is finite at lower rates."""
@@ -181,7 +188,7 @@ class Doctor(Remembering):
         yield from inside
         if seen is None:  # what else is strange would follow from that
             yield from motion_findings(course, trainer.params, trainer.optimizer.factors(trainer.params))
-        yield from curve_findings(trainer.history.rows, best_constant(begun, loss, batches[0]))
+        yield from curve_findings(trainer.history.rows, self.constant)
         if sound and course.updates >= TRAINED and seen is None:
             yield from (
                 f for f in loss_findings(trainer.net, loss, batches, self.vocab, trained=True) if f.code == "L505"

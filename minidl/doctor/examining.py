@@ -17,11 +17,8 @@ from minidl.gradients import lengths, trainable
 from minidl.inputs import Array
 from minidl.layer import Layer
 
-FROM_UPDATE = {
-    "cause": "an update that was too large for the place where the parameters were: a rate too high, or a gradient far "
-    "above those before it, as one strange batch gives",
-    "remedy": "look at that batch; ClipNorm below the norm that is told, a lower rate, or Rollback()",
-}
+JUMPS = "the loss jumps"
+MANY = 3.0  # times the usual gradient or rate
 FROM_BEFORE = {
     "cause": "the parameters were on their way before the last update already: the losses of the last steps show since "
     "when",
@@ -111,14 +108,15 @@ def jumped(box: Box) -> Finding:
     told = f"the loss is {last.value:.4g}, where the median of the steps before is {box.median:.4g}"
     if len(box.steps) == 1:
         seen = f"{told}; the step before it is in no box, for the training began or went on with this one"
-        return found("L503", f"step {last.number:,}", seen, "it jumps", severity="error", **FROM_BEFORE)
+        return found("L503", f"step {last.number:,}", seen, title=JUMPS, severity="error", **FROM_BEFORE)
     before, after = box.net.copy(), box.net.copy()
     put(after, box.after)
     first.repeat(before, box.loss, box.seed)
     grads = lengths({name: p.grad for name, p in trainable(before.params)})
     whole = math.hypot(*grads.values())
     largest = max(grads, key=grads.__getitem__)
-    usual = box.record.column("norm")[:-2]
+    usual, rates = (usual_of(box, figure) for figure in ("norm", "rate"))
+    rate = float(box.record.column("rate")[-2])
     then, now = (mean([g.loss(net, box.loss, box.seed) for g in last.given]) for net in (before, after))
     own = mean([g.loss(after, box.loss, box.seed) for g in first.given])
     sizes = lengths({name: p.value for name, p in trainable(before.params)})
@@ -128,22 +126,41 @@ def jumped(box: Box) -> Finding:
     parts = [
         f"before the update of step {first.number:,} the batch of step {last.number:,} has a loss of {then:.4g}, after "
         f"it {now:.4g}; its own batch had {first.value:.4g} before and has {own:.4g} after it",
-        f"its gradient has the norm {whole:.3g}"
-        + (f", where the median of the steps before is {float(np.median(usual)):.3g}" if len(usual) else "")
-        + f", most of it from {largest!r} ({grads[largest]:.3g})",
+        f"its gradient has the norm {whole:.3g}, {usual:.3g} is usual, most of it from {largest!r} "
+        f"({grads[largest]:.3g}); its rate is {rate:.3g}, {rates:.3g} is usual",
     ]
     if moved is not None:
         parts.append(f"it moved {moved!r} by {ratios[moved]:.2g} of its size, where 0.001 is healthy")
     by_update = not then > box.level
     where = f"the update of step {first.number:,}" if by_update else f"before the update of step {first.number:,}"
-    return found(
-        "L503",
-        where,
-        f"{told}; {'; '.join(parts)}",
-        "it jumps",
-        severity="error",
-        place=Place(parameter=moved or largest),
-        **(FROM_UPDATE if by_update else FROM_BEFORE),
+    cause, remedy = why_of(whole, usual, rate, rates) if by_update else FROM_BEFORE.values()
+    seen = f"{told}; {'; '.join(parts)}"
+    place = Place(parameter=moved or largest)
+    return found("L503", where, seen, title=JUMPS, severity="error", cause=cause, remedy=remedy, place=place)
+
+
+def usual_of(box: Box, figure: str) -> float:
+    """The median of a figure in the steps before the two; nan where there are none."""
+    values = box.record.column(figure)[:-2]
+    return float(np.median(values)) if len(values) else math.nan
+
+
+def why_of(norm: float, usual: float, rate: float, rates: float) -> tuple[str, str]:
+    """Why an update went too far, and what to try: its gradient, its rate, or neither of them alone."""
+    if norm > MANY * usual:
+        return (
+            f"the gradient of that update is {norm / usual:.2g} times the usual one: one strange batch, or gradients "
+            f"that explode through time",
+            f"look at that batch; ClipNorm({2 * usual:.2g}), or Rollback() to go on without it",
+        )
+    if rate > MANY * rates:
+        return (
+            f"the rate of that update is {rate / rates:.2g} times the usual one",
+            "look at what sets it: the schedule, a callback that changes optimizer.lr or lr_scale",
+        )
+    return (
+        "an update as large as those before it, at a place where the loss is steep: the rate is too high for it",
+        f"a lower rate, ClipNorm({usual if usual > 0 else 1:.2g}), or Rollback() to go on with half of the rate",
     )
 
 

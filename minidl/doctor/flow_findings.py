@@ -8,6 +8,7 @@ import numpy as np
 
 from minidl.checking.naming.findings import Finding, found
 from minidl.doctor.diagnosis import sparkline
+from minidl.inputs import Array
 from minidl.looking.flow import Flow
 
 GROWS, ALARMS = 30.0, 1e3  # times: the longest gradient on the way back over that of the last step
@@ -61,9 +62,8 @@ def vanishing(flow: Flow) -> Finding | None:
     norms = flow.dh
     if len(norms) < LONG or not np.isfinite(norms).all() or not norms[0]:
         return None
-    left = np.flatnonzero(norms > FADES * norms[0])
-    gone = int(left[-1]) + 1
-    if gone > SHORT:
+    gone = gone_after(norms)
+    if gone > SHORT or (flow.dc is not None and gone_after(flow.dc) > SHORT):
         return None
     means = ", ".join(f"{name} {float(a.mean()):.2f}" for name, a in flow.gates.items())
     seen = (
@@ -73,10 +73,17 @@ def vanishing(flow: Flow) -> Finding | None:
     return found("T602", flow.title, seen)
 
 
+def gone_after(norms: Array) -> int:
+    """After how many steps back nothing is left of the gradient."""
+    return int(np.flatnonzero(norms > FADES * norms[0])[-1]) + 1 if norms[0] else len(norms)
+
+
 def saturated(flow: Flow) -> list[Finding]:
     """T603: gates of most units that are always shut or always open; f and z that are open are memory, and no fault."""
     told = []
     for name, a in flow.gates.items():
+        if not len(a):  # all of it is padding
+            continue
         shut, opened = ((side.mean(axis=0) > MOST) for side in (a < SATURATED, a > 1 - SATURATED))
         units = ((a < SATURATED) | (a > 1 - SATURATED)).mean(axis=0) > MOST
         if name in "fz":

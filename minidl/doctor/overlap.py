@@ -13,6 +13,7 @@ from minidl.doctor.parts import Part
 from minidl.inputs import Array, start_rows
 
 STRETCH = 32  # ids in a row that no text repeats by chance
+PIECE, DISCRETE = 4, 0.01  # steps of a series; how often two steps are the same
 SHORTEST = 8  # steps of a row of ids; shorter ones come again by chance
 FEW_ROWS, FEW_STRETCHES = 0.02, 0.2  # shares that are let pass; chapters on one matter have many words in common
 MOST = 0.5  # the share from which on it is an error
@@ -24,6 +25,8 @@ def overlap(train: list[Part], held: list[Part], batches: list[Batch], validatio
     findings = [same_rows(train, held)]
     if len(train) == 1 and train[0].ids is not None and held[0].ids is not None:
         findings.append(same_stretches(streams_of(train[0], batches), streams_of(held[0], validation)))
+    elif len(train) == 1 and not train[0].whole:
+        findings.append(same_pieces(train[0], held[0]))
     told = [finding for finding in findings if finding is not None]
     return sorted(told, key=lambda finding: finding.severity)[:1]  # "error" comes before "warning"
 
@@ -113,18 +116,42 @@ def own_share(train: list[Array]) -> float:
     return float(np.isin(second, first).mean()) if len(first) and len(second) else 0.0
 
 
-def stretches(streams: list[Array]) -> Array:
+def same_pieces(train: Part, held: Part) -> Finding | None:
+    """The finding for windows of a series that share steps, as when they are shuffled before they are split."""
+    rows = [
+        [a[r][real[r]] for a, real in zip(p.arrays, p.real, strict=True) for r in range(len(a))] for p in (train, held)
+    ]
+    if any(row.ndim != 2 or row.shape[1:] != rows[0][0].shape[1:] for side in rows for row in side):
+        return None
+    _, codes, counts = np.unique(
+        np.concatenate([step for side in rows for step in side]), axis=0, return_inverse=True, return_counts=True
+    )
+    if ((counts / counts.sum()) ** 2).sum() > DISCRETE:  # steps that come again by nature
+        return None
+    streams = np.split(codes.reshape(-1), np.cumsum([len(row) for side in rows for row in side])[:-1])
+    known, asked = (stretches(side, PIECE) for side in (streams[: len(rows[0])], streams[len(rows[0]) :]))
+    share = float(np.isin(asked, known).mean()) if len(asked) and len(known) else 0.0
+    if share < 2 * FEW_STRETCHES:  # two windows may meet where the data were split
+        return None
+    evidence = (
+        f"{100 * share:.0f} % of the {len(asked):,} stretches of {PIECE} steps in the validation data are in the "
+        f"training data that were looked at, to the last bit"
+    )
+    return severe(found("D405", "validation, at any offset", evidence), share)
+
+
+def stretches(streams: list[Array], length: int = STRETCH) -> Array:
     """A number for each stretch of ids, equal where the ids are."""
     joined = np.concatenate(streams).astype(np.uint64) if streams else np.zeros(0, np.uint64)
-    if len(joined) < STRETCH:
+    if len(joined) < length:
         return joined[:0]
-    codes = np.zeros(len(joined) - STRETCH + 1, np.uint64)
-    for k in range(STRETCH):  # modulo 2^64
+    codes = np.zeros(len(joined) - length + 1, np.uint64)
+    for k in range(length):  # modulo 2^64
         codes = codes * FACTOR + (joined[k : k + len(codes)] + np.uint64(1))
     inside = np.zeros(len(codes), bool)
     ends = np.cumsum([0, *map(len, streams)])
     for begin, end in pairwise(ends.tolist()):
-        inside[begin : max(begin, end - STRETCH + 1)] = True
+        inside[begin : max(begin, end - length + 1)] = True
     return codes[inside]
 
 

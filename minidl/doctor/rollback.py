@@ -37,6 +37,10 @@ class Rollback(Watch):
         spike: as in `Watch`: what counts as a jump, None for none.
         folder: of the black boxes; None for none.
 
+    Notes:
+        Memory: four copies of the parameters and of the optimizer's memory, and the last batches. A checkpoint holds
+        two of them, so that a training that is resumed has the bits of one that was not interrupted.
+
     Example:
         >>> x = np.random.default_rng(0).standard_normal((256, 3))
         >>> t = x.sum(axis=1)

@@ -14,6 +14,7 @@ from minidl.inputs import Array
 LEAST_STEPS = 4  # of a row: shorter ones may be counted up by chance
 NEARLY = 0.95  # the share from which on it is no chance
 FARTHEST = 8  # steps by which targets may be moved
+FILLING = 0.4  # of the ids: more than the blanks of a text, so they fill what is between
 SHOWN = 12  # ids of a window in a message
 
 
@@ -41,7 +42,7 @@ def counted_rows(ids: list[Array] | None, real: list[Array], size: int | None) -
     """How many rows count up by 1 (after the last id comes 0), of how many, and with how many first ids."""
     up, rows, begins = 0, 0, set[int]()
     for a, marks in zip(ids or [], real, strict=True):
-        if a.ndim != 2:
+        if a.ndim != 2 or not a.shape[1]:
             continue
         pairs = marks[:, 1:] & marks[:, :-1]
         a = a.astype(np.int64)
@@ -67,17 +68,30 @@ def alike(x: Part, t: Part | None) -> bool:
 
 
 def share_of_shift(x: Part, t: Part, k: int) -> tuple[float, int]:
-    """The share of t[:, i] == x[:, i + k] among the pairs that count, and how many of these there are."""
+    """The share of t[:, i] == x[:, i + k] among the pairs that tell, and how many of these there are.
+
+    Two filling ids tell nothing: those that come far more often than the blanks of a text.
+    """
     same = pairs = 0
+    filling = most_of_all(t)
     for a, b, marks_a, marks_b in zip(x.ids or [], t.ids or [], x.real, t.real, strict=True):
         T = a.shape[1]
         if abs(k) >= T:  # the last window may be shorter
             continue
         ahead, behind = slice(max(k, 0), T + min(k, 0)), slice(max(-k, 0), T - max(k, 0))
         both = marks_a[:, ahead] & marks_b[:, behind]
+        if filling is not None:
+            both &= (a[:, ahead] != filling) | (b[:, behind] != filling)
         same += int(((a[:, ahead] == b[:, behind]) & both).sum())
         pairs += int(both.sum())
     return (same / pairs if pairs else 0.0), pairs
+
+
+def most_of_all(t: Part) -> int | None:
+    """The id that fills what is between the targets; None where none does."""
+    ids = np.concatenate([a[real] for a, real in zip(t.ids or [], t.real, strict=True)])
+    kinds, counts = np.unique(ids, return_counts=True)
+    return int(kinds[counts.argmax()]) if len(kinds) > 1 and counts.max() > FILLING * len(ids) else None
 
 
 def is_next(x: Part, t: Part | None) -> bool:
@@ -87,6 +101,8 @@ def is_next(x: Part, t: Part | None) -> bool:
 
 def shifted(x: Part, t: Part | None, carried: bool, vocab: Any = None) -> list[Finding]:
     """D402, for targets that are the inputs themselves, or moved the wrong way or too far."""
+    if t is not None and x.ids is None and t.ids is None:
+        return same_series(x, t, carried)
     if t is None or x.ids is None or t.ids is None or x.size not in (None, t.size):
         return []
     if x.ids[0].ndim == 2 and t.ids[0].ndim == 1:
@@ -99,11 +115,21 @@ def shifted(x: Part, t: Part | None, carried: bool, vocab: Any = None) -> list[F
     share, pairs, k = max(shares, key=lambda told: told[0])  # the first of equal ones
     if share <= NEARLY or pairs < LEAST_STEPS:
         return []
-    text = vocab is not None or has_order(x, t.size)
+    text = most_of_all(t) is None and (vocab is not None or has_order(x, t.size))
     if k < -1 and not text:  # to repeat what came some steps before is a task of its own
         return []
     sure = carried if k == 0 else k > 0 or text
     return [told_shift(x, k, share, pairs)._replace(severity="error" if sure else "warning")]
+
+
+def same_series(x: Part, t: Part, carried: bool) -> list[Finding]:
+    """D402 for a series that goes on from window to window, with targets that equal the inputs, step by step."""
+    shapes = [(a.ndim, a.shape) == (3, b.shape) for a, b in zip(x.arrays, t.arrays, strict=True)]
+    if not carried or not all(shapes):  # windows of their own may be coded and decoded again
+        return []
+    count = sum(int(real.sum()) for real in t.real)
+    same = all(np.array_equal(a[real], b[real]) for a, b, real in zip(x.arrays, t.arrays, t.real, strict=True))
+    return [told_shift(x, 0, 1.0, count)] if same and count >= LEAST_STEPS else []
 
 
 def told_shift(x: Part, k: int, share: float, pairs: int) -> Finding:
@@ -119,7 +145,7 @@ def told_shift(x: Part, k: int, share: float, pairs: int) -> Finding:
     else:
         what, relation = f"the targets are shifted by {k} steps, not by 1", f"t[:, i] is x[:, i + {k}]"
         cause = f"t was cut {k} steps behind x: the {k - 1} step{'s' * (k > 2)} between are never predicted"
-    evidence = f"{relation} at {right}; for a language model it is x[:, i + 1]"
+    evidence = f"{relation} at {right}; to predict what comes next it is x[:, i + 1]"
     return found("D402", f"t against {x.name}, shift {k}", evidence, what, cause=cause)
 
 

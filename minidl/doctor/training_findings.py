@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,10 @@ from minidl.parameter import Parameter
 ENOUGH = 20  # updates that a verdict on a run takes
 CLIMB = 0.1  # of the loss at the beginning: what it ends above it
 LOST = 0.5  # of what was gained
-LEAP = 0.3  # of the loss at the beginning: how far a single one may be above it
+LEAP = 0.3  # of the loss at the beginning: how far a few in a row may be above it
+HEALED = 10.0  # times that, where half of the loss is gone at the end
 LARGE, HEALTHY, SMALL = 0.2, 1e-3, 1e-6  # the median of |update| / |value|
-ALWAYS, FAR = 0.98, 20.0  # the share of updates that are clipped; how many times the norms are below a threshold
+ALWAYS, FAR = 0.98, 100.0  # the share of updates that are clipped; how many times the norms are below a threshold
 DRIFT = 0.95  # the cosine between a gradient and that of some steps before
 EPOCHS = 4  # that the curves take to tell
 APART = 0.05  # of the best validation loss: what the last one is above it
@@ -55,8 +57,10 @@ def climbs(course: Course, before: Sequence[float], constant: float = math.nan) 
         return f"the loss goes from {first:.3g} up to {last:.3g} in {losses.count} updates"
     if enough and last > best + LOST * (first - best) + 3 * noise and first - best > CLIMB * scale:
         return f"the loss fell from {first:.3g} to {best:.3g} and climbed to {last:.3g} again"
-    if losses.highest > first + LEAP * scale + 6 * noise:
-        return f"the loss leaps from {first:.3g} up to {losses.highest:.3g}, and is {last:.3g} at the end"
+    peak = losses.peak
+    healed = HEALED if last < LOST * first else 1.0  # a first step that was too long, and is made good
+    if peak > first + healed * LEAP * scale + 6 * noise:
+        return f"the loss leaps from {first:.3g} up to {peak:.3g}, and is {last:.3g} at the end"
     return None
 
 
@@ -159,10 +163,9 @@ def clipping_findings(course: Course, callbacks: Sequence[Any]) -> list[Finding]
     if share >= ALWAYS and (value or (bounds and middle > 3 * bounds[0])):
         seen = f"{course.fired} of {course.updates} updates were clipped; {typical}"
         return [found("T605", who, seen, title="clipping always fires: it sets the rate, not a limit", remedy=remedy)]
-    if course.fired == 0 and bounds and max(norms) * FAR < bounds[0]:
-        seen = (
-            f"none of {course.updates} updates was clipped at {bounds[0]:g}; {typical}, the largest is {max(norms):.3g}"
-        )
+    highest = course.lengths.highest
+    if course.begun == 0 and course.fired == 0 and bounds and highest * FAR < bounds[0]:  # late, gradients are short
+        seen = f"none of {course.updates} updates was clipped at {bounds[0]:g}; {typical}, the largest is {highest:.3g}"
         return [found("T605", who, seen, title="clipping never fires", remedy=remedy)]
     return []
 
@@ -189,7 +192,9 @@ def curve_findings(rows: Sequence[Mapping[str, Any]], constant: float = math.nan
     if len(valid) == len(train):
         best = min(range(len(valid)), key=valid.__getitem__)
         rise, gap = valid[-1] - valid[best], valid[-1] - train[-1]
-        if best < len(valid) - 2 and rise > APART * abs(valid[best]) and gap > 2 * APART * abs(valid[-1]):
+        swings = statistics.median(abs(b - a) for a, b in pairwise(valid))
+        rises = rise > max(APART * abs(valid[best]), 2 * swings)
+        if best < len(valid) - 2 and rises and gap > 2 * APART * abs(valid[-1]):
             seen = (
                 f"validation was best in epoch {best + 1} of {len(rows)} at {valid[best]:.4g} and is {valid[-1]:.4g} "
                 f"now, while training went on from {train[best]:.4g} to {train[-1]:.4g}  {sparkline(valid)}"

@@ -11,20 +11,25 @@ import numpy as np
 
 from minidl.callbacks.clipping import ClipNorm, Clipping
 from minidl.data import Batch
-from minidl.doctor.counting import entropy
+from minidl.doctor.constant import best_constant, lowest
 from minidl.doctor.course import KEPT, Course
-from minidl.doctor.parts import targets_of
 from minidl.doctor.training_findings import climbs
 from minidl.inputs import Array
 from minidl.layer import Layer
-from minidl.losses import BinaryCrossEntropy, CrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
+from minidl.losses import Loss
+from minidl.nested import leaves
 from minidl.objective import loss_and_grads, loss_value
 from minidl.optimizer import Optimizer
 from minidl.optimizers import Adam
 from minidl.trainer import Trainer
 
 ROWS, STEPS = 4, 16  # of the small batch
-UPDATES = 150  # that it takes at most
+UPDATES, MORE, LONGEST = 150, 100, 650  # that it takes; more of them as long as the loss falls; at most
+FALLS = 0.95  # of the loss, from one look to the next
+ON_THE_WAY = 0.75  # of the loss of the best constant output, for one that falls, and for a net that has no room
+ROOM = 10  # parameters for each number to be learned
+OVERALL = 0.1  # of that of all batches: less of it is of no weight in a small one
+EXACT = 2e-3  # of the loss at the beginning: so near to the targets, what is left of it is of no weight
 LEARNED = 0.3  # of the loss of the best constant output: far enough below it
 RATES = 12  # that the range test tries, each a tenth of the last
 RANGE_STEPS = 40
@@ -39,6 +44,23 @@ class Heart(NamedTuple):
     first: float
     last: float
     constant: float  # the loss of the best constant output; nan where it is not known
+    floor: float  # that of outputs which equal the targets: of labels that are shares, it is not 0
+    falls: bool  # whether it was still falling at the end
+    room: float  # parameters for each number to be learned
+
+    @property
+    def climbs(self) -> bool:
+        """Whether small steps on a single batch led upwards."""
+        return not self.known and self.last > 1.1 * self.first
+
+    @property
+    def known(self) -> bool:
+        """Whether the rows were learned by heart, or are on the way to it."""
+        bound = self.first if math.isnan(self.constant) else self.constant
+        share = ON_THE_WAY if self.falls or self.room < ROOM else LEARNED
+        return not bound - self.floor > 1e-6 or self.last - self.floor < max(
+            share * (bound - self.floor), EXACT * (self.first - self.floor)
+        )
 
 
 def trial(
@@ -86,36 +108,50 @@ class Stop:
             trainer.stop("not finite")
 
 
-def by_heart(net: Layer, loss: Loss, batch: Batch, seed: int = 0) -> Heart:
-    """Train a copy on a few rows, without dropout, until they are known by heart, or 150 updates are done.
+def by_heart(net: Layer, loss: Loss, batches: Sequence[Batch], seed: int = 0) -> Heart:
+    """Train a copy on a few rows of the first batch, without dropout, until they are known by heart.
+
+    It gets 150 updates, and as long as the loss falls in 100 more, these too: a small net is slow, not sick.
 
     Example:
         >>> from minidl.doctor.trials import by_heart
         >>> net = minidl.Sequential([minidl.Embedding(5, 8), minidl.LSTM(16, return_sequences=True), minidl.Dense(5)])
         >>> _ = net.build((None,))
         >>> ids = np.random.default_rng(0).integers(0, 5, (2, 9))
-        >>> heart = by_heart(net, minidl.SoftmaxCrossEntropy(), minidl.Batch(ids[:, :-1], ids[:, 1:]))
-        >>> heart.last < 0.5 * heart.constant
-        True
+        >>> heart = by_heart(net, minidl.SoftmaxCrossEntropy(), [minidl.Batch(ids[:, :-1], ids[:, 1:])])
+        >>> heart.known, heart.last < 0.5 * heart.constant
+        (True, True)
     """
-    twin, (small, steps) = net.copy(), smaller(net, loss, batch)
+    twin, (small, steps) = net.copy(), smaller(net, loss, batches[0])
     optimizer, clip = Adam(1e-2), ClipNorm(1.0)
-    constant = best_constant(net, loss, small)
-    first = last = math.nan
-    updates = 0
+    constant, everywhere = best_constant(net, loss, [small]), best_constant(net, loss, batches)
+    if everywhere * OVERALL > constant > 1e-6:  # a window may hardly change, where the series does
+        constant = everywhere * OVERALL
+    floor = lowest(loss, net, small)
+    values: list[float] = []
+    before, falls, end = math.inf, True, UPDATES
     with np.errstate(all="ignore"):
-        for updates in range(1, UPDATES + 1):
+        while len(values) < end:
             twin.zero_grads()
-            last = float(loss_and_grads(twin, loss, small).value)
-            first = last if updates == 1 else first
+            values.append(float(loss_and_grads(twin, loss, small).value))
             grads = [p.grad for p in twin.params.values() if p.trainable]
-            if not math.isfinite(last) or not all(np.isfinite(grad).all() for grad in grads):
+            if not math.isfinite(values[-1]) or not all(np.isfinite(grad).all() for grad in grads):
                 break
-            if last < 0.6 * LEARNED * (first if math.isnan(constant) else min(constant, first)):
+            if values[-1] - floor < 0.6 * LEARNED * ((values[0] if math.isnan(constant) else constant) - floor):
                 break
+            if len(values) == end and end < LONGEST:
+                now = float(np.median(values[-10:]))
+                falls, before, end = now < FALLS * min(before, values[0]), now, end + MORE
+                if not falls and optimizer.lr_scale < 1:
+                    break
+                if not falls:  # it may swing about what it is looking for
+                    optimizer.lr_scale = 0.3
             clip.clip(twin.params, math.inf)
             optimizer.step(twin.params)
-    return Heart(rows_of(small), steps, updates, first, last, constant)
+    falls = falls and len(values) == LONGEST and float(np.median(values[-10:])) < FALLS * before
+    numbers = sum(np.asarray(t).size for t in leaves(small.t).values())
+    room = sum(p.value.size for p in twin.params.values() if p.trainable) / max(numbers, 1)
+    return Heart(rows_of(small), steps, len(values), values[0], values[-1], constant, floor, falls, room)
 
 
 def smaller(net: Layer, loss: Loss, batch: Batch) -> tuple[Batch, int | None]:
@@ -148,34 +184,6 @@ def rows_of(batch: Batch) -> int:
     return len(batch.x[0] if isinstance(batch.x, tuple) else batch.x)
 
 
-def best_constant(net: Layer, loss: Loss, batch: Batch) -> float:
-    """The loss of the best output that does not look at x, over what counts; nan where the loss is not known.
-
-    It is the entropy of classes and of bits, and the variance of numbers.
-
-    Example:
-        >>> from minidl.doctor.trials import best_constant
-        >>> net = minidl.Dense(3)
-        >>> _ = net.build((2,))
-        >>> batch = minidl.Batch(np.ones((4, 2)), np.array([0, 0, 2, 2]))
-        >>> round(best_constant(net, minidl.SoftmaxCrossEntropy(), batch), 4)
-        0.6931
-    """
-    kind, t = type(loss), targets_of(net, loss, [batch])
-    if t is None or not t.real[0].any():
-        return math.nan
-    kept = t.arrays[0][t.real[0]]
-    if kind in (CrossEntropy, SoftmaxCrossEntropy):
-        return math.nan if t.ids is None else entropy(t.ids[0][t.real[0]]) + 0.0  # -0.0 becomes 0
-    if kind is BinaryCrossEntropy:
-        p = np.stack([1 - kept.mean(axis=0), kept.mean(axis=0)])
-        return float(-(p * np.log(p, out=np.zeros_like(p), where=p > 0)).sum(axis=0).mean())
-    if kind is not MeanSquaredError:
-        return math.nan
-    with np.errstate(all="ignore"):
-        return float(kept.astype(np.float64).var(axis=0).mean())
-
-
 def largest_stable_rate(
     net: Layer,
     loss: Loss,
@@ -192,7 +200,7 @@ def largest_stable_rate(
     Source:
         Smith 2017, Cyclical learning rates for training neural networks (the range test).
     """
-    before, constant = before_updates(net, loss, batches), best_constant(net, loss, batches[0])
+    before, constant = before_updates(net, loss, batches), best_constant(net, loss, batches)
 
     def stable(scale: float) -> float | None:
         course, trainer = trial(net, loss, batches, optimizer, callbacks, RANGE_STEPS, seed, scale)
@@ -213,15 +221,16 @@ def before_updates(net: Layer, loss: Loss, batches: Sequence[Batch]) -> list[flo
 
 
 def ignores_targets(net: Layer, loss: Loss, batch: Batch) -> bool:
-    """Whether the gradients stay the same, to a millionth, when all targets are others."""
+    """Whether the gradients stay the same, to a millionth, when all targets are one and the same."""
     same: list[bool] = []
 
     def another(t: Array) -> Array:
-        if t.dtype.kind in "iu":
-            classes = np.unique(t)
-            other = classes[(np.searchsorted(classes, t) + 1) % len(classes)]
-        else:
-            other = 1 - t if t.size and t.min() >= 0 and t.max() <= 1 else -t
+        if not t.size or t.dtype.kind not in "fiub":
+            same.append(True)
+            return t
+        other = np.full_like(t, t.max())  # not exchanged: where rows contradict each other, that changes nothing
+        if (other == t).all() and t.dtype.kind == "f":
+            other = 1 - t if 0 <= t.max() <= 1 else -t
         same.append(bool((other == t).all()))
         return other
 

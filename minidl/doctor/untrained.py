@@ -16,7 +16,7 @@ from minidl.layer import Layer
 from minidl.losses import BinaryCrossEntropy, ClassLoss, CrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from minidl.objective import loss_value
 
-FAR, TWICE = 1.5, 2.0  # times what it must be, and the same for an error
+FAR, TWICE = 1.75, 2.0  # times what it must be, and the same for an error
 LEAST, LEAST_SQUARED = 1.5, 10.0  # by so much at least: usual initializers give scores of up to 2, squares of up to 8
 NOISE = 3.0  # more, over the square root of the positions
 NEAR, FEWEST = 0.3, 32  # of what it must be, over so many positions

@@ -39,6 +39,17 @@ def not_finite(part: Part, dtype: Any) -> list[Finding]:
     return [found("D403", where, evidence, "NaN or infinity", cause=cause, remedy=REMEDY_MISSING)]
 
 
+def nothing_counts(t: Part) -> list[Finding]:
+    """D403, where masks, weights and ids to be ignored leave no target at all."""
+    if any(real.any() for real in t.real):
+        return []
+    size = sum(real.size for real in t.real)
+    evidence = f"none of {size:,} targets counts: each is padding, of weight 0, or to be ignored"
+    remedy = "print(batch.mask, batch.weight): a mask is True where a step is real"
+    cause = "a mask the wrong way round, weights that are all 0, rows that are empty"
+    return [found("D403", "t", evidence, "there is nothing to be learned", cause=cause, remedy=remedy)]
+
+
 def weights_not_finite(batches: list[Batch], t: Part | None) -> list[Finding]:
     """D403, for weights that are NaN, infinite or negative."""
     given = [(k, np.asarray(b.weight)) for k, b in enumerate(batches) if b.weight is not None]

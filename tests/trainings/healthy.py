@@ -4,6 +4,7 @@ import numpy as np
 
 import minidl
 from minidl import SGD, Adam, ClipNorm, CrossEntropy, Dense, Embedding, MeanSquaredError, Sequential
+from tests.trainings import healthy_tasks
 from tests.trainings.case import Training, built, diagnosed, ids, language_model, lstm, series, streams, watched
 
 CE, MSE = CrossEntropy(), MeanSquaredError()
@@ -163,4 +164,5 @@ CASES = [
     Training("two branches", two_branches),
     Training("tiny", tiny),
     Training("converged", converged),
+    *healthy_tasks.CASES,
 ]

@@ -5,6 +5,7 @@ import numpy as np
 import minidl
 from minidl import SGD, Adam, Batch, ClipNorm, CrossEntropy, Dense, Embedding, MeanSquaredError, Sequential
 from minidl.checking import check_loss
+from tests.trainings import sick_tasks
 from tests.trainings.case import Training, built, diagnosed, ids, language_model, lstm, series, streams, watched
 
 CE, MSE = CrossEntropy(), MeanSquaredError()
@@ -359,4 +360,5 @@ CASES = [
     Training("root of 0", derivative_without_value, ("N702",), "0 / 0 in the loss's gradient"),
     Training("spoiled slot", spoiled_slot, ("N703",), "v of lstm.Wx is infinite"),
     Training("infinite input, late", nan_in_the_middle_of_a_run, ("D403", "N701"), "in row 200 of 256"),
+    *sick_tasks.CASES,
 ]

@@ -215,10 +215,38 @@ def test_a_loss_that_jumps(tmp_path: Path) -> None:
     box, examined = reproduce(tmp_path / "box")
     assert examined.same and [step.number for step in box.steps] == [trainer.step, trainer.step + 1]
     finding = examined.finding
-    assert (finding.code == "L503" and finding.where == f"the update of step {trainer.step}") or trainer.step == 62
+    assert (finding.code, finding.title) == ("L503", "the loss jumps")
+    if trainer.step == 61:
+        assert finding.where == "the update of step 61" and "its rate is 3, 0.01 is usual" in finding.evidence
+        assert "is 3e+02 times the usual one" in finding.cause and "lr_scale" in finding.remedy
     assert "before the update" in finding.evidence and "of its size, where 0.001 is healthy" in finding.evidence
     after = box.steps[1].repeat(with_values(box.net, box.after), box.loss, box.seed)
     assert after == [box.steps[1].given[0].value]
+
+
+def test_a_strange_batch_is_found_in_the_update_that_it_made(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((800, D)).astype(np.float32)
+    t = x.sum(axis=1, keepdims=True) + 0.3 * rng.standard_normal((800, 1))
+    x[60 * 8 + 3] *= 300  # scaled by somebody else
+    net = minidl.Sequential([minidl.Dense(1)])
+    trainer = trained(tmp_path, x=x, t=t, net=net, optimizer=minidl.SGD(0.05), epochs=1, shuffle=False)
+    assert trainer.step == 61 and "step 62: the loss jumps to" in trainer.stop_reason
+    box, examined = reproduce(tmp_path / "box")
+    finding = examined.finding
+    assert (
+        examined.same and finding.where == "the update of step 61" and "the gradient of that update is" in finding.cause
+    )
+    assert "look at that batch; ClipNorm(" in finding.remedy and abs(box.steps[0].given[0].batch.x).max() > 100
+
+
+def test_a_weight_that_somebody_writes_to_between_two_steps(tmp_path: Path) -> None:
+    trained(tmp_path, At(60, plant("dense.b", 0, 1e3)), epochs=20)
+    finding = replay(tmp_path / "box")
+    assert finding.where == "before the update of step 60" or finding.where == "the update of step 60"
+    assert (
+        finding.code == "L503" and "before the update of step 60 the batch of step 61 has a loss of" in finding.evidence
+    )
 
 
 def with_values(net: Any, values: Any) -> Any:
@@ -396,3 +424,39 @@ def test_arguments(tmp_path: Path) -> None:
     with pytest.raises(minidl.ArgumentError, match="Record expects keep"):
         BlackBox(keep=0)
     assert os.fspath(BlackBox(str(tmp_path)).folder) == str(tmp_path)
+
+
+# -- hostile files --------------------------------------------------------------------------------
+
+
+def test_a_file_with_another_content(tmp_path: Path, monkeypatch: Any) -> None:
+    """Each is a whole file with right checksums, whose content is not what it has to be."""
+    trained(tmp_path, At(3, plant("lstm.b", 2, np.nan)))
+    path = tmp_path / "box" / "step.npz"
+    to_plain = minidl.doctor.box.to_plain
+    box = reproduce(path).box
+
+    def spoiled_by(change: Any) -> Any:
+        def spoiled(value: Any, name: str, arrays: Any) -> Any:
+            change(value)
+            return to_plain(value, name, arrays)
+
+        return spoiled
+
+    changes = (
+        lambda content: content.pop("level"),
+        lambda content: content.update(loss=3),
+        lambda content: content.update(loss={"class": "MeanSquaredError", "arguments": {"no": 1}}),
+        lambda content: content["optimizer"].update(arguments={"lr": -1.0}),
+        lambda content: content.update(steps=[(1, [(1, 2)])]),
+        lambda content: content.update(what=["update"]),
+        lambda content: content.update(grads={"lstm.b": np.zeros(3)}),
+        lambda content: content.update(after={"nobody": np.zeros(3)}),
+        lambda content: content["record"].update(keep=-1),
+    )
+    for change in changes:
+        with monkeypatch.context() as patch:
+            patch.setattr("minidl.doctor.box.to_plain", spoiled_by(change))
+            minidl.doctor.box.write(box, path)
+        with pytest.raises(minidl.ModelFormatError, match="is no model of minidl"):
+            replay(path)
