@@ -1,5 +1,6 @@
 """`Doctor` beside a training: after its end, after NaN, Ctrl-C and errors; its report, and its memory."""
 
+import gc
 import math
 import signal
 import tracemalloc
@@ -333,6 +334,7 @@ def test_memory_does_not_grow():
     class Measure(Callback):
         def on_step_end(self, trainer):
             if trainer.step in (100, 400):
+                gc.collect()
                 sizes.append(tracemalloc.get_traced_memory()[0])
 
     x = RNG.standard_normal((16, 4, 30))
