@@ -61,8 +61,9 @@ class Curve:
 
     @property
     def peak(self) -> float:
-        """The highest mean of 5 values in a row, or of a stretch, where these are longer; -inf for fewer."""
-        values, width = self.values, max(1, FIRST // self.stride)
+        """The highest mean of 5 values in a row, or of a stretch, where these are longer; -inf for none."""
+        values = self.values
+        width = max(1, min(FIRST // self.stride, len(values)))
         return max((sum(values[k : k + width]) / width for k in range(len(values) - width + 1)), default=-math.inf)
 
     @property

@@ -198,7 +198,7 @@ def built(net: Any, batch: Batch, seed: int) -> Layer:
 
 def unmoved_by_targets() -> Finding:
     """T606, where the gradients do not change with the target."""
-    seen = "all gradients are the same, to a millionth, when every target of the first batch is another one"
+    seen = "all gradients are the same, to a millionth, when the targets of the first batch are exchanged for others"
     return found("T606", "the loss", seen, title="the gradients do not change with the target")
 
 

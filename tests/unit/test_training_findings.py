@@ -76,19 +76,19 @@ def test_a_loss_that_falls_and_climbs_again():
     assert climbs(course_of([*down, *np.linspace(1.0, 2.0, 100)]), [4.0]) is None  # it lost a third of the gain
 
 
-def test_a_leap_is_one_batch_far_above_the_beginning():
+def test_a_leap_is_a_mean_of_five_losses_far_above_the_beginning():
     flat = np.full(60, 2.0)
     assert climbs(course_of(flat), [2.0]) is None
-    flat[30] = 2.5
+    flat[30] = 4.5  # a single hard batch
     assert climbs(course_of(flat), [2.0]) is None
     flat[30] = 9.0
-    assert climbs(course_of(flat), [2.0]) == "the loss leaps from 2 up to 9, and is 2 at the end"
+    assert climbs(course_of(flat), [2.0]) == "the loss leaps from 2 up to 3.4, and is 2 at the end"
     assert climbs(course_of(flat), [0.5, 3.5]) is None  # batches differ that much by themselves
 
 
 def test_a_few_updates_say_only_that_it_leaps():
     assert climbs(course_of([1.0, 1.2, 1.25]), [1.0]) is None
-    assert climbs(course_of([1.0, 40.0, 900.0]), [1.0]).startswith("the loss leaps from 1 up to 900")
+    assert climbs(course_of([1.0, 40.0, 900.0]), [1.0]).startswith("the loss leaps from 1 up to 314")
     assert climbs(Course(), [1.0]) is None
 
 
@@ -190,6 +190,8 @@ def test_a_constant_direction_is_a_drift_where_nothing_is_learned():
 def clipped(norms, fired, callbacks, updates=None):
     course = Course()
     course.recent_norms, course.fired, course.updates = list(norms), fired, updates or len(norms)
+    for norm in norms:
+        course.lengths.add(float(norm))
     return clipping_findings(course, callbacks)
 
 
@@ -206,9 +208,9 @@ def test_clipping_that_always_fires():
 
 def test_clipping_that_never_fires():
     norms = np.full(100, 0.1)
-    (finding,) = clipped(norms, 0, [ClipNorm(2.1)])
-    assert "never fires" in finding.title and "none of 100 updates was clipped at 2.1" in finding.evidence
-    assert clipped(norms, 0, [ClipNorm(1.9)]) == clipped(norms, 1, [ClipNorm(2.1)]) == []
+    (finding,) = clipped(norms, 0, [ClipNorm(10.1)])
+    assert "never fires" in finding.title and "none of 100 updates was clipped at 10.1" in finding.evidence
+    assert clipped(norms, 0, [ClipNorm(9.9)]) == clipped(norms, 1, [ClipNorm(10.1)]) == []
 
 
 def test_clipping_of_which_nothing_can_be_said():
