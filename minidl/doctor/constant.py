@@ -53,6 +53,8 @@ def best_constant(net: Layer, loss: Loss, batches: Sequence[Batch]) -> float:
 
 def lowest(loss: Loss, net: Layer, batch: Batch) -> float:
     """The loss of outputs that equal the targets, where these are shares; 0 for others."""
+    if isinstance(batch.t, tuple | dict):
+        return 0.0
     seen, t = loss.on(net)[1], np.asarray(batch.t)
     soft = (
         isinstance(seen, ClassLoss | BinaryCrossEntropy)

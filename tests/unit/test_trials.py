@@ -8,12 +8,12 @@ import pytest
 import minidl
 from minidl import LSTM, SGD, Adam, Batch, ClipNorm, Dense, Embedding, Graph, MeanSquaredError, Sequential
 from minidl import SoftmaxCrossEntropy as SCE
+from minidl.doctor.constant import best_constant
 from minidl.doctor.trials import (
     ROWS,
     STEPS,
     UPDATES,
     before_updates,
-    best_constant,
     by_heart,
     ignores_targets,
     largest_stable_rate,
@@ -48,7 +48,7 @@ def test_a_net_that_can_learns_a_few_rows_by_heart():
     ids = RNG.integers(0, 6, (32, 13))
     net, batch = language_net(), Batch(ids[:, :-1], ids[:, 1:])
     before = snapshot(net)
-    heart = by_heart(net, SCE(), batch)
+    heart = by_heart(net, SCE(), [batch])
     assert snapshot(net) == before
     assert heart.rows == ROWS and heart.steps is None and heart.updates < UPDATES
     share = np.bincount(batch.t[:ROWS].ravel()) / batch.t[:ROWS].size
@@ -59,8 +59,8 @@ def test_a_net_that_can_learns_a_few_rows_by_heart():
 def test_a_net_that_cannot_uses_all_updates():
     """Equal inputs have different targets."""
     x, t = np.ones((4, 2)), np.array([[1.0], [-1.0], [3.0], [-3.0]])
-    heart = by_heart(dense(2), MSE, Batch(x, t))
-    assert heart.updates == UPDATES and heart.constant == pytest.approx(5.0)
+    heart = by_heart(dense(2), MSE, [Batch(x, t)])
+    assert heart.updates >= UPDATES and heart.constant == pytest.approx(5.0)
     assert heart.last > 0.99 * heart.constant
 
 
@@ -76,19 +76,19 @@ def test_a_net_whose_gradients_are_lost_learns_nothing():
     net.build((3,), seed=0)
     net.params["dense_2.b"].trainable = net.params["dense_2.W"].trainable = False
     x = RNG.standard_normal((8, 3))
-    heart = by_heart(net, MSE, Batch(x, x[:, :1]))
-    assert heart.last == heart.first and heart.updates == UPDATES
+    heart = by_heart(net, MSE, [Batch(x, x[:, :1])])
+    assert heart.last == heart.first and heart.updates >= UPDATES
 
 
 def test_dropout_is_left_out():
     net = Sequential([Dense(32), minidl.Tanh(), minidl.Dropout(0.9), Dense(1)])
     net.build((3,), seed=0)
-    heart = by_heart(net, MSE, Batch(RNG.standard_normal((8, 3)), RNG.standard_normal((8, 1))))
+    heart = by_heart(net, MSE, [Batch(RNG.standard_normal((8, 3)), RNG.standard_normal((8, 1)))])
     assert heart.last < 0.3 * heart.constant and heart.updates < UPDATES
 
 
 def test_a_loss_that_is_not_finite_ends_it():
-    heart = by_heart(dense(2), MSE, Batch(np.ones((4, 2)), np.array([[np.inf]] * 4)))
+    heart = by_heart(dense(2), MSE, [Batch(np.ones((4, 2)), np.array([[np.inf]] * 4))])
     assert heart.updates == 1 and not np.isfinite(heart.last)
 
 
@@ -122,7 +122,7 @@ def test_of_a_padded_batch_the_padding_says_nothing():
     mask = np.arange(12) < RNG.integers(3, 13, (8, 1))
     padded = np.where(mask, ids[:, :-1], 99), np.where(mask, ids[:, 1:], 99)
     net = language_net()
-    ours, theirs = (by_heart(net, SCE(), Batch(x, t, mask=mask)) for x, t in (padded, (ids[:, :-1], ids[:, 1:])))
+    ours, theirs = (by_heart(net, SCE(), [Batch(x, t, mask=mask)]) for x, t in (padded, (ids[:, :-1], ids[:, 1:])))
     assert ours == theirs and ours.last < 0.3 * ours.constant
 
 
@@ -143,7 +143,7 @@ def test_of_several_inputs_all_steps_are_kept():
     small, steps = smaller(net, MSE, Batch((a, b), np.zeros((32, 20, 1)), mask=(mask, None)))
     assert steps is None and [x.shape for x in small.x] == [(ROWS, 20, 3)] * 2
     assert small.mask[0].shape == (ROWS, 20) and small.mask[1] is None
-    assert by_heart(net, MSE, Batch((a, b), np.ones((32, 20, 1)))).rows == ROWS
+    assert by_heart(net, MSE, [Batch((a, b), np.ones((32, 20, 1)))]).rows == ROWS
 
 
 def test_a_net_for_a_fixed_number_of_steps_keeps_them():
@@ -178,7 +178,7 @@ def test_the_best_constant_of_classes(ignored):
     mask, weight = np.arange(6) < RNG.integers(2, 7, (5, 1)), RNG.integers(0, 2, (5, 6))
     net = language_net(4)
     batch = Batch(t, t, weight, mask)
-    assert best_constant(net, loss, batch) == pytest.approx(lowest(loss, t, 4, weight, mask), abs=5e-3)
+    assert best_constant(net, loss, [batch]) == pytest.approx(lowest(loss, t, 4, weight, mask), abs=5e-3)
 
 
 def test_the_best_constant_of_one_hot_vectors_of_bits_and_of_numbers():
@@ -186,21 +186,22 @@ def test_the_best_constant_of_one_hot_vectors_of_bits_and_of_numbers():
     hot, bits, numbers = np.eye(3)[ids], RNG.integers(0, 2, (40, 3)) * [1, 0, 1], RNG.standard_normal((40, 3))
     net, x = dense(2, units=3), np.ones((40, 2))
     for loss, t in (SCE(), hot), (minidl.BinaryCrossEntropy(from_logits=True), bits), (MSE, numbers), (MSE, hot):
-        assert best_constant(net, loss, Batch(x, t)) == pytest.approx(lowest(loss, t, 3), abs=5e-3), loss
+        assert best_constant(net, loss, [Batch(x, t)]) == pytest.approx(lowest(loss, t, 3), abs=5e-3), loss
 
 
 def test_the_best_constant_of_one_class_is_zero():
-    assert str(best_constant(dense(2, units=3), SCE(), Batch(np.ones((4, 2)), [1] * 4))) == "0.0"
+    assert 0 <= best_constant(dense(2, units=3), SCE(), [Batch(np.ones((4, 2)), [1] * 4)]) < 1e-9
 
 
-def test_no_constant_is_known_for_a_loss_of_somebodys_own_nor_where_nothing_counts():
+def test_for_a_loss_of_somebodys_own_the_mean_output_counts_and_nothing_where_nothing_does():
     class Absolute(minidl.Loss):
         def positions(self, y, t):
             return abs(y - t).mean(axis=-1), np.sign(y - t) / y.shape[-1]
 
-    batch = Batch(np.ones((4, 2)), np.ones((4, 1)))
-    assert np.isnan(best_constant(dense(2), Absolute(), batch))
-    assert np.isnan(best_constant(dense(2), MSE, batch._replace(weight=np.zeros(4))))
+    batch, net = Batch(RNG.standard_normal((4, 2)), np.ones((4, 1))), dense(2)
+    wanted = abs(net.predict(batch.x).mean() - 1)
+    assert best_constant(net, Absolute(), [batch]) == pytest.approx(wanted, rel=1e-5)
+    assert np.isnan(best_constant(dense(2), MSE, [batch._replace(weight=np.zeros(4))]))
 
 
 # -- a short training -----------------------------------------------------------------------------
