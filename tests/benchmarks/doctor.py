@@ -18,10 +18,10 @@ import tracemalloc
 from collections.abc import Iterator
 
 import numpy as np
+from minidl.models import char_lm
 
 import minidl
 from minidl import kernels
-from minidl.models import char_lm
 
 B, T, V, UNITS = 50, 50, 96, 128
 WARM = 50  # steps that are not counted: the doctor looks at each of the first ones

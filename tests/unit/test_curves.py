@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minidl
-from minidl.doctor.course import KEPT, RECENT, Course
+from minidl.doctor.course import RECENT, Course
 from minidl.doctor.curves import POINTS, Curve
 from minidl.doctor.motion import DENSE, EVERY, Motion
 from minidl.parameter import Parameter
