@@ -21,6 +21,7 @@ from minidl.doctor.diagnosis import Diagnosis
 from minidl.doctor.flow_findings import flow_findings
 from minidl.doctor.given import copied
 from minidl.doctor.loss_findings import loss_findings
+from minidl.doctor.slopes import wrong_gradients
 from minidl.doctor.training_findings import (
     climbs,
     clipping_findings,
@@ -35,6 +36,7 @@ from minidl.doctor.trials import (
     ignores_targets,
     largest_stable_rate,
     rows_of,
+    smaller,
     trial,
 )
 from minidl.errors import ArgumentError
@@ -53,6 +55,7 @@ CLIMBS = {
 }
 BATCHES = 50  # of an epoch that are looked at
 HINDERS = "D403", "T601", "T603"  # they keep a net from learning
+EXPLAINED = "L504", "T606"  # why gradients are others than those of the loss
 SPOILED = "D403"  # as an error: what else would be found follows from it
 
 
@@ -74,8 +77,9 @@ def diagnose(
     """Why a training does not learn: what is wrong with its data, its loss, its rate, the net inside, with numbers.
 
     It looks at the batches, at the loss before any update, for numbers that are not finite, at what flows through the
-    recurrent layers, whether a small batch can be learned by heart; then it trains a copy for some steps, and where the
-    loss climbs looks for a rate at which it does not. Nothing that is handed in is changed.
+    recurrent layers, whether the gradients are roughly those of the loss, whether a small batch can be learned by heart;
+    then it trains a copy for some steps, and where the loss climbs looks for a rate at which it does not. Nothing that
+    is handed in is changed.
 
     Args:
         net: a net, built or not, at any stage of its training.
@@ -139,6 +143,10 @@ def diagnose(
     if not any(p.trainable for p in net.params.values()):
         findings.append(found("T606", "the net", "all of its parameters are frozen", "there is nothing to be trained"))
         return Diagnosis(findings, facts=facts)
+    say("whether the gradients are those of the loss")
+    if all(finding.code not in EXPLAINED for finding in findings):
+        slopes = wrong_gradients(net, loss, smaller(net, loss, first[0])[0], seed)
+        findings += [] if slopes is None else [slopes]
     say("whether a small batch can be learned by heart")
     heart = by_heart(net, loss, first, seed)
     findings += heart_findings(heart)

@@ -11,8 +11,8 @@ from minidl.checking.report import TITLES, as_text
 
 # causes before what follows from them: data, what the loss is, the net as it stands, the rate, and what they lead to
 ORDER = [
-    "C301", "D401", "D403", "D402", "D404", "D405", "G115", "L504", "T601", "L501", "T606", "L503", "N701", "N702",
-    "N703", "T603", "L502", "T602", "T605", "T604", "L505", "T607",
+    "C301", "D401", "D403", "D402", "D404", "D405", "G115", "L504", "T601", "L501", "T606", "G101", "L503", "N701",
+    "N702", "N703", "T603", "L502", "T602", "T605", "T604", "L505", "T607",
 ]  # fmt: skip
 BARS = "▁▂▃▄▅▆▇█"
 

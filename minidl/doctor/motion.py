@@ -11,7 +11,7 @@ from minidl.gradients import trainable
 from minidl.inputs import Array
 from minidl.parameter import Parameter
 
-EVERY = 10  # steps from one sample to the next; the first steps are all sampled
+EVERY = 25  # steps from one sample to the next; the first steps are all sampled
 DENSE = 20
 
 

@@ -104,7 +104,7 @@ CASES = [
     Training("nothing counts", nothing_counts, ("D403",), "all weights are 0"),
     Training("contradicting labels", contradicting_labels, ("L502",), "each row stands there with both classes"),
     Training("shut gates", shut_gates, ("T603",), "biases of -12 and -9"),
-    Training("flipped sign", flipped_sign, ("L502",), "a derivative has the wrong sign"),
+    Training("flipped sign", flipped_sign, ("G101",), "a derivative has the wrong sign"),
     Training("all frozen", all_frozen, ("T606",), "freeze() on the whole net"),
     Training("rising rate", rising_rate, ("L503",), "a schedule that climbs by a tenth a step"),
 ]
