@@ -77,7 +77,7 @@ def diagnose(
     """Why a training does not learn: what is wrong with its data, its loss, its rate, the net inside, with numbers.
 
     It looks at the batches, at the loss before any update, for numbers that are not finite, at what flows through the
-    recurrent layers, whether the gradients are roughly those of the loss, whether a small batch can be learned by heart;
+    recurrent layers, whether the gradients are about those of the loss, whether a small batch can be learned by heart;
     then it trains a copy for some steps, and where the loss climbs looks for a rate at which it does not. Nothing that
     is handed in is changed.
 
