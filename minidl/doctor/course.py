@@ -50,8 +50,8 @@ class Course(Callback):
         self.stopped: str | None = None
 
     def on_grads_ready(self, trainer: Trainer) -> None:
-        if len(self.batches) < KEPT and trainer.batch is not None and trainer.epoch == trainer.first_epoch + 1:
-            self.batches.append(copied(trainer.batch))
+        if trainer.epoch == trainer.first_epoch + 1:
+            self.batches += [copied(batch) for batch in trainer.group[: KEPT - len(self.batches)]]
         if not self.updates:
             self.begun = trainer.optimizer.steps
         self.rate = trainer.optimizer.rate

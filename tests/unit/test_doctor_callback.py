@@ -100,6 +100,25 @@ def test_what_is_wrong_with_the_data():
     assert any(code.startswith("D4") for code in doctor.diagnosis.codes)
 
 
+@pytest.mark.parametrize("accumulate", [2, 3])
+def test_windows_go_on_where_several_make_one_update(accumulate):
+    """Of the windows between them none is left out, or their rows would not seem to continue."""
+    ids = np.random.default_rng(0).integers(0, 9, 2_000)
+    net = Sequential([minidl.Embedding(9, 4), LSTM(4, return_sequences=True), Dense(9)])
+    doctor = Doctor(quiet=True)
+    trainer = Trainer(net, minidl.SoftmaxCrossEntropy(), Adam(1e-3), [doctor], accumulate=accumulate, quiet=True)
+    trainer.fit(minidl.TextStream(ids, 8, 10))
+    assert "D404" not in doctor.diagnosis.codes
+
+
+def test_a_row_is_found_in_the_batch_where_it_is_though_several_make_one_update():
+    x = X.copy()
+    x[16 + 3, 1] = np.nan  # of the second of four
+    doctor = Doctor(quiet=True)
+    fitted(doctor, trainer=Trainer(Dense(1), MSE(), SGD(0.01), [doctor], accumulate=2, quiet=True), x=x, shuffle=False)
+    assert doctor.diagnosis.findings[0].where == "x, batch 1, row 3, feature 1"
+
+
 def test_gradients_do_not_reach_a_parameter():
     class Loses(minidl.Layer):
         def forward(self, x, *, rng=None):
