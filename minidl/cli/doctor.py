@@ -80,7 +80,7 @@ def replayed(folder: Path) -> Diagnosis:
         "bits": "the same as in the training" if examined.same else "; ".join(examined.notes),
     }
     curves = {name: [float(v) for v in box.record.column(name)] for name in ("loss", "norm")}
-    return Diagnosis([] if examined.finding is None else [examined.finding], curves, facts)
+    return Diagnosis([examined.finding], curves, facts)
 
 
 @contextlib.contextmanager
