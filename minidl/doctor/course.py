@@ -47,10 +47,12 @@ class Course(Callback):
         self.rate = math.nan
         self.highest_rate = 0.0
         self.batches: list[Batch] = []
+        self.epoch = 0  # that they are of
         self.stopped: str | None = None
 
     def on_grads_ready(self, trainer: Trainer) -> None:
-        if trainer.epoch == trainer.first_epoch + 1:
+        self.epoch = self.epoch or trainer.epoch
+        if trainer.epoch == self.epoch:
             self.batches += [copied(batch) for batch in trainer.group[: KEPT - len(self.batches)]]
         if not self.updates:
             self.begun = trainer.optimizer.steps

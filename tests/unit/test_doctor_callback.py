@@ -119,6 +119,17 @@ def test_a_row_is_found_in_the_batch_where_it_is_though_several_make_one_update(
     assert doctor.diagnosis.findings[0].where == "x, batch 1, row 3, feature 1"
 
 
+def test_it_reports_where_a_training_goes_on_in_a_later_epoch(folder):
+    def run(epochs, *more, resume=False):
+        doctor = Doctor(quiet=True)
+        fitted(doctor, *more, minidl.Checkpoint(folder / "run"), epochs=epochs, resume=resume)
+        return doctor.diagnosis
+
+    assert run(2).ok
+    spoil = At(10, lambda trainer: trainer.params["W"].value.fill(np.nan))
+    assert run(4, spoil, resume=True).codes == ["N701"]
+
+
 def test_gradients_do_not_reach_a_parameter():
     class Loses(minidl.Layer):
         def forward(self, x, *, rng=None):
