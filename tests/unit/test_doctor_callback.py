@@ -130,6 +130,16 @@ def test_it_reports_where_a_training_goes_on_in_a_later_epoch(folder):
     assert run(4, spoil, resume=True).codes == ["N701"]
 
 
+def test_a_call_of_fit_after_one_that_went_wrong_is_told_of_alone():
+    doctor, t = Doctor(quiet=True), T.copy()
+    t[20] = np.nan
+    trainer = fitted(doctor, t=t)
+    assert doctor.diagnosis.codes[0] == "D403"
+    fitted(doctor, trainer=trainer)
+    assert doctor.diagnosis.findings == []
+    assert doctor.diagnosis.facts == {"watched": "60 updates with SGD, rate 0.05"}
+
+
 def test_gradients_do_not_reach_a_parameter():
     class Loses(minidl.Layer):
         def forward(self, x, *, rng=None):
