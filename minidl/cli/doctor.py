@@ -2,7 +2,8 @@
 
 FILE.py:FUNCTION is a function without arguments that returns net, loss and batches, and if it likes an optimizer, or a
 dict with these names and others of minidl.diagnose. MODEL is a file that minidl train or net.save wrote; it is
-looked at on a text.
+looked at on a text. A black box with a layer, a loss or an optimizer of your own is opened in Python:
+minidl.doctor.replay(FOLDER, classes=[Mine]).
 """
 
 from __future__ import annotations

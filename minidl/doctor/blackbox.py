@@ -131,7 +131,10 @@ def new_folder(folder: Path) -> Path:
 
 def told(error: Exception) -> str:
     """An error on one line."""
-    words = str(error) if isinstance(error, MinidlError | OSError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, OSError) and error.strerror:
+        words = ": ".join(str(part) for part in (error.filename, error.strerror) if part)
+    else:
+        words = str(error) if isinstance(error, MinidlError | OSError) else f"{type(error).__name__}: {error}"
     return " ".join(words.split())[:300]
 
 

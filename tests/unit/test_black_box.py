@@ -341,6 +341,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     trainer = trained(tmp_path, x=x, box=BlackBox(tmp_path / "file" / "box"))
     assert "the loss is nan (N701" in trainer.stop_reason and "no black box could be written" in trainer.stop_reason
+    assert "Errno" not in trainer.stop_reason
 
 
 def test_a_disk_that_is_full(tmp_path: Path, monkeypatch: Any) -> None:
