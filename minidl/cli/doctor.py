@@ -2,7 +2,8 @@
 
 FILE.py:FUNCTION is a function without arguments that returns net, loss and batches, and if it likes an optimizer, or a
 dict with these names and others of minidl.diagnose. MODEL is a file that minidl train or net.save wrote; it is
-looked at on a text.
+looked at on a text. A black box with a layer, a loss or an optimizer of your own is opened in Python:
+minidl.doctor.replay(FOLDER, classes=[Mine]).
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def replayed(folder: Path) -> Diagnosis:
         "bits": "the same as in the training" if examined.same else "; ".join(examined.notes),
     }
     curves = {name: [float(v) for v in box.record.column(name)] for name in ("loss", "norm")}
-    return Diagnosis([] if examined.finding is None else [examined.finding], curves, facts)
+    return Diagnosis([examined.finding], curves, facts)
 
 
 @contextlib.contextmanager

@@ -131,7 +131,10 @@ def new_folder(folder: Path) -> Path:
 
 def told(error: Exception) -> str:
     """An error on one line."""
-    words = str(error) if isinstance(error, MinidlError | OSError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, OSError) and error.strerror:
+        words = ": ".join(str(part) for part in (error.filename, error.strerror) if part)
+    else:
+        words = str(error) if isinstance(error, MinidlError | OSError) else f"{type(error).__name__}: {error}"
     return " ".join(words.split())[:300]
 
 
@@ -162,9 +165,7 @@ def report(box: Box, examined: Examined | None, lacking: list[str], path: Path) 
         for name, words in ("where", finding.where), ("seen", finding.evidence), ("why", finding.cause):
             lines += wrapped(name, words)
         lines += wrapped("try", finding.remedy)
-    elif examined is not None:
-        lines += wrapped("finding", "each operation of the step gives finite numbers when it is made again")
-    for note in [*(examined.notes if examined is not None and finding is None else []), *lacking]:
+    for note in lacking:
         lines += wrapped("note", note)
     lines += wrapped("net", f"{box.net!r:.500}")
     lines += wrapped("trained by", f"{box.optimizer!r}, {type(box.loss).__name__}")

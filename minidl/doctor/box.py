@@ -62,7 +62,7 @@ class Box(NamedTuple):
     epoch: int
     steps: list[Step]
     after: dict[str, Array]  # the parameters before the second step
-    grads: dict[str, Array]  # what the update was made from, clipped as it was, where it is the update that went wrong
+    grads: dict[str, Array]  # where they or the update went wrong, what that was made from, clipped as it was
     sums: dict[str, int]  # checksums of the gradients; of the parameters after the update, where that went wrong
     level: float  # what losses were to stay below
     median: float  # of the losses before
@@ -91,7 +91,7 @@ def boxed(watch: Watch, trainer: Trainer, trouble: Trouble) -> Box:
         trainer.epoch,
         steps,
         {name: a.copy() for name, a in watch.snapshot.values.items()} if back else {},
-        {name: p.grad.copy() for name, p in trainer.params.items()} if update else {},
+        {name: p.grad.copy() for name, p in trainer.params.items()} if update or trouble.what == "gradient" else {},
         sums({name: p.value if update else p.grad for name, p in trainer.params.items()}),
         float("inf") if watch.spikes is None else watch.spikes.level,
         float("nan") if watch.spikes is None else watch.spikes.median,

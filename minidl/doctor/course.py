@@ -47,11 +47,13 @@ class Course(Callback):
         self.rate = math.nan
         self.highest_rate = 0.0
         self.batches: list[Batch] = []
+        self.epoch = 0  # that they are of
         self.stopped: str | None = None
 
     def on_grads_ready(self, trainer: Trainer) -> None:
-        if len(self.batches) < KEPT and trainer.batch is not None and trainer.epoch == trainer.first_epoch + 1:
-            self.batches.append(copied(trainer.batch))
+        self.epoch = self.epoch or trainer.epoch
+        if trainer.epoch == self.epoch:
+            self.batches += [copied(batch) for batch in trainer.group[: KEPT - len(self.batches)]]
         if not self.updates:
             self.begun = trainer.optimizer.steps
         self.rate = trainer.optimizer.rate

@@ -149,7 +149,8 @@ def diagnose(
         findings += [] if slopes is None else [slopes]
     say("whether a small batch can be learned by heart")
     heart = by_heart(net, loss, first, seed)
-    findings += heart_findings(heart)
+    if all(finding.code != "L502" for finding in findings):
+        findings += heart_findings(heart)
     facts["by heart"] = heart_in_words(heart)
     curves: dict[str, list[float]] = {}
     if optimizer is not None:

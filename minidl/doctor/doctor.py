@@ -92,6 +92,9 @@ class Doctor(Remembering):
 
     def on_fit_start(self, trainer: Trainer) -> None:
         super().on_fit_start(trainer)
+        if self.box.left is not None:  # that call has been told of; this one may have other data
+            self.box.forget()
+            self.forget()
         self.diagnosis, self.around = None, sys.exception()
         if self.begun is None:
             self.begun, self.rule = trainer.net.copy(), copy.deepcopy(trainer.optimizer)

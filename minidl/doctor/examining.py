@@ -11,6 +11,7 @@ import numpy as np
 from minidl import fingerprints
 from minidl.checking.naming.findings import Finding, Place, found
 from minidl.checking.nonfinite import find_nonfinite
+from minidl.checking.places import spot
 from minidl.checking.update import becoming, spoiled
 from minidl.doctor.box import Box, sums
 from minidl.gradients import lengths, trainable
@@ -25,11 +26,21 @@ FROM_BEFORE = {
     "remedy": "look at norms.csv; a lower rate, ClipNorm(1.0), or Rollback()",
 }
 
+FINITE = "made again, each operation of the step gives finite numbers"
+BORN = {"loss": "N701", "state": "N701", "gradient": "N702", "update": "N703"}
+FROM_OUTSIDE = {
+    "title": "a number that is not finite comes from outside of the step",
+    "cause": "something that is not in the box writes numbers, or makes them anew each time: a callback, or a layer, a "
+    "loss or an optimizer of your own",
+    "remedy": "look at what changes parameters, gradients or optimizer.state; the doctor stands first among the "
+    "callbacks",
+}
+
 
 class Examined(NamedTuple):
     """What came of it."""
 
-    finding: Finding | None
+    finding: Finding
     same: bool  # whether the losses, and what is made from them, have the bits that the training saw
     notes: list[str]  # what is another, and what that may come from
 
@@ -45,14 +56,14 @@ def examine(box: Box) -> Examined:
         others = compare(box, net)
         what = box.trouble.what
         finding = jumped(box) if what == "spike" else in_update(box) if what == "update" else in_passes(box)
+    finding = finding or from_outside(box)
     if others:
         machine = fingerprints.differences(box.machine, fingerprints.of_machine())
         why = f"other surroundings may do that: {'; '.join(machine)}"
         others.append(
             why if machine else "something that is not in the box takes part, a callback or a layer of your own"
         )
-        if finding is not None:
-            finding = finding._replace(evidence=f"{finding.evidence}; in the replay {'; '.join(others)}")
+        finding = finding._replace(evidence=f"{finding.evidence}; in the replay {'; '.join(others)}")
     return Examined(finding, not others, others)
 
 
@@ -69,17 +80,22 @@ def compare(box: Box, net: Layer) -> list[str]:
         then = [given.value for given in step.given]
         if not all(same_float(a, b) for a, b in zip(losses, then, strict=True)):
             others.append(f"the loss of step {step.number:,} was {digits(then)}, is {digits(losses)}")
+    if not others and box.trouble.what == "gradient":
+        others += other_bits("gradient", {name: p.grad for name, p in net.params.items()}, box)
     if not others and box.trouble.what == "update":
         put_grads(net, box.grads)
         try:
             copy.deepcopy(box.optimizer).step(net.params)
         except Exception as error:
             return [f"the update cannot be made again, {type(error).__name__}: {error!s:.200}"]
-        names = [
-            name for name, crc in sums({n: p.value for n, p in net.params.items()}).items() if crc != box.sums[name]
-        ]
-        others += [f"the update of {names[0]!r} has other bits"] if names else []
+        others += other_bits("update", {name: p.value for name, p in net.params.items()}, box)
     return others
+
+
+def other_bits(what: str, arrays: dict[str, Array], box: Box) -> list[str]:
+    """The first parameter whose array has not the checksum that the training saw."""
+    name = next((name for name, crc in sums(arrays).items() if crc != box.sums[name]), None)
+    return [] if name is None else [f"the {what} of {name!r} has other bits"]
 
 
 def in_passes(box: Box) -> Finding | None:
@@ -100,6 +116,18 @@ def in_update(box: Box) -> Finding | None:
         put_grads(net, box.grads)
         finding = becoming(net.params, box.optimizer)
     return finding
+
+
+def from_outside(box: Box) -> Finding:
+    """What is to be said where each operation of the step gives finite numbers when it is made again."""
+    what, number, words = box.trouble
+    for name, grad in box.grads.items():
+        bad = spot(grad, name) if what == "gradient" else None
+        if bad is not None:
+            where, seen = f"the gradient of {name!r}, entry [{', '.join(map(str, bad.at))}]", bad.told
+            place = Place(quantity="gradient", parameter=name, entry=bad.at)
+            return found("N702", where, f"{seen}; {FINITE}", place=place, **FROM_OUTSIDE)
+    return found(BORN[what], f"step {number:,}", f"{words}; {FINITE}", **FROM_OUTSIDE)
 
 
 def jumped(box: Box) -> Finding:

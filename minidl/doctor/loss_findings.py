@@ -9,6 +9,7 @@ from minidl.checking.naming.findings import Finding
 from minidl.data import Batch
 from minidl.doctor.averaging import summed
 from minidl.doctor.counting import counted
+from minidl.doctor.squashed import squashed_twice
 from minidl.doctor.untrained import first_loss
 from minidl.layer import Layer
 from minidl.losses import Loss
@@ -18,7 +19,7 @@ from minidl.objective import check_given
 def loss_findings(
     net: Layer, loss: Loss, batches: Sequence[Batch], vocab: Any = None, trained: bool | None = None
 ) -> list[Finding]:
-    """What is wrong with the loss, L501, L504 and L505; only forward passes are run, and nothing is changed.
+    """What is wrong with the loss: L501, L504, L505, and L502 where it cannot get low; only forward passes are run.
 
     Args:
         net: a built layer or net.
@@ -55,5 +56,5 @@ def loss_findings(
     if not batches:
         return []
     vocab = getattr(net, "vocab", None) if vocab is None else vocab
-    findings = summed(net, loss, batches) + first_loss(net, loss, batches, trained)
+    findings = squashed_twice(net, loss) + summed(net, loss, batches) + first_loss(net, loss, batches, trained)
     return findings + counted(net, loss, batches, vocab, trained)

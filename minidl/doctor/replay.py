@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -30,20 +29,18 @@ def replay(
     loss: Loss | None = None,
     optimizer: Optimizer | None = None,
     classes: Iterable[type[Layer]] = (),
-) -> Finding | None:
+) -> Finding:
     """Make the step of a black box again, and walk to the operation where it went wrong.
 
     The finding is N701 for the forward pass, N702 for the loss and the backward pass, N703 for the update, each with
     its place; L503 for a loss that jumps, with the loss before and after the update, the largest gradient, and how far
-    the update went. Where the replay has not the very bits of the training, the evidence says what is another.
+    the update went. Where the replay has not the very bits of the training, the evidence says what is another; where
+    every operation gives finite numbers, so that they came from outside of the step, the finding says that.
 
     Args:
         folder: of the box.
         loss, optimizer: where they are of classes of your own, for there is no code in the box.
         classes: the classes of layers of your own.
-
-    Returns:
-        None where every operation gives finite numbers; a warning then says what is another than in the training.
 
     Raises:
         OSError: for a box that cannot be read. ModelFormatError: for what is no box. ArgumentError: for what has to be
@@ -59,10 +56,7 @@ def replay(
         >>> finding.code, finding.where
         ('N702', 'MeanSquaredError, row 1')
     """
-    _, examined = reproduce(folder, loss, optimizer, classes)
-    if examined.finding is None and examined.notes:
-        warnings.warn(f"{folder}: {'; '.join(examined.notes)}.", stacklevel=2)
-    return examined.finding
+    return reproduce(folder, loss, optimizer, classes).examined.finding
 
 
 def reproduce(

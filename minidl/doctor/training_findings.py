@@ -122,9 +122,9 @@ def motion_findings(
     ):
         if wrong:
             worst = max(wrong, key=lambda name: abs(math.log(max(wrong[name], 1e-30) / HEALTHY)))
+            others = f"; likewise of {told([name for name in wrong if name != worst])}" if len(wrong) > 1 else ""
             seen = (
-                f"the median of |update| / |value| is {wrong[worst]:.1e} for {worst!r}; about 1e-3 is healthy "
-                f"({told(list(wrong))})"
+                f"the median of |update| / |value| is {wrong[worst]:.1e} for {worst!r}; about 1e-3 is healthy{others}"
             )
             toward = "lower" if fault == "too large" else "raise"
             times = f", {max(wrong[worst] / HEALTHY, HEALTHY / wrong[worst]):.1g} times or less" if wrong[worst] else ""

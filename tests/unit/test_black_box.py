@@ -341,6 +341,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     trainer = trained(tmp_path, x=x, box=BlackBox(tmp_path / "file" / "box"))
     assert "the loss is nan (N701" in trainer.stop_reason and "no black box could be written" in trainer.stop_reason
+    assert "Errno" not in trainer.stop_reason
 
 
 def test_a_disk_that_is_full(tmp_path: Path, monkeypatch: Any) -> None:
@@ -416,6 +417,29 @@ def test_what_takes_part_and_is_not_in_the_box_is_told(tmp_path: Path) -> None:
     examined = reproduce(tmp_path / "box", louder).examined
     assert not examined.same and "the loss of step 4 was" in examined.finding.evidence
     assert "something that is not in the box takes part" in examined.notes[-1]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_number_that_a_callback_writes_is_told_though_the_step_is_sound(tmp_path: Path, first: bool) -> None:
+    class Writes(minidl.Callback):
+        def on_grads_ready(self, trainer: minidl.Trainer) -> None:
+            if trainer.step == 3 and first:
+                trainer.params["W"].grad[1, 0] = np.nan
+            elif trainer.step == 3:
+                trainer.optimizer.state["W"]["m"][1, 0] = np.nan
+
+    box, x = BlackBox(tmp_path / "box"), np.ones((8, 2))
+    callbacks = [Writes(), box] if first else [box, Writes()]
+    trainer = minidl.Trainer(minidl.Dense(1), minidl.MeanSquaredError(), callbacks=callbacks, quiet=True)
+    trainer.fit(x, x[:, :1], epochs=9)
+    where = "the gradient of 'W', entry [1, 0]" if first else "step 4"
+    code = "N702" if first else "N703"
+    assert f"({code}, {where})" in trainer.stop_reason
+    examined = reproduce(tmp_path / "box").examined
+    assert (examined.finding.code, examined.finding.where, examined.same) == (code, where, False)
+    what = "gradient" if first else "update"
+    assert f"the {what} of 'W' has other bits" in examined.finding.evidence
+    assert "comes from outside of the step" in (tmp_path / "box" / "report.txt").read_text()
 
 
 def test_arguments(tmp_path: Path) -> None:

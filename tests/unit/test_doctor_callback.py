@@ -100,6 +100,46 @@ def test_what_is_wrong_with_the_data():
     assert any(code.startswith("D4") for code in doctor.diagnosis.codes)
 
 
+@pytest.mark.parametrize("accumulate", [2, 3])
+def test_windows_go_on_where_several_make_one_update(accumulate):
+    """Of the windows between them none is left out, or their rows would not seem to continue."""
+    ids = np.random.default_rng(0).integers(0, 9, 2_000)
+    net = Sequential([minidl.Embedding(9, 4), LSTM(4, return_sequences=True), Dense(9)])
+    doctor = Doctor(quiet=True)
+    trainer = Trainer(net, minidl.SoftmaxCrossEntropy(), Adam(1e-3), [doctor], accumulate=accumulate, quiet=True)
+    trainer.fit(minidl.TextStream(ids, 8, 10))
+    assert "D404" not in doctor.diagnosis.codes
+
+
+def test_a_row_is_found_in_the_batch_where_it_is_though_several_make_one_update():
+    x = X.copy()
+    x[16 + 3, 1] = np.nan  # of the second of four
+    doctor = Doctor(quiet=True)
+    fitted(doctor, trainer=Trainer(Dense(1), MSE(), SGD(0.01), [doctor], accumulate=2, quiet=True), x=x, shuffle=False)
+    assert doctor.diagnosis.findings[0].where == "x, batch 1, row 3, feature 1"
+
+
+def test_it_reports_where_a_training_goes_on_in_a_later_epoch(folder):
+    def run(epochs, *more, resume=False):
+        doctor = Doctor(quiet=True)
+        fitted(doctor, *more, minidl.Checkpoint(folder / "run"), epochs=epochs, resume=resume)
+        return doctor.diagnosis
+
+    assert run(2).ok
+    spoil = At(10, lambda trainer: trainer.params["W"].value.fill(np.nan))
+    assert run(4, spoil, resume=True).codes == ["N701"]
+
+
+def test_a_call_of_fit_after_one_that_went_wrong_is_told_of_alone():
+    doctor, t = Doctor(quiet=True), T.copy()
+    t[20] = np.nan
+    trainer = fitted(doctor, t=t)
+    assert doctor.diagnosis.codes[0] == "D403"
+    fitted(doctor, trainer=trainer)
+    assert doctor.diagnosis.findings == []
+    assert doctor.diagnosis.facts == {"watched": "60 updates with SGD, rate 0.05"}
+
+
 def test_gradients_do_not_reach_a_parameter():
     class Loses(minidl.Layer):
         def forward(self, x, *, rng=None):

@@ -127,7 +127,7 @@ def test_other_losses_have_another_start() -> None:
 
 
 def test_probabilities_that_the_loss_takes_for_scores_are_no_finding_of_too_much() -> None:
-    assert loss_findings(lm(), minidl.SoftmaxCrossEntropy(), stream()) == []
+    assert [f.code for f in loss_findings(lm(), minidl.SoftmaxCrossEntropy(), stream())] == ["L502"]
 
 
 def test_a_loss_that_is_too_low_before_the_first_step() -> None:
@@ -287,3 +287,38 @@ def test_a_net_that_learned_is_let_alone() -> None:
     net, batches = lm(), stream()
     minidl.Trainer(net, LOSS, minidl.Adam(0.03), quiet=True).fit(batches, epochs=8)
     assert loss_findings(net, LOSS, batches, trained=True) == []
+
+
+# -- L502: outputs that are probabilities already -------------------------------------------------
+
+
+@pytest.mark.parametrize("V", [2, 30])
+def test_a_softmax_before_a_loss_on_scores(V):
+    net = minidl.Sequential([minidl.Dense(V), minidl.Sequential([minidl.Softmax()])])
+    net.build((3,))
+    x, t = np.eye(3)[[0, 1, 2, 0]], np.array([0, 1, 1, 0])
+    loss = minidl.SoftmaxCrossEntropy()
+    bound = loss(np.eye(V)[[0]], np.array([0]))[0]  # the best that it can give
+    (finding,) = [f for f in loss_findings(net, loss, [minidl.Batch(x, t)]) if f.code == "L502"]
+    assert f"cannot get below {bound:.3g}," in finding.evidence and finding.severity == "error"
+    assert finding.where == "Softmax before SoftmaxCrossEntropy" and "CrossEntropy() for this net" in finding.remedy
+    assert "L502" not in [f.code for f in loss_findings(net, minidl.CrossEntropy(), [minidl.Batch(x, t)])]
+    body = net[:1]
+    assert "L502" not in [f.code for f in loss_findings(body, loss, [minidl.Batch(x, t)])]
+
+
+def test_a_sigmoid_before_a_loss_on_scores():
+    net = minidl.Sequential([minidl.Dense(1), minidl.Sigmoid()])
+    net.build((3,))
+    batch = minidl.Batch(np.eye(3), np.array([[0.0], [1.0], [1.0]]))
+    (finding,) = loss_findings(net, minidl.BinaryCrossEntropy(from_logits=True), [batch])
+    assert (finding.code, finding.where) == ("L502", "Sigmoid before BinaryCrossEntropy")
+    assert "below 0.313," in finding.evidence
+    assert loss_findings(net, minidl.BinaryCrossEntropy(), [batch]) == []
+
+
+def test_diagnose_says_it_once():
+    net = minidl.Sequential([minidl.Dense(8), minidl.Softmax()])
+    x, t = np.eye(8), np.arange(8)
+    findings = minidl.diagnose(net, minidl.SoftmaxCrossEntropy(), [minidl.Batch(x, t)]).findings
+    assert [f.code for f in findings if f.code == "L502"] == ["L502"] and "twice" in findings[0].title
