@@ -191,7 +191,7 @@ def curve_findings(rows: Sequence[Mapping[str, Any]], constant: float = math.nan
     valid = [row["valid_loss"] for row in rows if math.isfinite(row.get("valid_loss", math.nan))]
     if len(valid) == len(train):
         best = min(range(len(valid)), key=valid.__getitem__)
-        rise, gap = valid[-1] - valid[best], valid[-1] - train[-1]
+        rise, gap = statistics.median(valid[-3:]) - valid[best], valid[-1] - train[-1]  # not of a single bad epoch
         swings = statistics.median(abs(b - a) for a, b in pairwise(valid))
         rises = rise > max(APART * abs(valid[best]), 2 * swings)
         if best < len(valid) - 2 and rises and gap > 2 * APART * abs(valid[-1]):

@@ -122,9 +122,9 @@ def test_frozen_parameters_are_left_out():
     assert [*motion.ratios] == [*motion.still] == [*motion.values] == ["W"]
 
 
-def test_motion_samples_the_first_steps_and_each_tenth():
-    wanted = [step for step in range(60) if Motion().wants(step)]
-    assert wanted == [*range(DENSE), *range(DENSE, 60, EVERY)]
+def test_motion_samples_the_first_steps_and_few_of_the_others():
+    wanted = [step for step in range(4 * EVERY) if Motion().wants(step)]
+    assert wanted == [*range(DENSE), *range(EVERY, 4 * EVERY, EVERY)]
 
 
 # -- Course ---------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ class Probe(minidl.Callback):
     def on_grads_ready(self, trainer):
         self.norms.append(math.sqrt(sum(float((p.grad.astype(float) ** 2).sum()) for p in trainer.params.values())))
         self.rates.append(trainer.optimizer.rate)
-        self.batches.append(trainer.batch)
+        self.batches += trainer.group
 
     def on_step_end(self, trainer):
         self.losses.append(statistics.fmean(trainer.values))
