@@ -15,7 +15,7 @@ from minidl.errors import NonFiniteError
 from minidl.gradients import norms
 from minidl.trainer import Trainer
 
-RECENT = 100  # steps whose norms and losses are kept one by one
+RECENT = 100  # steps whose norms are kept one by one
 KEPT = 12  # batches that the run began with
 
 
@@ -24,7 +24,7 @@ class Course(Callback):
 
     Attributes:
         losses, lengths: the loss, and the norm of the gradients before clipping, as curves of the whole run.
-        recent: the last losses; recent_norms: the last norms.
+        recent_norms: the last norms.
         fired, updates: how often clipping cut something off, and how many updates there were.
         motion: how far the parameters move; rate: the last learning rate.
         batches: those that the run began with, of one epoch, in arrays of their own; begun: after how many updates that
@@ -41,14 +41,12 @@ class Course(Callback):
 
     def __init__(self) -> None:
         self.losses, self.lengths, self.motion = Curve(), Curve(), Motion()
-        self.recent: list[float] = []
         self.recent_norms: list[float] = []
         self.fired = self.updates = self.begun = 0
         self.rate = math.nan
         self.highest_rate = 0.0
         self.batches: list[Batch] = []
         self.epoch = 0  # that they are of
-        self.stopped: str | None = None
 
     def on_grads_ready(self, trainer: Trainer) -> None:
         self.epoch = self.epoch or trainer.epoch
@@ -72,14 +70,10 @@ class Course(Callback):
         self.fired += any(clip.after < clip.before * (1 - 1e-6) for clip in clips)
         self.losses.add(value)
         self.lengths.add(norm)
-        self.recent = [*self.recent[1 - RECENT :], value]
         self.recent_norms = [*self.recent_norms[1 - RECENT :], norm]
         if self.motion.wants(self.updates):
             self.motion.after(trainer.params)
         self.updates += 1
-
-    def on_fit_end(self, trainer: Trainer) -> None:
-        self.stopped = trainer.stop_reason
 
 
 def norms_of(trainer: Any) -> list[float]:

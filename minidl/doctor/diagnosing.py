@@ -141,7 +141,7 @@ def diagnose(
     say("what flows through the recurrent layers")
     findings += flow_findings(flows(net, loss, first[0]))
     if not any(p.trainable for p in net.params.values()):
-        findings.append(found("T606", "the net", "all of its parameters are frozen", "there is nothing to be trained"))
+        findings.append(all_frozen())
         return Diagnosis(findings, facts=facts)
     say("whether the gradients are those of the loss")
     if all(finding.code not in EXPLAINED for finding in findings):
@@ -209,6 +209,11 @@ def unmoved_by_targets() -> Finding:
     """T606, where the gradients do not change with the target."""
     seen = "all gradients are the same, to a millionth, when the targets of the first batch are exchanged for others"
     return found("T606", "the loss", seen, title="the gradients do not change with the target")
+
+
+def all_frozen() -> Finding:
+    """T606, where no parameter is trainable."""
+    return found("T606", "the net", "all of its parameters are frozen", "there is nothing to be trained")
 
 
 def heart_findings(heart: Heart) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ from minidl.doctor.blackbox import BlackBox
 from minidl.doctor.constant import best_constant
 from minidl.doctor.course import Course
 from minidl.doctor.data_findings import data_findings
-from minidl.doctor.diagnosing import SPOILED, first_batches, unmoved_by_targets
+from minidl.doctor.diagnosing import SPOILED, all_frozen, first_batches, unmoved_by_targets
 from minidl.doctor.diagnosis import Diagnosis
 from minidl.doctor.flow_findings import flow_findings
 from minidl.doctor.loss_findings import loss_findings
@@ -174,6 +174,8 @@ class Doctor(Remembering):
         yield from loss_findings(begun, loss, batches, self.vocab)
         if ignores_targets(begun, loss, batches[0]):
             yield unmoved_by_targets()
+        if not any(p.trainable for p in trainer.params.values()):
+            yield all_frozen()
         yield from clipping_findings(course, trainer.callbacks)
         seen = self.climbing()
         sound = all(np.isfinite(p.value).all() for p in trainer.params.values())

@@ -140,6 +140,15 @@ def test_a_call_of_fit_after_one_that_went_wrong_is_told_of_alone():
     assert doctor.diagnosis.facts == {"watched": "60 updates with SGD, rate 0.05"}
 
 
+def test_a_net_that_is_frozen():
+    net, doctor = Dense(1), Doctor(quiet=True)
+    net.build((3,))
+    for p in net.params.values():
+        p.trainable = False
+    fitted(doctor, trainer=Trainer(net, MSE(), SGD(0.01), [doctor], quiet=True))
+    assert doctor.diagnosis.codes == ["T606"] and "nothing to be trained" in doctor.diagnosis.findings[0].title
+
+
 def test_gradients_do_not_reach_a_parameter():
     class Loses(minidl.Layer):
         def forward(self, x, *, rng=None):
