@@ -13,6 +13,7 @@ from minidl.inputs import Array
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 
 TITLES = {"where": "where", "evidence": "seen", "cause": "likely cause", "remedy": "try"}
@@ -89,7 +90,7 @@ class GradientReport:
             yield Text(f"note: {warning}")
         for finding in self.findings:
             yield Text()
-            yield Text(f"{finding.code}  {finding.title}", style="bold red" if finding.severity == "error" else "bold")
+            yield heading(finding)
             details = Table.grid(padding=(0, 2))
             details.add_column()
             details.add_column(overflow="fold")
@@ -121,6 +122,16 @@ class GradientReport:
         return as_text(self)
 
     __repr__ = __str__
+
+
+def heading(finding: Finding) -> Text:
+    """The line above a finding; in a pipe, too, it says which ones are warnings."""
+    from rich.text import Text
+
+    error = finding.severity == "error"
+    return Text(
+        f"{finding.code}  {finding.title}{'' if error else ' (warning)'}", style="bold red" if error else "bold"
+    )
 
 
 def as_text(renderable: Any, width: int = 100) -> str:

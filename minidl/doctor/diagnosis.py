@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from minidl.checking.naming.findings import Finding
-from minidl.checking.report import TITLES, as_text
+from minidl.checking.report import TITLES, as_text, heading
 
 # causes before what follows from them: data, what the loss is, the net as it stands, the rate, and what they lead to
 ORDER = [
@@ -73,7 +73,7 @@ class Diagnosis:
             yield grid
         for finding in self.findings:
             yield Text()
-            yield Text(f"{finding.code}  {finding.title}", style="bold red" if finding.severity == "error" else "bold")
+            yield heading(finding)
             details = Table.grid(padding=(0, 2))
             details.add_column()
             details.add_column(overflow="fold")

@@ -127,7 +127,8 @@ def motion_findings(
                 f"the median of |update| / |value| is {wrong[worst]:.1e} for {worst!r}; about 1e-3 is healthy{others}"
             )
             toward = "lower" if fault == "too large" else "raise"
-            times = f", {max(wrong[worst] / HEALTHY, HEALTHY / wrong[worst]):.1g} times or less" if wrong[worst] else ""
+            most = float(f"{max(wrong[worst] / HEALTHY, HEALTHY / wrong[worst]):.1g}") if wrong[worst] else 0.0
+            times = f", by up to {most:,.0f} times" if most else ""
             remedy = f"{toward} the learning rate, {course.rate:.2g} now{times}"
             findings.append(
                 found(
@@ -191,9 +192,10 @@ def curve_findings(rows: Sequence[Mapping[str, Any]], constant: float = math.nan
     valid = [row["valid_loss"] for row in rows if math.isfinite(row.get("valid_loss", math.nan))]
     if len(valid) == len(train):
         best = min(range(len(valid)), key=valid.__getitem__)
-        rise, gap = statistics.median(valid[-3:]) - valid[best], valid[-1] - train[-1]  # not of a single bad epoch
+        rise, gap = valid[-1] - valid[best], valid[-1] - train[-1]
+        of_three = statistics.median(valid[-3:]) - valid[best]  # a single bad epoch says nothing
         swings = statistics.median(abs(b - a) for a, b in pairwise(valid))
-        rises = rise > max(APART * abs(valid[best]), 2 * swings)
+        rises = rise > 2 * swings and min(rise, of_three) > APART * abs(valid[best])
         if best < len(valid) - 2 and rises and gap > 2 * APART * abs(valid[-1]):
             seen = (
                 f"validation was best in epoch {best + 1} of {len(rows)} at {valid[best]:.4g} and is {valid[-1]:.4g} "
