@@ -250,8 +250,8 @@ CODES = {
     "T601": Code(
         "gradients explode on their way back through time",
         "recurrent weights stretch the gradient by more than 1 at each step, so over T steps by a power of T",
-        "the usual, orthogonal start of Wh where its weights are large; ClipNorm(1.0), a smaller learning rate, shorter "
-        "windows",
+        "the usual, orthogonal start of Wh where its weights are large; ClipNorm(1.0), a smaller learning rate, or "
+        "shorter windows",
         "warning",
     ),
     "T602": Code(
