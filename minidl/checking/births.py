@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
@@ -18,14 +17,13 @@ from minidl.checking.places import (
     within,
     without_padding,
 )
-from minidl.checking.watched import BackwardCall, Call, parts
+from minidl.checking.watched import BackwardCall, Call, parts, traced
 from minidl.data import Batch
 from minidl.inputs import Array, as_mask, cast_input, spread, start_rows
 from minidl.layer import Layer
 from minidl.losses import Loss
 from minidl.nested import leaves
 from minidl.parameter import Parameter
-from minidl.summary import holds_layers
 
 CAME = "what comes in is finite, and so are the parameters"
 FROM_LOSS = {
@@ -263,19 +261,6 @@ def in_trace(call: Call, back: BackwardCall | None = None) -> Spot | None:
         return place
     everything = traced(call, back)
     return first_in_time(everything, [name for name in everything if name not in forward], not last_first)
-
-
-def traced(call: Call, back: BackwardCall | None = None) -> dict[str, Array]:
-    """What the layer's trace tells, in its order; nothing for a layer without one."""
-    trace = getattr(type(call.layer), "trace", None)
-    if trace is None or holds_layers(call.layer):
-        return {}  # of a layer around another one, that one has told already
-    dy, dstate = (None, None) if back is None else (back.dy, back.dstate)
-    rng = copy.deepcopy(call.rng)
-    arrays: dict[str, Array] = trace(
-        call.layer, call.x, call.state, dy, dstate, start=call.start, mask=call.mask, rng=rng
-    )
-    return {name: a for name, a in arrays.items() if a.ndim >= 2}
 
 
 def told_at_step(place: Spot) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,6 @@ from minidl.inputs import Array
 
 if TYPE_CHECKING:
     from rich.table import Table
-    from rich.text import Text
 
 
 TITLES = {"where": "where", "evidence": "seen", "cause": "likely cause", "remedy": "try"}
@@ -70,7 +70,6 @@ class GradientReport:
         return found
 
     def __rich_console__(self, console: Any, options: Any) -> Any:
-        from rich.table import Table
         from rich.text import Text
 
         if self.every_entry:
@@ -89,14 +88,7 @@ class GradientReport:
         for warning in self.warnings:
             yield Text(f"note: {warning}")
         for finding in self.findings:
-            yield Text()
-            yield heading(finding)
-            details = Table.grid(padding=(0, 2))
-            details.add_column()
-            details.add_column(overflow="fold")
-            for title in "where", "evidence", "cause", "remedy":
-                details.add_row(f"  {TITLES[title]}", Text(getattr(finding, title)))
-            yield details
+            yield from shown(finding)
 
     def table(self) -> Table:
         """The rows as a rich table."""
@@ -124,14 +116,22 @@ class GradientReport:
     __repr__ = __str__
 
 
-def heading(finding: Finding) -> Text:
-    """The line above a finding; in a pipe, too, it says which ones are warnings."""
+def shown(finding: Finding) -> Iterator[Any]:
+    """A finding as rich shows it, behind an empty line; in a pipe, too, it says which ones are warnings."""
+    from rich.table import Table
     from rich.text import Text
 
-    error = finding.severity == "error"
-    return Text(
-        f"{finding.code}  {finding.title}{'' if error else ' (warning)'}", style="bold red" if error else "bold"
-    )
+    title, style = f"{finding.code}  {finding.title}", "bold red"
+    if finding.severity != "error":
+        title, style = f"{title} (warning)", "bold"
+    yield Text()
+    yield Text(title, style=style)
+    details = Table.grid(padding=(0, 2))
+    details.add_column()
+    details.add_column(overflow="fold")
+    for field, words in TITLES.items():
+        details.add_row(f"  {words}", Text(getattr(finding, field)))
+    yield details
 
 
 def as_text(renderable: Any, width: int = 100) -> str:

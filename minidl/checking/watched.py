@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidl.inputs import Array
 from minidl.layer import Layer
 from minidl.summary import holds_layers, rows_of
 
@@ -114,3 +115,19 @@ def watch_layer(
         return dx, dbefore
 
     vars(layer).update(forward_with_state=forward_told, backward_with_state=backward_told, mixes_steps=True)
+
+
+def can_trace(layer: Layer) -> bool:
+    """Whether it is a recurrent layer that tells what it computes; one around another leaves it to that one."""
+    return hasattr(layer, "trace") and not holds_layers(layer)
+
+
+def traced(call: Call, back: BackwardCall | None = None) -> dict[str, Array]:
+    """What the layer's trace tells of a pass, in its order; nothing for a layer without one."""
+    layer: Any = call.layer
+    if not can_trace(layer):
+        return {}
+    dy, dstate = (None, None) if back is None else (back.dy, back.dstate)
+    rng = copy.deepcopy(call.rng)
+    arrays: dict[str, Array] = layer.trace(call.x, call.state, dy, dstate, start=call.start, mask=call.mask, rng=rng)
+    return {name: a for name, a in arrays.items() if a.ndim >= 2}

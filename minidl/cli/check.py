@@ -15,8 +15,9 @@ import sys
 from typing import Any
 
 from minidl.checking import GradientReport, gradcheck
-from minidl.cli.code import load_code
+from minidl.cli.code import is_code, load_code
 from minidl.cli.options import seed
+from minidl.cli.showing import show
 from minidl.layer import Layer
 from minidl.layers import LSTM, Dense, Embedding, Softmax
 from minidl.saving import load
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand; returns 0 where all is right, 1 where something was found."""
     options = {"every_entry": args.every_entry, "seed": args.seed}
-    if args.what and (args.what.endswith(".py") or ".py:" in args.what):
+    if args.what and is_code(args.what):
         with contextlib.redirect_stdout(sys.stderr):  # what the code prints is no part of the report
             report = load_code(args.what, options)
     else:
@@ -50,18 +51,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         show(report)
     return 0 if report.ok and not any(f.severity == "error" for f in report.findings) else 1
-
-
-def show(report: GradientReport) -> None:
-    """The report, in colours on a terminal, and where to read on."""
-    if sys.stdout.isatty():
-        from rich.console import Console
-
-        Console(highlight=False, markup=False, emoji=False).print(report)
-    else:
-        print(report)
-    if report.findings:
-        print(f"\nmore on it: minidl explain {report.findings[0].code}")
 
 
 def small_net(seed: int) -> Layer:

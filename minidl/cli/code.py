@@ -19,6 +19,11 @@ FORMS = "forward(params, x, state), loss(params, x, target, state), or a functio
 OPTIONAL = ("state", "roles", "state_order", "axes")
 
 
+def is_code(what: str) -> bool:
+    """Whether it names code and no model file."""
+    return what.endswith(".py") or ".py:" in what
+
+
 def load_code(where: str, options: dict[str, Any]) -> GradientReport:
     """Check what FILE.py:NAME is."""
     what, place, module = named(where, "check")

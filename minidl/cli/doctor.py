@@ -15,8 +15,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from minidl.cli.code import called, named
+from minidl.cli.code import called, is_code, named
 from minidl.cli.options import count, positive, seed
+from minidl.cli.showing import show
 from minidl.data import TextStream, split
 from minidl.doctor import Diagnosis, diagnose, reproduce
 from minidl.errors import ArgumentError
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.replay is not None:
         return report(replayed(Path(args.replay)), args.json)
-    code = args.what.endswith(".py") or ".py:" in args.what
+    code = is_code(args.what)
     with contextlib.redirect_stdout(sys.stderr):  # what the code prints is no part of the report
         given = of_code(args) if code else of_model(args)
         with status() as say:
@@ -94,18 +95,6 @@ def status() -> Any:
 
     with Console(stderr=True).status("looking") as shown:
         yield lambda words: shown.update(f"looking at {words}")
-
-
-def show(diagnosis: Diagnosis) -> None:
-    """The report, in colours on a terminal, and where to read on."""
-    if sys.stdout.isatty():
-        from rich.console import Console
-
-        Console(highlight=False, markup=False, emoji=False).print(diagnosis)
-    else:
-        print(diagnosis)
-    if diagnosis.findings:
-        print(f"\nmore on it: minidl explain {diagnosis.findings[0].code}")
 
 
 def of_code(args: argparse.Namespace) -> dict[str, Any]:

@@ -51,12 +51,11 @@ from minidl.trainer import build_for
 
 CLIMBS = {
     "cause": "the gradient leads away from where the loss falls: its sign, or a derivative, is wrong",
-    "remedy": "check each layer of your own, and the loss: minidl check, or minidl.checking.check_gradients",
+    "remedy": "check each layer of your own, and the loss: minidl check, or minidl.checking.check_layer",
 }
 BATCHES = 50  # of an epoch that are looked at
 HINDERS = "D403", "T601", "T603"  # they keep a net from learning
 EXPLAINED = "L504", "T606"  # why gradients are others than those of the loss
-SPOILED = "D403"  # as an error: what else would be found follows from it
 
 
 def diagnose(
@@ -127,21 +126,16 @@ def diagnose(
     say("the data")
     findings = data_findings(net, loss, first, vocab, held)
     facts = {"looked at": f"{len(first)} batch{'es' * (len(first) > 1)} of {rows_of(first[0])} rows"}
-    if any(finding.code == SPOILED and finding.severity == "error" for finding in findings):
+    if spoiled(findings):
         facts["left out"] = "loss, net and training: the data come first"
         return Diagnosis(findings, facts=facts)
     say("numbers that are not finite")
     nonfinite = find_nonfinite(net, loss, first[0], optimizer=optimizer, rng=np.random.default_rng((seed, 0)))
     if nonfinite is not None:
         return Diagnosis([*findings, nonfinite], facts=facts)
-    say("the loss before the first update")
-    findings += loss_findings(net, loss, first, vocab, trained)
-    if ignores_targets(net, loss, first[0]):
-        findings.append(unmoved_by_targets())
-    say("what flows through the recurrent layers")
-    findings += flow_findings(flows(net, loss, first[0]))
+    say("loss and gradients before the first update")
+    findings += of_the_start(net, loss, first, vocab, trained)
     if not any(p.trainable for p in net.params.values()):
-        findings.append(all_frozen())
         return Diagnosis(findings, facts=facts)
     say("whether the gradients are those of the loss")
     if all(finding.code not in EXPLAINED for finding in findings):
@@ -205,15 +199,24 @@ def built(net: Any, batch: Batch, seed: int) -> Layer:
     return net  # what it is, is checked beside loss and batch
 
 
-def unmoved_by_targets() -> Finding:
-    """T606, where the gradients do not change with the target."""
-    seen = "all gradients are the same, to a millionth, when the targets of the first batch are exchanged for others"
-    return found("T606", "the loss", seen, title="the gradients do not change with the target")
+def spoiled(findings: Sequence[Finding]) -> bool:
+    """Whether the data are such that what else would be found follows from them."""
+    return any(finding.code == "D403" and finding.severity == "error" for finding in findings)
 
 
-def all_frozen() -> Finding:
-    """T606, where no parameter is trainable."""
-    return found("T606", "the net", "all of its parameters are frozen", "there is nothing to be trained")
+def of_the_start(
+    net: Layer, loss: Loss, batches: Sequence[Batch], vocab: Any, trained: bool | None = None
+) -> Iterator[Finding]:
+    """What is wrong before the first update: the loss, gradients that ignore it, a net that is frozen, the flow."""
+    yield from loss_findings(net, loss, batches, vocab, trained)
+    if ignores_targets(net, loss, batches[0]):
+        seen = (
+            "all gradients are the same, to a millionth, when the targets of the first batch are exchanged for others"
+        )
+        yield found("T606", "the loss", seen, title="the gradients do not change with the target")
+    if not any(p.trainable for p in net.params.values()):
+        yield found("T606", "the net", "all of its parameters are frozen", "there is nothing to be trained")
+    yield from flow_findings(flows(net, loss, batches[0]))
 
 
 def heart_findings(heart: Heart) -> Iterator[Finding]:

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from minidl.checking.naming.findings import Finding
-from minidl.checking.report import TITLES, as_text, heading
+from minidl.checking.report import as_text, shown
+from minidl.looking.pictures import MARKS
 
 # causes before what follows from them: data, what the loss is, the net as it stands, the rate, and what they lead to
 ORDER = [
     "C301", "D401", "D403", "D402", "D404", "D405", "G115", "L504", "T601", "L501", "T606", "G101", "L503", "N701",
     "N702", "N703", "T603", "L502", "T602", "T605", "T604", "L505", "T607",
 ]  # fmt: skip
-BARS = "▁▂▃▄▅▆▇█"
 
 
 class Diagnosis:
@@ -72,14 +72,7 @@ class Diagnosis:
                 grid.add_row(name, Text(f"{sparkline(values)}  {ends(values)}"))
             yield grid
         for finding in self.findings:
-            yield Text()
-            yield heading(finding)
-            details = Table.grid(padding=(0, 2))
-            details.add_column()
-            details.add_column(overflow="fold")
-            for title, words in TITLES.items():
-                details.add_row(f"  {words}", Text(getattr(finding, title)))
-            yield details
+            yield from shown(finding)
         if not self.findings:
             yield Text("nothing was found")
 
@@ -110,8 +103,10 @@ def sparkline(values: list[float], width: int = 32) -> str:
     finite = [mean for mean in means if math.isfinite(mean)]
     low, high = min(finite, default=0.0), max(finite, default=0.0)
     span = high / 2 - low / 2 or 1.0  # of halves: the difference of two numbers may be infinite
-    bars = (int((mean / 2 - low / 2) / span * (len(BARS) - 1) + 0.5) if math.isfinite(mean) else None for mean in means)
-    return "".join("!" if bar is None else BARS[bar] for bar in bars)
+    bars = (
+        int((mean / 2 - low / 2) / span * (len(MARKS) - 1) + 0.5) if math.isfinite(mean) else None for mean in means
+    )
+    return "".join("!" if bar is None else MARKS[bar] for bar in bars)
 
 
 def ends(values: list[float]) -> str:

@@ -18,7 +18,7 @@ from minidl.doctor.blackbox import BlackBox
 from minidl.doctor.constant import best_constant
 from minidl.doctor.course import Course
 from minidl.doctor.data_findings import data_findings
-from minidl.doctor.diagnosing import SPOILED, all_frozen, first_batches, unmoved_by_targets
+from minidl.doctor.diagnosing import first_batches, of_the_start, spoiled
 from minidl.doctor.diagnosis import Diagnosis
 from minidl.doctor.flow_findings import flow_findings
 from minidl.doctor.loss_findings import loss_findings
@@ -29,7 +29,7 @@ from minidl.doctor.training_findings import (
     motion_findings,
     rate_finding,
 )
-from minidl.doctor.trials import RANGE_STEPS, before_updates, ignores_targets, largest_stable_rate, trial
+from minidl.doctor.trials import RANGE_STEPS, before_updates, largest_stable_rate, trial
 from minidl.errors import ArgumentError
 from minidl.feeding import goes_once
 from minidl.layer import Layer
@@ -169,13 +169,10 @@ class Doctor(Remembering):
         with np.errstate(all="ignore"):
             data = data_findings(begun, loss, batches, self.vocab, held)
         yield from data
-        if any(finding.code == SPOILED and finding.severity == "error" for finding in data):
+        if spoiled(data):
             return
-        yield from loss_findings(begun, loss, batches, self.vocab)
-        if ignores_targets(begun, loss, batches[0]):
-            yield unmoved_by_targets()
-        if not any(p.trainable for p in trainer.params.values()):
-            yield all_frozen()
+        start = list(of_the_start(begun, loss, batches, self.vocab))
+        yield from start
         yield from clipping_findings(course, trainer.callbacks)
         seen = self.climbing()
         sound = all(np.isfinite(p.value).all() for p in trainer.params.values())
@@ -188,12 +185,11 @@ class Doctor(Remembering):
                 yield found("L503", f"{rule}, rate {course.highest_rate:.3g}", seen)
         elif self.box.left is not None:
             yield from self.too_high_at_once(trainer)
-        inside = flow_findings(flows(begun, loss, batches[0]))
-        if not inside and seen is None:
-            inside = [f for f in self.inside(trainer) if f.code != "T602"]  # what is learned first is near
-        elif not inside:
-            inside = [f for f in self.noticed if f.code == "T601"]  # of a climb the others are consequences
-        yield from inside
+        if all(f.code not in ("T601", "T602", "T603") for f in start):
+            if seen is None:
+                yield from (f for f in self.inside(trainer) if f.code != "T602")  # what is learned first is near
+            else:
+                yield from (f for f in self.noticed if f.code == "T601")  # of a climb the others are consequences
         if seen is None:  # what else is strange would follow from that
             yield from motion_findings(course, trainer.params, trainer.optimizer.factors(trainer.params))
         yield from curve_findings(trainer.history.rows, self.constant)

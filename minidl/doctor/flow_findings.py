@@ -8,8 +8,7 @@ import numpy as np
 
 from minidl.checking.naming.findings import Finding, found
 from minidl.doctor.diagnosis import sparkline
-from minidl.inputs import Array
-from minidl.looking.flow import Flow
+from minidl.looking import Flow, fallen_to
 
 GROWS, ALARMS = 30.0, 1e3  # times: the longest gradient on the way back over that of the last step
 FADES = 1e-2  # a share of the gradient that counts as gone
@@ -62,8 +61,8 @@ def vanishing(flow: Flow) -> Finding | None:
     norms = flow.dh
     if len(norms) < LONG or not np.isfinite(norms).all() or not norms[0]:
         return None
-    gone = gone_after(norms)
-    if gone > SHORT or (flow.dc is not None and gone_after(flow.dc) > SHORT):
+    gone, of_cells = (fallen_to(a, FADES) for a in (norms, norms if flow.dc is None else flow.dc))
+    if gone is None or of_cells is None or max(gone, of_cells) > SHORT:
         return None
     means = ", ".join(f"{name} {float(a.mean()):.2f}" for name, a in flow.gates.items())
     seen = (
@@ -71,11 +70,6 @@ def vanishing(flow: Flow) -> Finding | None:
         f"{sparkline(list(norms[::-1]))} (time runs right){f'; mean of the gates: {means}' if means else ''}"
     )
     return found("T602", flow.title, seen)
-
-
-def gone_after(norms: Array) -> int:
-    """After how many steps back nothing is left of the gradient."""
-    return int(np.flatnonzero(norms > FADES * norms[0])[-1]) + 1 if norms[0] else len(norms)
 
 
 def saturated(flow: Flow) -> list[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,11 +13,12 @@ from minidl.callbacks.clipping import ClipNorm, Clipping
 from minidl.data import Batch
 from minidl.doctor.constant import best_constant, lowest
 from minidl.doctor.course import KEPT, Course
+from minidl.doctor.given import own
 from minidl.doctor.training_findings import climbs
 from minidl.inputs import Array
 from minidl.layer import Layer
 from minidl.losses import Loss
-from minidl.nested import leaves
+from minidl.nested import leaves, map_arrays
 from minidl.objective import loss_and_grads, loss_value
 from minidl.optimizer import Optimizer
 from minidl.optimizers import Adam
@@ -160,7 +161,7 @@ def smaller(net: Layer, loss: Loss, batch: Batch) -> tuple[Batch, int | None]:
     mask = tuple(None if m is None else m[:ROWS] for m in batch.mask) if isinstance(batch.mask, tuple) else batch.mask
     mask = mask if mask is None or isinstance(mask, tuple) else np.asarray(mask)[:ROWS]
     weight = batch.weight if batch.weight is None or not np.ndim(batch.weight) else np.asarray(batch.weight)[:ROWS]
-    few = Batch(x, each(lambda t: t[:ROWS], batch.t), weight, mask)
+    few = Batch(x, map_arrays(lambda t: t[:ROWS], own(batch.t)), weight, mask)
     free = isinstance(net.in_shape, tuple) and net.in_shape[:1] == (None,)
     if not free or isinstance(x, tuple) or x.shape[1] <= STEPS:
         return few, None
@@ -170,13 +171,6 @@ def smaller(net: Layer, loss: Loss, batch: Batch) -> tuple[Batch, int | None]:
         return few, None
     cut = (a if np.ndim(a) < 2 else a[:, :STEPS] for a in (few.weight, few.mask))
     return Batch(x[:, :STEPS], few.t[:, :STEPS], *cut), STEPS
-
-
-def each(function: Callable[[Array], Array], t: Any) -> Any:
-    """The function of the targets' array, or of the arrays of several."""
-    if isinstance(t, dict):
-        return {name: each(function, part) for name, part in t.items()}
-    return tuple(each(function, part) for part in t) if isinstance(t, tuple) else function(np.asarray(t))
 
 
 def rows_of(batch: Batch) -> int:
@@ -234,7 +228,7 @@ def ignores_targets(net: Layer, loss: Loss, batch: Batch) -> bool:
         same.append(bool((other == t).all()))
         return other
 
-    others = each(another, batch.t)
+    others = map_arrays(another, own(batch.t))
     if all(same):
         return False
     found = []

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from minidl.arguments import positive_int
-from minidl.checking.watched import Call, parts, watch
+from minidl.checking.watched import Call, can_trace, parts, traced, watch
 from minidl.errors import ArgumentError, NonFiniteError, NotBuiltError, ShapeError
 from minidl.inputs import Array, cast_input, several, shape_text
 from minidl.layer import Layer
-from minidl.summary import holds_layers
 
 CHUNK = 500  # steps read at a time, the state carried on: a pass over all of them would keep them all at once
 
@@ -49,11 +48,8 @@ def activations(net: Layer, x: Any, chunk: int = CHUNK) -> dict[str, dict[str, A
     told: dict[str, dict[str, list[Array]]] = {}
 
     def note(call: Call) -> None:
-        if not can_trace(call.layer):
-            return
         path = name_of(call)
-        traced = trace_of(call)
-        for letter, a in traced.items():
+        for letter, a in traced(call).items():
             if not np.isfinite(a).all():
                 raise NonFiniteError(
                     f"activations expects finite numbers, got {letter} of layer {path!r} with some that are not: its "
@@ -93,18 +89,6 @@ def as_row(net: Layer, x: Any) -> Array:
             f"single row."
         )
     return row
-
-
-def can_trace(layer: Layer) -> bool:
-    """Whether it is a recurrent layer that tells what it computes; one around another leaves it to that one."""
-    return hasattr(layer, "trace") and not holds_layers(layer)
-
-
-def trace_of(call: Call, dy: Any = None, dstate: Any = None) -> dict[str, Array]:
-    """What the layer tells of a pass."""
-    layer: Any = call.layer
-    traced: dict[str, Array] = layer.trace(call.x, call.state, dy, dstate, start=call.start, mask=call.mask)
-    return traced
 
 
 def traceable(net: Layer) -> list[str]:

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl.checking.watched import BackwardCall, watch
+from minidl.checking.watched import BackwardCall, traced, watch
 from minidl.data import Batch
 from minidl.inputs import Array, as_mask, cast_input
 from minidl.kernels import one_blas_thread
 from minidl.layer import Layer
-from minidl.looking.activations import can_trace, name_of, trace_of, traceable
+from minidl.looking.activations import name_of, traceable
 from minidl.losses import Loss
 
 GATES = "iforz"
@@ -55,9 +55,7 @@ def flows(net: Layer, loss: Loss, batch: Batch, state: Any = None) -> list[Flow]
 
     def backward(back: BackwardCall) -> None:
         last_first = bool(getattr(back.call.layer, "go_backwards", False))
-        if not can_trace(back.call.layer) or (last_first and every_step(y)):
-            return
-        arrays = trace_of(back.call, back.dy, back.dstate)
+        arrays = {} if last_first and every_step(y) else traced(back.call, back)
         if "dh" in arrays:
             seen.append(flow_of(back, arrays, last_first))
 

@@ -11,7 +11,8 @@ from rich.cells import cell_len
 from minidl import Diagnosis
 from minidl.checking.naming.findings import CODES, found
 from minidl.checking.report import as_text
-from minidl.doctor.diagnosis import BARS, ORDER, sparkline
+from minidl.doctor.diagnosis import ORDER, sparkline
+from minidl.looking.pictures import MARKS
 
 DOCTORS = sorted(code for code in CODES if code[0] in "DLTN" or code in ("G115", "C301"))
 LONG = "a path of layers without any blank " + "encoder.block_12.lstm." * 9 + "Wx, and then some more words of it"
@@ -137,7 +138,7 @@ def test_a_sparkline_of_what_is_not_finite():
 
 def test_a_sparkline_of_a_thousand_values_is_their_means():
     rising = sparkline([float(k) for k in range(1000)])
-    assert len(rising) == 32 and rising == "".join(sorted(rising)) and {*rising} == {*BARS}
+    assert len(rising) == 32 and rising == "".join(sorted(rising)) and {*rising} == {*MARKS}
     one = [0.0] * 1000
     one[999] = math.nan
     assert sparkline(one) == "▁" * 31 + "!"
@@ -153,4 +154,4 @@ def test_a_sparkline_of_numbers_at_the_end_of_what_floats_hold():
 @given(st.lists(st.floats(), max_size=200), st.integers(1, 40))
 def test_a_sparkline_has_a_bar_for_each_stretch(values, width):
     line = sparkline(values, width)
-    assert len(line) == min(width, len(values)) and {*line} <= {*BARS, "!"}
+    assert len(line) == min(width, len(values)) and {*line} <= {*MARKS, "!"}

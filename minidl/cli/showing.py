@@ -1,0 +1,18 @@
+"""How the commands show a report with findings: in colours on a terminal, as plain text in a pipe."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+def show(report: Any) -> None:
+    """A gradient report or a diagnosis, and where to read on."""
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        Console(highlight=False, markup=False, emoji=False).print(report)
+    else:
+        print(report)
+    if report.findings:
+        print(f"\nmore on it: minidl explain {report.findings[0].code}")
