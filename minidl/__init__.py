@@ -90,6 +90,7 @@ from minidl.parameter import Parameter
 from minidl.saving import load
 from minidl.schedules import ConstantLR, CosineLR, ExponentialLR, OneCycleLR, StepLR
 from minidl.sequential import Sequential
+from minidl.tables import Table, read_table
 from minidl.text import CharVocab, WordVocab, read_text
 from minidl.trainer import Trainer
 from minidl.transplant import transplant
@@ -182,6 +183,7 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "Stateful",
     "StepLR",
+    "Table",
     "Tanh",
     "TextStream",
     "Trainer",
@@ -213,6 +215,7 @@ __all__ = [
     "orthogonal",
     "pad",
     "perplexity",
+    "read_table",
     "read_text",
     "split",
     "transplant",
