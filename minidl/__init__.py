@@ -90,6 +90,7 @@ from minidl.parameter import Parameter
 from minidl.saving import load
 from minidl.schedules import ConstantLR, CosineLR, ExponentialLR, OneCycleLR, StepLR
 from minidl.sequential import Sequential
+from minidl.splits import split_rows
 from minidl.tables import Table, read_table
 from minidl.text import CharVocab, WordVocab, read_text
 from minidl.trainer import Trainer
@@ -218,6 +219,7 @@ __all__ = [
     "read_table",
     "read_text",
     "split",
+    "split_rows",
     "transplant",
     "uniform",
     "zeros",
