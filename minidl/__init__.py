@@ -94,6 +94,7 @@ from minidl.sequential import Sequential
 from minidl.splits import split_rows
 from minidl.tables import Table, read_table
 from minidl.text import CharVocab, WordVocab, read_text
+from minidl.tokens import tokenize
 from minidl.trainer import Trainer
 from minidl.transplant import transplant
 from minidl.version import __version__ as __version__
@@ -222,6 +223,7 @@ __all__ = [
     "read_text",
     "split",
     "split_rows",
+    "tokenize",
     "transplant",
     "uniform",
     "zeros",

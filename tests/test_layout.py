@@ -25,7 +25,7 @@ LEVELS = [
     ["sequential", "graph"],
     ["bidirectional"],
     ["losses", "stepping", "streaming", "data", "text", "baselines", "metrics", "schedules", "gradients"],
-    ["objective", "optimizer", "feeding", "padding", "transplant", "tables", "splits"],
+    ["objective", "optimizer", "feeding", "padding", "transplant", "tables", "splits", "tokens"],
     ["checking", "description", "generation", "optimizers"],
     ["looking"],
     ["saving"],
