@@ -26,7 +26,7 @@ LEVELS = [
     ["bidirectional"],
     ["losses", "stepping", "streaming", "data", "text", "baselines", "metrics", "schedules", "gradients"],
     ["objective", "optimizer", "feeding", "padding", "transplant", "tables", "splits", "tokens"],
-    ["checking", "description", "generation", "optimizers"],
+    ["checking", "description", "generation", "optimizers", "tagged"],
     ["looking"],
     ["saving"],
     ["figures", "interrupts", "trees"],
