@@ -91,7 +91,10 @@ from minidl.parameter import Parameter
 from minidl.saving import load
 from minidl.schedules import ConstantLR, CosineLR, ExponentialLR, OneCycleLR, StepLR
 from minidl.sequential import Sequential
+from minidl.splits import split_rows
+from minidl.tables import Table, read_table
 from minidl.text import CharVocab, WordVocab, read_text
+from minidl.tokens import tokenize
 from minidl.trainer import Trainer
 from minidl.transplant import transplant
 from minidl.version import __version__ as __version__
@@ -184,6 +187,7 @@ __all__ = [
     "Stateful",
     "StepLR",
     "SumOverTime",
+    "Table",
     "Tanh",
     "TextStream",
     "Trainer",
@@ -215,8 +219,11 @@ __all__ = [
     "orthogonal",
     "pad",
     "perplexity",
+    "read_table",
     "read_text",
     "split",
+    "split_rows",
+    "tokenize",
     "transplant",
     "uniform",
     "zeros",
