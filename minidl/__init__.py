@@ -21,6 +21,7 @@ from minidl.callbacks import (
 )
 from minidl.container import Container
 from minidl.data import ArrayBatches, Batch, TextStream, split
+from minidl.decoding import Hypothesis, beam_search
 from minidl.errors import (
     ArgumentError,
     IdError,
@@ -81,11 +82,12 @@ from minidl.layers import (
     Tanh,
 )
 from minidl.losses import BinaryCrossEntropy, CrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
-from minidl.metrics import accuracy, bits_per_character, perplexity
+from minidl.metrics import accuracy, bits_per_character, exact_match, perplexity
 from minidl.objective import loss_and_grads, loss_value
 from minidl.optimizer import Optimizer
 from minidl.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSProp
 from minidl.padding import PaddedBatches, pad
+from minidl.pairs import Answer, pair_batches, translate
 from minidl.parameter import Parameter
 from minidl.saving import load
 from minidl.schedules import ConstantLR, CosineLR, ExponentialLR, OneCycleLR, StepLR
@@ -111,6 +113,7 @@ __all__ = [
     "AdaptiveClip",
     "Add",
     "AdditiveAttention",
+    "Answer",
     "ArgumentError",
     "Array",
     "ArrayBatches",
@@ -145,6 +148,7 @@ __all__ = [
     "Graph",
     "HardSigmoid",
     "History",
+    "Hypothesis",
     "IdError",
     "JSONLog",
     "LSTMState",
@@ -188,6 +192,7 @@ __all__ = [
     "UnknownNameError",
     "WordVocab",
     "accuracy",
+    "beam_search",
     "bits_per_character",
     "check_finite",
     "checking",
@@ -195,6 +200,7 @@ __all__ = [
     "clip_value",
     "constant",
     "diagnose",
+    "exact_match",
     "generate",
     "generate_text",
     "global_norm",
@@ -212,9 +218,11 @@ __all__ = [
     "ones",
     "orthogonal",
     "pad",
+    "pair_batches",
     "perplexity",
     "read_text",
     "split",
+    "translate",
     "transplant",
     "uniform",
     "zeros",
