@@ -40,11 +40,12 @@ class Curves:
         top, bottom = (f"{10**v if self.log else v:.3g}" for v in (high, low))
         margin = max(len(top), len(bottom)) + 1
         columns = max(width - margin - 1, 10)
+        half = (high_x - low_x) / (columns - 1) / 2
         grid, marks = [[" "] * columns for _ in range(height)], LETTERS if ascii_only else MARKS
         for mark, (x, y) in zip(marks, lines.values(), strict=False):
             last = None
             for column, at in enumerate(np.linspace(low_x, high_x, columns)):
-                if not len(x) or not x[0] <= at <= x[-1]:
+                if not len(x) or not x[0] - half <= at <= x[-1] + half:
                     continue
                 row = round((high - float(np.interp(at, x, y))) / (high - low) * (height - 1))
                 between = range(row, row + 1) if last is None else range(min(row, last), max(row, last) + 1)

@@ -39,7 +39,14 @@ def table(results: dict[str, dict[str, Any]]) -> str:
         lines += ["", f"### {result['task']}", "", result["setup"], "", f"Published: {result['source']}"]
         lines += ["", f"Here: {result['differs']}"] if result["differs"] else []
         command = f"python examples/{name}.py --seeds {len(result['seeds'])}"
-        lines += ["", "```text", result["plot"], "```", "", f"`{command}`: {result['minutes']:.1f} minutes on"]
+        lines += [
+            "",
+            "```text",
+            result["plot"],
+            "```",
+            "",
+            f"`{command}`: {result['minutes']:.1f} minutes of processor time on",
+        ]
         lines[-1] += f" {result['machine']}."
     return "\n".join(lines)
 
