@@ -93,6 +93,8 @@ from minidl.parameter import Parameter
 from minidl.saving import load
 from minidl.schedules import ConstantLR, CosineLR, ExponentialLR, OneCycleLR, StepLR
 from minidl.sequential import Sequential
+from minidl.splits import split_rows
+from minidl.tables import Table, read_table
 from minidl.text import CharVocab, WordVocab, read_text
 from minidl.trainer import Trainer
 from minidl.transplant import transplant
@@ -188,6 +190,7 @@ __all__ = [
     "Stateful",
     "StepLR",
     "SumOverTime",
+    "Table",
     "Tanh",
     "TextStream",
     "Trainer",
@@ -222,8 +225,10 @@ __all__ = [
     "pad",
     "pair_batches",
     "perplexity",
+    "read_table",
     "read_text",
     "split",
+    "split_rows",
     "translate",
     "transplant",
     "uniform",

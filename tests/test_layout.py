@@ -25,7 +25,7 @@ LEVELS = [
     ["sequential", "graph"],
     ["bidirectional"],
     ["losses", "stepping", "streaming", "data", "text", "baselines", "metrics", "schedules", "gradients"],
-    ["objective", "optimizer", "feeding", "padding", "transplant"],
+    ["objective", "optimizer", "feeding", "padding", "transplant", "tables", "splits"],
     ["checking", "description", "generation", "optimizers"],
     ["looking", "decoding"],
     ["saving", "pairs"],
