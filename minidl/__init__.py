@@ -22,6 +22,7 @@ from minidl.callbacks import (
 )
 from minidl.container import Container
 from minidl.data import ArrayBatches, Batch, TextStream, split
+from minidl.decoding import Hypothesis, beam_search
 from minidl.errors import (
     ArgumentError,
     IdError,
@@ -82,11 +83,12 @@ from minidl.layers import (
     Tanh,
 )
 from minidl.losses import BinaryCrossEntropy, CrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
-from minidl.metrics import accuracy, bits_per_character, perplexity
+from minidl.metrics import accuracy, bits_per_character, exact_match, perplexity
 from minidl.objective import loss_and_grads, loss_value
 from minidl.optimizer import Optimizer
 from minidl.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSProp
 from minidl.padding import PaddedBatches, pad
+from minidl.pairs import Answer, pair_batches, translate
 from minidl.parameter import Parameter
 from minidl.saving import load
 from minidl.schedules import ConstantLR, CosineLR, ExponentialLR, OneCycleLR, StepLR
@@ -115,6 +117,7 @@ __all__ = [
     "AdaptiveClip",
     "Add",
     "AdditiveAttention",
+    "Answer",
     "ArgumentError",
     "Array",
     "ArrayBatches",
@@ -149,6 +152,7 @@ __all__ = [
     "Graph",
     "HardSigmoid",
     "History",
+    "Hypothesis",
     "IdError",
     "JSONLog",
     "LSTMState",
@@ -194,6 +198,7 @@ __all__ = [
     "UnknownNameError",
     "WordVocab",
     "accuracy",
+    "beam_search",
     "bits_per_character",
     "check_finite",
     "checking",
@@ -201,6 +206,7 @@ __all__ = [
     "clip_value",
     "constant",
     "diagnose",
+    "exact_match",
     "generate",
     "generate_text",
     "global_norm",
@@ -218,12 +224,14 @@ __all__ = [
     "ones",
     "orthogonal",
     "pad",
+    "pair_batches",
     "perplexity",
     "read_table",
     "read_text",
     "split",
     "split_rows",
     "tokenize",
+    "translate",
     "transplant",
     "uniform",
     "zeros",
