@@ -31,6 +31,7 @@ from minidl.errors import (
     ShapeError,
     UnknownNameError,
 )
+from minidl.forecasting import forecast, naive_forecast
 from minidl.generation import generate, generate_text
 from minidl.gradients import check_finite, clip_norm, clip_value, global_norm, norms
 from minidl.graph import Graph
@@ -54,6 +55,7 @@ from minidl.layers import (
     LSTM,
     Add,
     AdditiveAttention,
+    Ascending,
     Attention,
     Concatenate,
     Conv1D,
@@ -73,6 +75,7 @@ from minidl.layers import (
     Multiply,
     PoolTime,
     ReLU,
+    Reshape,
     Sigmoid,
     SimpleRNN,
     SimpleRNNState,
@@ -87,9 +90,11 @@ from minidl.optimizer import Optimizer
 from minidl.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSProp
 from minidl.padding import PaddedBatches, pad
 from minidl.parameter import Parameter
+from minidl.quantiles import QuantileLoss, coverage, median_error
 from minidl.saving import load
 from minidl.schedules import ConstantLR, CosineLR, ExponentialLR, OneCycleLR, StepLR
 from minidl.sequential import Sequential
+from minidl.series import Scaler, SeriesWindows, split_series
 from minidl.text import CharVocab, WordVocab, read_text
 from minidl.trainer import Trainer
 from minidl.transplant import transplant
@@ -114,6 +119,7 @@ __all__ = [
     "ArgumentError",
     "Array",
     "ArrayBatches",
+    "Ascending",
     "Attention",
     "Batch",
     "Bidirectional",
@@ -166,13 +172,17 @@ __all__ = [
     "PaddedBatches",
     "Parameter",
     "PoolTime",
+    "QuantileLoss",
     "RMSProp",
     "ReLU",
+    "Reshape",
     "ReduceLROnPlateau",
     "Rollback",
     "SampleText",
     "SaveBest",
+    "Scaler",
     "Sequential",
+    "SeriesWindows",
     "Shape",
     "ShapeError",
     "Sigmoid",
@@ -194,7 +204,9 @@ __all__ = [
     "clip_norm",
     "clip_value",
     "constant",
+    "coverage",
     "diagnose",
+    "forecast",
     "generate",
     "generate_text",
     "global_norm",
@@ -206,6 +218,8 @@ __all__ = [
     "load",
     "loss_and_grads",
     "loss_value",
+    "median_error",
+    "naive_forecast",
     "ngram_bits",
     "normal",
     "norms",
@@ -215,6 +229,7 @@ __all__ = [
     "perplexity",
     "read_text",
     "split",
+    "split_series",
     "transplant",
     "uniform",
     "zeros",
