@@ -18,6 +18,7 @@ from minidl.callbacks import (
     ReduceLROnPlateau,
     SampleText,
     SaveBest,
+    SumOverTime,
 )
 from minidl.container import Container
 from minidl.data import ArrayBatches, Batch, TextStream, split
@@ -192,6 +193,7 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "Stateful",
     "StepLR",
+    "SumOverTime",
     "Tanh",
     "TextStream",
     "Trainer",

@@ -2,5 +2,6 @@
 
 from minidl.models.char_lm import char_lm
 from minidl.models.forecaster import forecaster
+from minidl.models.word_lm import RECIPES, Recipe, word_lm
 
-__all__ = ["char_lm", "forecaster"]
+__all__ = ["RECIPES", "Recipe", "char_lm", "forecaster", "word_lm"]
