@@ -96,6 +96,8 @@ from minidl.saving import load
 from minidl.schedules import ConstantLR, CosineLR, ExponentialLR, OneCycleLR, StepLR
 from minidl.sequential import Sequential
 from minidl.series import Scaler, SeriesWindows, split_series
+from minidl.splits import split_rows
+from minidl.tables import Table, read_table
 from minidl.text import CharVocab, WordVocab, read_text
 from minidl.trainer import Trainer
 from minidl.transplant import transplant
@@ -194,6 +196,7 @@ __all__ = [
     "Stateful",
     "StepLR",
     "SumOverTime",
+    "Table",
     "Tanh",
     "TextStream",
     "Trainer",
@@ -229,9 +232,11 @@ __all__ = [
     "orthogonal",
     "pad",
     "perplexity",
+    "read_table",
     "read_text",
     "split",
     "split_series",
+    "split_rows",
     "transplant",
     "uniform",
     "zeros",
