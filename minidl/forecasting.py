@@ -14,9 +14,7 @@ from minidl.layer import Layer
 from minidl.series import Scaler, as_columns, as_several
 
 
-def forecast(
-    net: Layer, series: Any, scaler: Scaler, window: int, targets: int | Sequence[int] | None = None
-) -> Array:
+def forecast(net: Layer, series: Any, scaler: Scaler, window: int, targets: int | Sequence[int] | None = None) -> Array:
     """The steps behind the end of a series, in the units of the data.
 
     Args:

@@ -138,7 +138,7 @@ class Scaler:
     def __len__(self) -> int:
         return len(self.mean)
 
-    def take(self, columns: int | Sequence[int]) -> Scaler:
+    def take(self, columns: int | Sequence[int] | Array) -> Scaler:
         """The scaler of some columns by their numbers, such as the targets."""
         chosen = as_columns("Scaler", columns, len(self))
         return Scaler(self.mean[chosen], self.scale[chosen])
@@ -227,7 +227,7 @@ def is_several(series: Any) -> bool:
 def as_several(owner: str, series: Any) -> list[Array]:
     """One series or several as arrays [N, D] of one dtype, or what is wrong with them; arrays of floats stay views."""
     given = list(series) if is_several(series) else [series]
-    arrays = []
+    arrays: list[Array] = []
     for k, one in enumerate(given):
         whose = f" of series {k}" if len(given) > 1 else ""
         try:

@@ -55,7 +55,8 @@ def test_figures_by_hand():
 
 
 @pytest.mark.parametrize(
-    "quantiles", [(), 0.5, "0.5", (0.5, 0.5), (0.9, 0.1), (0.0, 0.5), (0.5, 1.0), (0.5, "0.9"), (np.nan,), (True,), None]
+    "quantiles",
+    [(), 0.5, "0.5", (0.5, 0.5), (0.9, 0.1), (0.0, 0.5), (0.5, 1.0), (0.5, "0.9"), (np.nan,), (True,), None],
 )
 def test_quantiles_that_are_none(quantiles):
     with pytest.raises(ArgumentError, match=r"^QuantileLoss expects quantiles to be numbers between 0 and 1 that grow"):
@@ -74,7 +75,7 @@ def test_outputs_and_targets_that_do_not_fit():
 
 @pytest.mark.parametrize("shape", [(), 3, "ab", (0, 2), (2.5,), [True], None])
 def test_reshape_expects_sizes(shape):
-    with pytest.raises(ArgumentError, match="^Reshape expects"):
+    with pytest.raises(ArgumentError, match=r"^Reshape expects"):
         Reshape(shape)
 
 
