@@ -33,6 +33,7 @@ from minidl.errors import (
     ShapeError,
     UnknownNameError,
 )
+from minidl.forecasting import forecast, naive_forecast
 from minidl.generation import generate, generate_text
 from minidl.gradients import check_finite, clip_norm, clip_value, global_norm, norms
 from minidl.graph import Graph
@@ -56,6 +57,7 @@ from minidl.layers import (
     LSTM,
     Add,
     AdditiveAttention,
+    Ascending,
     Attention,
     Concatenate,
     Conv1D,
@@ -75,6 +77,7 @@ from minidl.layers import (
     Multiply,
     PoolTime,
     ReLU,
+    Reshape,
     Sigmoid,
     SimpleRNN,
     SimpleRNNState,
@@ -90,9 +93,11 @@ from minidl.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSProp
 from minidl.padding import PaddedBatches, pad
 from minidl.pairs import Answer, pair_batches, translate
 from minidl.parameter import Parameter
+from minidl.quantiles import QuantileLoss, coverage, median_error
 from minidl.saving import load
 from minidl.schedules import ConstantLR, CosineLR, ExponentialLR, OneCycleLR, StepLR
 from minidl.sequential import Sequential
+from minidl.series import Scaler, SeriesWindows, split_series
 from minidl.splits import split_rows
 from minidl.tables import Table, read_table
 from minidl.text import CharVocab, WordVocab, read_text
@@ -121,6 +126,7 @@ __all__ = [
     "ArgumentError",
     "Array",
     "ArrayBatches",
+    "Ascending",
     "Attention",
     "Batch",
     "Bidirectional",
@@ -174,13 +180,17 @@ __all__ = [
     "PaddedBatches",
     "Parameter",
     "PoolTime",
+    "QuantileLoss",
     "RMSProp",
     "ReLU",
     "ReduceLROnPlateau",
+    "Reshape",
     "Rollback",
     "SampleText",
     "SaveBest",
+    "Scaler",
     "Sequential",
+    "SeriesWindows",
     "Shape",
     "ShapeError",
     "Sigmoid",
@@ -205,8 +215,10 @@ __all__ = [
     "clip_norm",
     "clip_value",
     "constant",
+    "coverage",
     "diagnose",
     "exact_match",
+    "forecast",
     "generate",
     "generate_text",
     "global_norm",
@@ -218,6 +230,8 @@ __all__ = [
     "load",
     "loss_and_grads",
     "loss_value",
+    "median_error",
+    "naive_forecast",
     "ngram_bits",
     "normal",
     "norms",
@@ -232,6 +246,7 @@ __all__ = [
     "split_rows",
     "tokenize",
     "translate",
+    "split_series",
     "transplant",
     "uniform",
     "zeros",
