@@ -20,6 +20,7 @@ from minidl.callbacks import (
     SaveBest,
 )
 from minidl.container import Container
+from minidl.corpus import Corpus, char_corpus, word_corpus
 from minidl.data import ArrayBatches, Batch, TextStream, split
 from minidl.errors import (
     ArgumentError,
@@ -130,6 +131,7 @@ __all__ = [
     "Container",
     "Conv1D",
     "Conv1DState",
+    "Corpus",
     "CosineLR",
     "CoupledLSTM",
     "CrossEntropy",
@@ -189,6 +191,7 @@ __all__ = [
     "WordVocab",
     "accuracy",
     "bits_per_character",
+    "char_corpus",
     "check_finite",
     "checking",
     "clip_norm",
@@ -217,6 +220,7 @@ __all__ = [
     "split",
     "transplant",
     "uniform",
+    "word_corpus",
     "zeros",
 ]
 
