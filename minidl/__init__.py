@@ -18,6 +18,7 @@ from minidl.callbacks import (
     ReduceLROnPlateau,
     SampleText,
     SaveBest,
+    SumOverTime,
 )
 from minidl.container import Container
 from minidl.corpus import Corpus, char_corpus, word_corpus
@@ -184,6 +185,7 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "Stateful",
     "StepLR",
+    "SumOverTime",
     "Tanh",
     "TextStream",
     "Trainer",

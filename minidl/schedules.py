@@ -35,12 +35,13 @@ class ConstantLR:
 
 @dataclass(frozen=True)
 class StepLR:
-    """A staircase: lr * factor^floor(step / every).
+    """A staircase: lr * factor^floor(max(step - hold, 0) / every).
 
     Args:
         lr: the learning rate of the first stair.
         every: how many steps a stair is long.
         factor: what every new stair multiplies the rate by.
+        hold: by how many steps the first stair is longer.
 
     Example:
         >>> [minidl.StepLR(1.0, every=2, factor=0.5)(step) for step in range(5)]
@@ -50,14 +51,17 @@ class StepLR:
     lr: float
     every: int
     factor: float = 0.1
+    hold: int = 0
 
     def __post_init__(self) -> None:
         positive_real("StepLR", "lr", self.lr)
         positive_int("StepLR", "every", self.every)
         positive_real("StepLR", "factor", self.factor)
+        if self.hold != 0:
+            positive_int("StepLR", "hold", self.hold)
 
     def __call__(self, step: int) -> float:
-        return self.lr * self.factor ** (step // self.every)
+        return self.lr * self.factor ** (max(step - self.hold, 0) // self.every)
 
 
 @dataclass(frozen=True)

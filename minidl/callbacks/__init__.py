@@ -9,6 +9,7 @@ from minidl.callbacks.logs import CSVLog, JSONLog
 from minidl.callbacks.sample import SampleText
 from minidl.callbacks.saving import SaveBest
 from minidl.callbacks.stopping import EarlyStopping, NanGuard, ReduceLROnPlateau
+from minidl.callbacks.summing import SumOverTime
 
 if TYPE_CHECKING:
     from minidl.callbacks.console import Console
@@ -27,6 +28,7 @@ __all__ = [
     "ReduceLROnPlateau",
     "SampleText",
     "SaveBest",
+    "SumOverTime",
 ]
 
 

@@ -17,6 +17,7 @@ from rich.table import Column as TableColumn
 from rich.text import Text
 
 from minidl.callbacks.base import Callback
+from minidl.errors import ArgumentError
 from minidl.figures import name_of
 from minidl.losses import ClassLoss
 from minidl.metrics import perplexity
@@ -88,10 +89,11 @@ class Console(Callback):
     """A row of figures per epoch, and between the rows a live bar, or a plain line now and then.
 
     A loss over classes at every step (a language model) is shown in nats with its perplexity, or in bits where
-    `bits` is asked for; anything else as loss and metrics.
+    `bits` is asked for, or as perplexity alone; anything else as loss and metrics.
 
     Args:
         bits: show losses in bits per symbol, for character models.
+        perplexity: show losses as perplexities, for word models.
         symbols: what the targets are called: "chars", "words", "rows".
         baselines: losses to compare with, in the unit that is shown; a row says which of them the net is below.
         interval: seconds between two lines where there is no terminal.
@@ -108,8 +110,11 @@ class Console(Callback):
         baselines: Mapping[str, float] | None = None,
         interval: float = 10.0,
         file: Any = None,
+        perplexity: bool = False,
     ) -> None:
-        self.bits = bits
+        if bits and perplexity:
+            raise ArgumentError("Console shows losses in bits or as perplexities, got both: leave one out.")
+        self.bits, self.perplexity = bits, perplexity
         self.symbols = symbols
         self.baselines = dict(baselines or {})
         self.interval = interval
@@ -124,8 +129,7 @@ class Console(Callback):
         self.console = RichConsole(file=self.file, highlight=False, markup=False, emoji=False)
         self.columns = []
         self.language = isinstance(trainer.loss, ClassLoss) and len(trainer.net.out_shape or ()) > 1
-        self.scale = 1 / math.log(2) if self.bits and self.language else 1.0
-        self.unit = "bits" if self.bits else "nats"
+        self.unit = "bits" if self.bits else "perplexity" if self.perplexity else "nats"
         self.began = self.last_line = self.epoch_began = time.perf_counter()
         self.first_step = self.epoch_step = trainer.step
         self.noted = len(trainer.history.notes)
@@ -175,7 +179,8 @@ class Console(Callback):
         if not self.columns:
             self.columns = self.choose_columns(trainer, row)
             titles = "  ".join(column.title.rjust(column.width) for column in self.columns)
-            self.say(f"{titles}  {f'loss in {self.unit}' if self.language else ''}".rstrip(), "bold")
+            unit = "perplexity" if self.perplexity else f"loss in {self.unit}"
+            self.say(f"{titles}  {unit if self.language else ''}".rstrip(), "bold")
         cells = [(column.show(row[column.key]) if column.key in row else "") for column in self.columns]
         line = "  ".join(cell.rjust(column.width) for cell, column in zip(cells, self.columns, strict=True))
         self.say(f"{line}  {self.beaten(row)}".rstrip())
@@ -221,14 +226,17 @@ class Console(Callback):
 
     def choose_columns(self, trainer: Trainer, row: Mapping[str, Any]) -> list[Column]:
         """The columns that this training has figures for, and that the line has room for."""
-        show, width = (lambda v: short(v * self.scale), 6) if self.language else (long, 10)
+        show, width = (lambda v: short(self.figure(v)), 6) if self.language else (long, 10)
+        if self.language and self.perplexity:
+            show, width = lambda v: hundredths(self.figure(v)), 10
         model = "valid_loss" if "valid_loss" in row else "loss"
         metrics = [name_of(metric) for metric in trainer.metrics]
+        in_nats_or_bits = self.language and not self.perplexity
         candidates = [
             Column("epoch", "epoch", str, 5, 0),
             Column("train" if "valid_loss" in row else "loss", "loss", show, width, 0),
             Column("valid", "valid_loss", show, width, 0),
-            *([Column("perplexity", model, lambda v: hundredths(perplexity(v)), 10, 9)] if self.language else []),
+            *([Column("perplexity", model, lambda v: hundredths(perplexity(v)), 10, 9)] if in_nats_or_bits else []),
             *(Column(name, name, thousandths, 8, 2) for name in metrics),
             *(Column(f"valid {name}", f"valid_{name}", thousandths, 8, 1) for name in metrics),
             Column("|grad|", "norm", short, 6, 5),
@@ -243,9 +251,15 @@ class Console(Callback):
             columns.remove(max(columns, key=lambda c: c.rank))
         return columns
 
+    def figure(self, loss: float) -> float:
+        """A loss in the unit that is shown."""
+        if not self.language:
+            return loss
+        return loss / math.log(2) if self.bits else perplexity(loss) if self.perplexity else loss
+
     def beaten(self, row: Mapping[str, Any]) -> str:
         """The hardest baseline that the net is below, as "below 4-gram"."""
-        value = row.get("valid_loss", row["loss"]) * self.scale
+        value = self.figure(row.get("valid_loss", row["loss"]))
         below = {name: other for name, other in self.baselines.items() if value < other}
         return f"below {min(below, key=below.__getitem__)}" if below else ""
 
@@ -268,7 +282,7 @@ class Console(Callback):
         """Step, loss, norm, rate, speed and time left, as one line."""
         parts = [f"step {trainer.step:,}"]
         parts.append(
-            f"{short(trainer.value * self.scale)} {self.unit}" if self.language else f"loss {long(trainer.value)}"
+            f"{short(self.figure(trainer.value))} {self.unit}" if self.language else f"loss {long(trainer.value)}"
         )
         norm = next((c.before for c in trainer.callbacks if hasattr(c, "before")), None)
         if norm is not None and self.console.width >= 100:

@@ -17,7 +17,7 @@ from minidl import __version__
 from minidl.cli.options import Help, Parser, printable
 from minidl.errors import MinidlError
 
-COMMANDS = "train", "sample", "info", "look", "check", "doctor", "explain"
+COMMANDS = "train", "predict", "sample", "info", "look", "check", "doctor", "explain"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -69,6 +69,7 @@ def understand(argv: Sequence[str] | None) -> argparse.Namespace | None:
         )
         if name in given:
             module = importlib.import_module(f"minidl.cli.{name}")  # here, for it takes a while, and Ctrl-C may come
+            options.given = given
             module.add_arguments(options)
             options.set_defaults(run=module.run)
     args, unknown = parser.parse_known_args(argv)

@@ -122,7 +122,7 @@ def of_code(args: argparse.Namespace) -> dict[str, Any]:
 
 def of_model(args: argparse.Namespace) -> dict[str, Any]:
     """The arguments of `diagnose`, for a language model and a text."""
-    from minidl.cli.train import language_reference
+    from minidl.text import language_reference
 
     net = load(Path(args.what))
     vocab = getattr(net, "vocab", None)

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, and whose help shows each default, where the help does not tell it itself."""
+    """A parser whose errors are one line, and whose help shows each default, where the help does not tell it itself.
+
+    `given` is what it will have to parse, for options that depend on others.
+    """
+
+    given: Sequence[str] = ()
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {printable(message)} (see {self.prog} --help)\n")
@@ -26,11 +31,23 @@ class Help(argparse.ArgumentDefaultsHelpFormatter):
         return action.help if told else super()._get_help_string(action)
 
 
-def defaults_of(add_arguments: Callable[[argparse.ArgumentParser], None]) -> dict[str, Any]:
-    """The options of a subcommand, with their defaults."""
-    parser = argparse.ArgumentParser()
+def defaults_of(add_arguments: Callable[[Parser], None], given: Sequence[str] = ()) -> dict[str, Any]:
+    """The options of a subcommand, with their defaults, where these options are given."""
+    parser = Parser()
+    parser.given = given
     add_arguments(parser)
-    return vars(parser.parse_args([]))
+    return {action.dest: parser.get_default(action.dest) for action in parser._actions if action.dest != "help"}
+
+
+def value_of(option: str, given: Sequence[str]) -> str | None:
+    """What an option is given on a command line that is not parsed yet; None where it is not there."""
+    value = None
+    for word, after in zip(given, [*given[1:], None], strict=True):
+        if word == option:
+            value = after
+        elif word.startswith(f"{option}="):
+            value = word.partition("=")[2]
+    return value
 
 
 def printable(text: str) -> str:
@@ -71,5 +88,17 @@ positive = number("a positive number", lambda value: value > 0)
 minutes = number("a number of minutes above 0 and up to 100,000", lambda value: 0 < value <= 100_000)
 not_negative = number("a number of at least 0", lambda value: value >= 0)
 part = number("a share above 0 and below 1", lambda value: 0 < value < 1)
+
+
+def part_or_file(text: str) -> float | str:
+    """A share above 0 and below 1, or the path of a file."""
+    try:
+        float(text)
+    except ValueError:
+        if text:
+            return text
+    return part(text)
+
+
 part_or_none = number("a share of at least 0 and below 1", lambda value: 0 <= value < 1)
 part_or_all = number("a share above 0 and at most 1", lambda value: 0 < value <= 1)

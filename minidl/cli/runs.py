@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from minidl.cli.options import printable
 from minidl.errors import ArgumentError
 
 OPTIONS = "options.json"
+FILES = "out", "valid", "test"  # options that may be paths
 SHOWN = "quiet", "json"  # options that another process may choose anew
 
 
@@ -56,7 +58,8 @@ def begin(folder: Path) -> None:
 def note(args: argparse.Namespace, folder: Path, steps: int, epochs: int) -> None:
     """Keep the options, and how long the run is to be: that was measured, and stays."""
     kept = {name: value for name, value in vars(args).items() if name not in ("command", "run", "resume", *SHOWN)}
-    kept |= {"paths": [str(Path(path).resolve()) for path in args.paths], "out": str(Path(args.out).resolve())}
+    kept |= {"paths": [str(Path(path).resolve()) for path in args.paths]}
+    kept |= {name: str(Path(kept[name]).resolve()) for name in FILES if isinstance(kept[name], str)}
     kept |= {"planned": [steps, epochs]}
     folder.mkdir(exist_ok=True)
     durable.replace(
@@ -64,12 +67,16 @@ def note(args: argparse.Namespace, folder: Path, steps: int, epochs: int) -> Non
     )
 
 
-def options_of(args: argparse.Namespace, defaults: dict[str, Any]) -> argparse.Namespace:
+def options_of(args: argparse.Namespace, defaults_of: Callable[[str], dict[str, Any]]) -> argparse.Namespace:
     """The options of the run that `--resume` names, shown as this command asks for.
+
+    Args:
+        defaults_of: the defaults of all options for a model, by its name.
 
     Raises:
         ArgumentError: for a folder without a run, and for options beside --resume.
     """
+    defaults = defaults_of(args.model)
     given = [
         name for name, value in defaults.items() if name not in ("resume", *SHOWN) and getattr(args, name) != value
     ]
@@ -86,10 +93,12 @@ def options_of(args: argparse.Namespace, defaults: dict[str, Any]) -> argparse.N
         ) from None
     except ValueError:
         kept = None
+    defaults = defaults_of(str(kept.get("model"))) if isinstance(kept, dict) else {}
     expected = {name for name in defaults if name not in ("resume", *SHOWN)} | {"planned"}
     if not isinstance(kept, dict) or kept.keys() != expected or not sound(kept, defaults):
         raise ArgumentError(f"{path} is damaged, or of another minidl: train anew, with another --out.")
-    kept |= {"paths": [near(path) for path in kept["paths"]], "out": near(kept["out"])}
+    kept |= {"paths": [near(path) for path in kept["paths"]]}
+    kept |= {name: near(kept[name]) for name in FILES if isinstance(kept[name], str)}
     return argparse.Namespace(**kept, **{name: getattr(args, name) for name in ("command", "run", "resume", *SHOWN)})
 
 
@@ -100,12 +109,16 @@ def sound(kept: dict[str, Any], defaults: dict[str, Any]) -> bool:
     if not lists or not all(isinstance(path, str) for path in paths) or not all(type(n) is int for n in planned):
         return False
 
-    def fits(value: Any, default: Any) -> bool:
+    def fits(name: str, value: Any, default: Any) -> bool:
         if isinstance(default, str):
             return isinstance(value, str)
+        if name in FILES and isinstance(value, str):
+            return True
         return isinstance(value, int | float) or (default is None and isinstance(value, str | None))
 
-    return all(fits(kept[name], default) for name, default in defaults.items() if name in kept and name != "paths")
+    return all(
+        fits(name, kept[name], default) for name, default in defaults.items() if name in kept and name != "paths"
+    )
 
 
 def near(path: str) -> str:

@@ -13,9 +13,10 @@ import sys
 import numpy as np
 import pytest
 
-from minidl import CrossEntropy, Dense, Sequential, TextStream, generate_text, load
+from minidl import CrossEntropy, Dense, Sequential, TextStream, generate_text, load, models
 from minidl.cli import finishing, main, train
 from minidl.cli.options import count, number, printable
+from minidl.cli.tasks import language
 from minidl.trainer import Trainer
 
 TEXT = "the quick brown fox jumps over the lazy dog,\nand the lazy dog sleeps on.\n" * 30
@@ -143,7 +144,7 @@ def test_the_best_epoch_is_saved_and_said(how, text, tmp_path, capsys):
         assert min(row["valid_loss"] for row in rows) == rows[net.facts["epoch"] - 1]["valid_loss"]
     else:
         assert f"validation {bits:.3f} bits" in out and f"\nepoch {net.facts['epoch']} is kept; the last had " in out
-        assert ": fewer --epochs, or more text, would help\n" in out
+        assert ": fewer --epochs, or more data, would help\n" in out
 
 
 def test_a_link_leads_to_the_file_that_is_written(text, tmp_path, capsys):
@@ -236,13 +237,13 @@ def test_a_held_out_text_may_begin_with_a_blank(text, tmp_path):
 
 
 def test_without_a_path_it_learns_the_language_reference(text, monkeypatch, capsys):
-    monkeypatch.setattr(train, "language_reference", lambda: TEXT)
+    monkeypatch.setattr(language, "language_reference", lambda: TEXT)
     code, out, _ = run(capsys, "train", *SMALL, "--steps", "1")
     assert code == 0 and "language reference" in out
 
 
 def test_the_language_reference_is_english():
-    assert "The following" in train.language_reference()
+    assert "The following" in language.language_reference()
 
 
 def test_info_shows_layers_vocabulary_and_facts(model, capsys):
@@ -311,7 +312,7 @@ def test_every_option_has_help_and_tells_its_default(module, capsys, monkeypatch
 
 def test_no_command_shows_the_help(capsys):
     code, out, err = run(capsys)
-    assert code == 2 and not out and "Train a character model" in err
+    assert code == 2 and not out and "Train a model on plain files" in err
 
 
 # -- what is refused ----------------------------------------------------------------------------------
@@ -409,7 +410,7 @@ def test_files_that_are_no_model(command, model, text, tmp_path, capsys):
 
 
 def test_a_model_without_vocabulary_does_not_write(text, capsys):
-    net = train.language_model(argparse.Namespace(units=4, layers=1, peephole="none", dropout=0.0), 5)
+    net = models.char_lm(5, 4)
     net.build((None,))
     net.save("silent.npz")
     assert "no vocabulary" in refused(capsys, "sample", "silent.npz")
@@ -422,10 +423,10 @@ def test_a_python_without_its_language_reference(monkeypatch, tmp_path, capsys):
 
 
 def test_too_much_memory_is_a_mistake(text, capsys, monkeypatch):
-    def too_much(*_):
+    def too_much(*_, **options):
         raise MemoryError("Unable to allocate 2 TiB")
 
-    monkeypatch.setattr(train, "language_model", too_much)
+    monkeypatch.setattr(models, "char_lm", too_much)
     assert "not enough memory: Unable" in refused(capsys, "train", text, "--units", "2000000000")
 
 
@@ -447,9 +448,9 @@ def pressed_at(monkeypatch, where, name, times=1):
 INTERRUPTED = "minidl train: interrupted by Ctrl-C\n"
 
 
-@pytest.mark.parametrize("name", ["read_text", "plan", "ngram_bits"])
-def test_ctrl_c_before_the_training(name, text, capsys, monkeypatch):
-    pressed_at(monkeypatch, train, name)
+@pytest.mark.parametrize(("where", "name"), [(language, "read_text"), (train, "plan"), (language, "ngram_bits")])
+def test_ctrl_c_before_the_training(where, name, text, capsys, monkeypatch):
+    pressed_at(monkeypatch, where, name)
     assert run(capsys, "train", text, *SMALL, "--steps", "2") == (130, "", INTERRUPTED)
 
 
@@ -485,14 +486,14 @@ def test_ctrl_c_in_the_validation_is_answered_and_keeps_what_was_learned(times, 
 
 
 def test_ctrl_c_while_the_model_is_saved(text, capsys, monkeypatch):
-    save, before = train.Sequential.save, signal.getsignal(signal.SIGINT)
+    save, before = Sequential.save, signal.getsignal(signal.SIGINT)
 
     def interrupted(self, path):
         os.kill(os.getpid(), signal.SIGINT)
         save(self, path)
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(train.Sequential, "save", interrupted)
+    monkeypatch.setattr(Sequential, "save", interrupted)
     code, out, _ = run(capsys, "train", text, *SMALL, "--steps", "2")
     assert code == 130 and "saved model.npz" in out
     facts = load("model.npz").facts

@@ -1,0 +1,46 @@
+"""`--model char_lm`: a character model of plain text."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import math
+from typing import Any
+
+from minidl.cli.tasks.language import LanguageTask, Texts, parts_of, read_parts
+from minidl.container import Container
+from minidl.metrics import bits_per_character
+from minidl.text import CharVocab
+
+
+class CharLM(LanguageTask):
+    """Characters of any script, those of all files; losses in bits."""
+
+    unit = "bits"
+    measure = "bits per character"
+    symbols = "chars"
+    each = "character"
+
+    def read(self, args: argparse.Namespace) -> Texts:
+        text, valid, test = read_parts(args)
+        vocab = CharVocab.of("".join(part for part in (text, valid, test) if part is not None))
+        ids = parts_of(args, vocab, self.each, text, valid, test)
+        words = (text[len(ids[0]) :] if valid is None else valid)[:40]
+        prompt = (words.rsplit(" ", 1)[0] or words) if args.prompt is None else args.prompt
+        return Texts(vocab, *ids, prompt)
+
+    def net(self, args: argparse.Namespace, V: int) -> Container:
+        models = importlib.import_module("minidl.models")  # they stand on minidl
+        peephole = False if args.peephole == "none" else args.peephole
+        net: Container = models.char_lm(V, args.units, args.layers, peephole=peephole, dropout=args.dropout)
+        return net
+
+    def figure(self, loss: float) -> float:
+        return bits_per_character(loss)
+
+    def verdict(self, figures: dict[str, Any]) -> str:
+        bits = figures["loss"]
+        return f"{bits:z.3f} bits ({bits * math.log(2):z.3f} nats) per character"
+
+
+TASK = CharLM()

@@ -1,0 +1,151 @@
+"""Language models of the command: what those of characters and those of words have in common."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import shlex
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, NamedTuple
+
+from minidl.baselines import ngram_bits
+from minidl.callbacks import SampleText
+from minidl.cli.options import count, printable
+from minidl.cli.tasks.inputs import lines_of, title
+from minidl.cli.tasks.task import Job, Task
+from minidl.container import Container
+from minidl.data import Batch, TextStream, split
+from minidl.errors import ArgumentError
+from minidl.inputs import Array
+from minidl.losses import CrossEntropy
+from minidl.objective import loss_value
+from minidl.text import Vocab, count_of, language_reference, read_text
+
+COUNTED = 5_000_000  # symbols that the n-grams are counted on: more would take longer than many a training
+
+
+class Texts(NamedTuple):
+    """The ids of the parts of a text, and what the samples of a training go on from."""
+
+    vocab: Vocab
+    train: Array
+    valid: Array
+    test: Array | None
+    prompt: str
+
+
+class LanguageTask(Task):
+    """Trains on plain text, each target being the next symbol; says what lines of text cost it."""
+
+    paths = "UTF-8 text files (default: Python's language reference)"
+    each: ClassVar[str]  # what a target is called: "character"
+
+    def add_arguments(self, add: Callable[..., Any]) -> None:
+        shapes = ["none", "diagonal", "full"]
+        add("--peephole", choices=shapes, default="diagonal", help="what the gates see of the cell")
+        add("--window", metavar="N", type=count, default=64, help="steps of truncated backpropagation through time")
+        add("--prompt", metavar="TEXT", help="what samples go on from (default: the first words held out)")
+
+    @abstractmethod
+    def read(self, args: argparse.Namespace) -> Texts:
+        """The text as ids, cut into its parts."""
+
+    @abstractmethod
+    def net(self, args: argparse.Namespace, V: int) -> Container:
+        """The net for V symbols."""
+
+    def job(self, args: argparse.Namespace) -> Job:
+        texts = self.read(args)
+        vocab, V = texts.vocab, len(texts.vocab)
+        if not len(vocab.encode(texts.prompt)):
+            raise ArgumentError("--prompt expects some text to go on from, got none: leave it out.")
+        net = self.net(args, V)
+        net.vocab = vocab
+        rows = min(args.batch, max(1, len(texts.valid) // (2 * args.window)))
+        bits = ngram_bits(texts.train[-COUNTED:], texts.valid[:COUNTED], V)
+        symbols = len(texts.train) + len(texts.valid) + (0 if texts.test is None else len(texts.test))
+        name = title(args.paths) or "language reference"
+        peephole = "" if args.peephole == "none" else f", {args.peephole} peepholes"
+        words = (texts.prompt.strip().split("\n")[0] or texts.prompt)[:20].strip() or texts.prompt
+        return Job(
+            net=net,
+            in_shape=(None,),
+            train=TextStream(texts.train, args.batch, args.window),
+            valid=TextStream(texts.valid, rows, args.window),
+            test=None if texts.test is None else TextStream(texts.test, 1, args.window),
+            loss=CrossEntropy(),
+            facts={"text": name, f"{self.each}s": symbols, "symbols": V},
+            heading=[
+                name,
+                f"{count_of(symbols, self.each)}, {count_of(V, 'symbol')}",
+                f"LSTM {args.layers}x{args.units}{peephole}",
+            ],
+            baselines={order: self.figure(value * math.log(2)) for order, value in bits.items()},
+            callbacks=[SampleText(vocab, texts.prompt, 200, seed=args.seed)],
+            hint=f"minidl sample {{model}} --prompt {shlex.quote(printable(words))}",
+        )
+
+    def predict(self, net: Any, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+        for line in lines_of(args):
+            ids = net.vocab.encode(f"\n{line}") if knows_line_breaks(net.vocab) else net.vocab.encode(line)
+            told: dict[str, Any] = {self.unit: None}
+            if len(ids) > 1:  # of the first symbol nothing is said
+                batch = Batch(ids[None, :-1], ids[None, 1:])
+                told = {self.unit: round(self.figure(float(loss_value(net, CrossEntropy(), batch)[0])), 4)}
+            yield told | {"text": line}
+
+
+def knows_line_breaks(vocab: Vocab) -> bool:
+    """Whether a line break is a symbol of its own, from which a line can be begun."""
+    try:
+        return len(vocab.encode("\n")) > 0
+    except ArgumentError:
+        return False
+
+
+def read_parts(args: argparse.Namespace) -> tuple[str, str | None, str | None]:
+    """The text to train on, and those of --valid and --test, where they are files."""
+    text = read_text(args.paths) if args.paths else language_reference()
+    valid = read_text(args.valid) if isinstance(args.valid, str) else None
+    return text, valid, None if args.test is None else read_text(args.test)
+
+
+def cut(ids: Any, args: argparse.Namespace, each: str) -> tuple[Any, Any]:
+    """The ids to train on, and those held out; or how long a text these settings take."""
+    least = max(args.batch + 1, 5)  # each row takes a symbol and a target, 5-grams five symbols to count
+
+    def enough(symbols: int) -> bool:
+        held = round(symbols * args.valid)
+        return held >= 2 and symbols - held >= least
+
+    if not enough(len(ids)):
+        needed = max(1, int(1.5 / args.valid) - 2, int((least - 0.5) / (1 - args.valid)) - 2)
+        while not enough(needed):
+            needed += 1
+        raise ArgumentError(
+            f"--batch {args.batch} with --valid {args.valid:g} expects a text of at least {needed:,} {each}s, got "
+            f"{len(ids):,}: give a longer text, or a smaller --batch."
+        )
+    return split(ids, args.valid)
+
+
+def parts_of(
+    args: argparse.Namespace, vocab: Vocab, each: str, text: str, valid: str | None, test: str | None
+) -> tuple[Array, Array, Array | None]:
+    """The ids to train on, to validate with and to test, each long enough."""
+    ids = vocab.encode(text)
+    tested = None if test is None else long_enough("--test", each, vocab.encode(test), 2)
+    if valid is None:
+        return *cut(ids, args, each), tested
+    held = long_enough("--valid", each, vocab.encode(valid), 2)
+    return long_enough(f"--batch {args.batch}", each, ids, max(args.batch + 1, 5)), held, tested
+
+
+def long_enough(option: str, each: str, ids: Array, least: int) -> Array:
+    """The ids of a text in a file of its own, or how many it needs."""
+    if len(ids) < least:
+        raise ArgumentError(
+            f"{option} expects a text of at least {least:,} {each}s, got {len(ids):,}: name a longer one."
+        )
+    return ids

@@ -1,0 +1,109 @@
+"""`--model word_lm`: a word model of plain text; with --preset, trained by a published recipe."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from minidl.callbacks import SumOverTime
+from minidl.cli.options import count, value_of
+from minidl.cli.tasks.language import LanguageTask, Texts, parts_of, read_parts
+from minidl.cli.tasks.task import Job
+from minidl.container import Container
+from minidl.errors import ArgumentError
+from minidl.metrics import perplexity
+from minidl.optimizer import Optimizer
+from minidl.optimizers import SGD
+from minidl.schedules import StepLR
+from minidl.text import WordVocab
+
+END = "<eos>"  # of a line
+PRESETS = "zaremba-small", "zaremba-medium", "zaremba-large"
+
+
+def recipe_of(preset: str) -> Any:
+    """A published recipe by its name; whole nets are looked up at run time, for they stand on minidl."""
+    return importlib.import_module("minidl.models").RECIPES[preset]
+
+
+class WordLM(LanguageTask):
+    """The words of the text that is trained on, an end at each line; losses as perplexities."""
+
+    defaults: ClassVar[dict[str, Any]] = {"units": 200, "dropout": 0.2, "peephole": "none", "window": 32, "lr": 4e-3}
+    unit = "perplexity"
+    measure = "perplexity"
+    symbols = "words"
+    each = "word"
+
+    def add_arguments(self, add: Callable[..., Any]) -> None:
+        super().add_arguments(add)
+        add("--vocab-size", metavar="N", type=count, default=10_000, help="words that are known; the rest are <unk>")
+        add("--preset", choices=PRESETS, help="train by this recipe, SGD and all (default: Adam, and the options)")
+
+    def defaults_of(self, given: Sequence[str]) -> dict[str, Any]:
+        preset = value_of("--preset", given)
+        if preset not in PRESETS:
+            return self.defaults
+        recipe = recipe_of(preset)
+        same = {name: getattr(recipe, name) for name in ("units", "layers", "dropout", "lr", "clip")}
+        return self.defaults | same | {"batch": recipe.batch_size, "window": recipe.time}
+
+    def length_of(self, args: argparse.Namespace) -> tuple[str, float]:
+        return self.length if args.preset is None else ("epochs", recipe_of(args.preset).epochs)
+
+    def read(self, args: argparse.Namespace) -> Texts:
+        text, valid, test = read_parts(args)
+        if valid is None:  # words of the part that is held out are not known
+            lines = text.splitlines(keepends=True)
+            at = len(lines) - max(1, round(len(lines) * args.valid))
+            text, valid = "".join(lines[:at]), "".join(lines[at:])
+            if not text.strip():
+                raise ArgumentError(
+                    f"--valid {args.valid:g} expects a text of some lines, got {len(lines)}: give more."
+                )
+        if args.vocab_size < 3:
+            raise ArgumentError(
+                f"--vocab-size expects at least 3 words, <unk> and {END} included, got {args.vocab_size}."
+            )
+        vocab = WordVocab.of(text, limit=args.vocab_size, end_of_line=END)
+        ids = parts_of(args, vocab, self.each, text, valid, test)
+        prompt = " ".join(valid.split()[:5]) if args.prompt is None else args.prompt
+        return Texts(vocab, *ids, prompt)
+
+    def net(self, args: argparse.Namespace, V: int) -> Container:
+        peephole = False if args.peephole == "none" else args.peephole
+        net: Container
+        if args.preset is None:
+            models = importlib.import_module("minidl.models")
+            net = models.word_lm(V, args.units, args.layers, peephole, args.dropout, tie=True)
+        else:
+            recipe = recipe_of(args.preset)
+            net = recipe._replace(units=args.units, layers=args.layers, dropout=args.dropout).net(V, peephole)
+        return net
+
+    def job(self, args: argparse.Namespace) -> Job:
+        job = super().job(args)
+        job.facts["preset"] = args.preset
+        if args.preset is not None:
+            job.callbacks = [SumOverTime(), *job.callbacks]
+            job.keep_best = False  # its rate falls until the last epoch, which is the one that was published
+        return job
+
+    def optimizer(self, args: argparse.Namespace, steps: int, steps_per_epoch: int) -> Optimizer:
+        if args.preset is None:
+            return super().optimizer(args, steps, steps_per_epoch)
+        recipe = recipe_of(args.preset)
+        held = (recipe.hold - 1) * steps_per_epoch
+        return SGD(StepLR(args.lr, steps_per_epoch, recipe.decay, held))
+
+    def figure(self, loss: float) -> float:
+        return perplexity(loss)
+
+    def verdict(self, figures: dict[str, Any]) -> str:
+        return f"perplexity {figures['loss']:z,.2f} ({math.log(figures['loss']):z.3f} nats per word)"
+
+
+TASK = WordLM()

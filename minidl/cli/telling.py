@@ -1,0 +1,66 @@
+"""What `minidl train` says before and after a training."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from typing import Any
+
+from minidl import kernels
+from minidl.callbacks.console import short
+from minidl.cli.options import printable
+from minidl.cli.tasks import Job, Task
+from minidl.text import count_of
+from minidl.trainer import Trainer
+
+
+def say_what(job: Job, task: Task, parameters: int, steps: int) -> None:
+    """The head of the console: what is trained, and what its figures are to be compared with."""
+    from rich.console import Console as RichConsole
+    from rich.text import Text
+
+    console = RichConsole(highlight=False, markup=False, emoji=False)
+    parts = ["minidl train", *job.heading, f"{parameters:,} parameters", count_of(steps, "step")]
+    lines = [" · ".join([*parts, f"kernel {kernels.in_words()}"])]
+    if job.baselines:
+        marks = [f"{name} {short(figure)}" for name, figure in job.baselines.items()]
+        lines.append(f"{task.measure}   " + "   ".join(marks))
+    for line in lines:
+        for piece in Text(line).wrap(console, console.width):
+            piece.rstrip()
+            console.print(piece)
+    console.print()
+
+
+def say_result(path: str | None, row: dict[str, Any], trainer: Trainer, task: Task, job: Job) -> None:
+    """The last lines: how good it became, and what to do with it. `row` is of the epoch that was kept."""
+    from rich.console import Console as RichConsole
+
+    console = RichConsole(highlight=False, markup=False, emoji=False)
+    value = task.figure(row.get("valid_loss", math.nan))
+    if math.isfinite(value):
+        verdict = ""
+        if job.baselines:
+            best = min(job.baselines, key=job.baselines.__getitem__)
+            there = f"{best} stands at {short(job.baselines[best])}"
+            verdict = ", below every baseline" if value < job.baselines[best] else f", {there}"
+        console.print(f"\nvalidation {task.verdict(figures_of(row, 'valid_', task))}{verdict}", soft_wrap=True)
+        later = [task.figure(other["valid_loss"]) for other in trainer.history.rows[row["epoch"] :]]
+        worse = later and later[-1] > 1.002 * value
+        hint = f"; the last had {later[-1]:.4g}: fewer --epochs, or more data, would help" if worse else ""
+        if row.get("step", trainer.step) < trainer.step:
+            console.print(f"epoch {row['epoch']} is kept{hint}")
+    if "test_loss" in row:
+        console.print(f"test {task.verdict(figures_of(row, 'test_', task))}", soft_wrap=True)
+    if path is None:
+        console.print("nothing was saved: the net as it is would be of no use")
+        return
+    name = printable(path)
+    after = job.hint.replace("{model}", shlex.quote(name))
+    console.print(f"saved {name} · go on with: {after}", soft_wrap=True)
+
+
+def figures_of(row: dict[str, Any], part: str, task: Task) -> dict[str, float]:
+    """The loss of a part, in the unit that is shown, and its metrics."""
+    figures = {name.removeprefix(part): value for name, value in row.items() if name.startswith(part)}
+    return {"loss": task.figure(figures.pop("loss"))} | figures
