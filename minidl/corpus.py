@@ -132,6 +132,25 @@ def word_corpus(
     return Corpus(vocab.encode(text), vocab, len(text))
 
 
+def char_corpora(
+    texts: Iterable[Paths], folder: str | os.PathLike[str] | None = None, least: int = LARGE
+) -> list[Corpus]:
+    """Several texts, to train on and to test with, say: a `char_corpus` of each, with the vocabulary of all of them."""
+    several = [check_paths("char_corpora", paths) for paths in texts]
+    if len(several) == 1:
+        return [char_corpus(several[0], None, folder, least)]
+    read = [None if is_long(files, least) else read_text(files) for files in several]
+    vocabs = [
+        symbols_of(pieces_of(files)) if text is None else CharVocab.of(text)
+        for files, text in zip(several, read, strict=True)
+    ]
+    vocab = CharVocab("".join(one.symbols for one in vocabs))
+    return [
+        char_corpus(files, vocab, folder, least) if text is None else Corpus(vocab.encode(text), vocab, len(text))
+        for files, text in zip(several, read, strict=True)
+    ]
+
+
 def is_long(files: list[Path], least: int) -> bool:
     """Whether they are files of so many bytes; what can be read only once, as a pipe can, is not."""
     return all(path.is_file() for path in files) and sum(path.stat().st_size for path in files) >= least
