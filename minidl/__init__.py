@@ -21,6 +21,7 @@ from minidl.callbacks import (
     SumOverTime,
 )
 from minidl.container import Container
+from minidl.corpus import Corpus, char_corpus, word_corpus
 from minidl.data import ArrayBatches, Batch, TextStream, split
 from minidl.decoding import Hypothesis, beam_search
 from minidl.errors import (
@@ -143,6 +144,7 @@ __all__ = [
     "Container",
     "Conv1D",
     "Conv1DState",
+    "Corpus",
     "CosineLR",
     "CoupledLSTM",
     "CrossEntropy",
@@ -210,6 +212,7 @@ __all__ = [
     "accuracy",
     "beam_search",
     "bits_per_character",
+    "char_corpus",
     "check_finite",
     "checking",
     "clip_norm",
@@ -249,6 +252,7 @@ __all__ = [
     "split_series",
     "transplant",
     "uniform",
+    "word_corpus",
     "zeros",
 ]
 

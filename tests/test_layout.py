@@ -18,7 +18,7 @@ FILES = sorted([*ROOT.glob("minidl/**/*.py"), *ROOT.glob("models/**/*.py")])
 LEVELS = [
     ["errors", "history", "version", "durable"],
     ["arguments", "inputs", "names"],
-    ["initializers", "kernels", "nested", "parameter", "summary", "archive"],
+    ["initializers", "kernels", "nested", "parameter", "summary", "archive", "mapped"],
     ["layer"],
     ["container", "wiring"],
     ["layers"],
@@ -32,6 +32,8 @@ LEVELS = [
     ["objective", "optimizer", "feeding", "padding", "transplant", "quantiles", "tables"],
     ["series", "splits"],
     ["checking", "description", "forecasting", "generation", "optimizers"],
+    ["objective", "optimizer", "feeding", "padding", "transplant", "pieces"],
+    ["checking", "description", "generation", "optimizers", "corpus"],
     ["looking"],
     ["saving"],
     ["figures", "interrupts", "trees"],
