@@ -61,12 +61,13 @@ def add_arguments(parser: Parser) -> None:
     add("--resume", metavar="RUN", help="go on with a run that was broken off, by its folder (default: begin one)")
     kind, usual = task.length
     length = parser.add_mutually_exclusive_group()
-    length.add_argument(
-        "--minutes", metavar="M", type=minutes,
-        help=f"train for about so long: a few steps are measured (default: {usual:g} {kind}, unless a preset tells)",
-    )  # fmt: skip
-    length.add_argument("--epochs", metavar="N", type=count, help="so many passes over the data (default: --minutes)")
-    length.add_argument("--steps", metavar="N", type=count, help="so many updates (default: --minutes)")
+    for option, metavar, parse, means in (
+        ("minutes", "M", minutes, "train for about so long: a few steps are measured"),
+        ("epochs", "N", count, "so many passes over the data"),
+        ("steps", "N", count, "so many updates"),
+    ):
+        usually = f"{usual:g}, unless a preset tells" if option == kind else f"--{kind}"
+        length.add_argument(f"--{option}", metavar=metavar, type=parse, help=f"{means} (default: {usually})")
     add("--units", metavar="N", type=count, default=256, help="cells of each LSTM layer")
     add("--layers", metavar="N", type=count, default=1, help="LSTM layers")
     add("--dropout", metavar="P", type=part_or_none, default=0.0, help="share of units silent behind each LSTM layer")
