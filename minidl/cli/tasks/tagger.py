@@ -60,7 +60,7 @@ class Tagger(Task):
         'JSONL files, a sentence a line: {"tokens": ["So", "it", "is"], "tags": ["A", "B", "C"]}; or, by any other '
         "name, text with a token and its tag a line and an empty line behind each sentence, as CoNLL files have"
     )
-    defaults: ClassVar[dict[str, Any]] = {"units": 64, "dropout": 0.3, "lr": 5e-3}
+    defaults: ClassVar[dict[str, Any]] = {"units": 64, "dropout": 0.3, "batch": 16, "lr": 5e-3}
     length = ("epochs", 20)
     symbols = "tags"
 

@@ -56,7 +56,7 @@ class TextClassifier(Task):
     """Reads words or characters from both ends; says a label and how probable it is."""
 
     paths = "CSV, TSV or JSONL files, a text and its label a row, with the names of the columns"
-    defaults: ClassVar[dict[str, Any]] = {"units": 64, "dropout": 0.3, "lr": 5e-3}
+    defaults: ClassVar[dict[str, Any]] = {"units": 64, "dropout": 0.3, "batch": 16, "lr": 5e-3}
     length = ("epochs", 20)
     symbols = "texts"
 
