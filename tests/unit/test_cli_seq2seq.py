@@ -162,3 +162,7 @@ def test_the_help_tells_the_options_in_80_columns(capsys, monkeypatch):
     code, out, _ = run(capsys, "train", "--model", "seq2seq", "--help")
     assert code == 0 and all(len(line) <= 80 for line in out.splitlines())
     assert "--source NAME" in out and "--symbols {chars,words}" in out and "(default: 128)" in out
+
+
+def test_it_cannot_be_sampled(model, capsys):
+    assert "so it cannot go on with a text: use minidl predict" in refused(capsys, "sample", model)

@@ -34,7 +34,7 @@ ROWS = 32  # texts that are answered side by side
 class Seq2Seq(Task):
     """Trains on pairs of texts, and writes the answers to new ones."""
 
-    paths = "CSV, TSV or JSONL files with two columns, source and target"
+    paths = "CSV, TSV or JSONL files with two columns, source and target (no default)"
     defaults: ClassVar[dict[str, Any]] = {"units": 128, "batch": 64, "lr": 5e-3, "clip": 1.0}
     measure = "nats per symbol, from the targets alone"
     symbols = "symbols"
@@ -126,8 +126,8 @@ class Seq2Seq(Task):
 
     def verdict(self, figures: dict[str, Any]) -> str:
         return (
-            f"{figures['loss']:z.3g} nats per symbol, {figures['accuracy']:.1%} of the symbols right, "
-            f"{figures['exact_match']:.1%} of the answers as a whole"
+            f"{figures['loss']:z.3g} nats per symbol, {figures['accuracy']:.2%} of the symbols right, "
+            f"{figures['exact_match']:.2%} of the answers as a whole"
         )
 
 
