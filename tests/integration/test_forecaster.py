@@ -1,4 +1,4 @@
-"""`forecaster`: it learns, comes back from its file with its scaler, resumes to the same bits; its gradients are right."""
+"""`forecaster`: it learns, comes back from its file, resumes to the same bits, and its gradients are right."""
 
 import numpy as np
 import pytest
