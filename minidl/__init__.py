@@ -21,7 +21,9 @@ from minidl.callbacks import (
     SumOverTime,
 )
 from minidl.container import Container
+from minidl.corpus import Corpus, char_corpus, word_corpus
 from minidl.data import ArrayBatches, Batch, TextStream, split
+from minidl.decoding import Hypothesis, beam_search
 from minidl.errors import (
     ArgumentError,
     IdError,
@@ -85,11 +87,12 @@ from minidl.layers import (
     Tanh,
 )
 from minidl.losses import BinaryCrossEntropy, CrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
-from minidl.metrics import accuracy, bits_per_character, perplexity
+from minidl.metrics import accuracy, bits_per_character, exact_match, perplexity
 from minidl.objective import loss_and_grads, loss_value
 from minidl.optimizer import Optimizer
 from minidl.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSProp
 from minidl.padding import PaddedBatches, pad
+from minidl.pairs import Answer, pair_batches, translate
 from minidl.parameter import Parameter
 from minidl.quantiles import QuantileLoss, coverage, median_error
 from minidl.saving import load
@@ -99,6 +102,7 @@ from minidl.series import Scaler, SeriesWindows, split_series
 from minidl.splits import split_rows
 from minidl.tables import Table, read_table
 from minidl.text import CharVocab, WordVocab, read_text
+from minidl.tokens import tokenize
 from minidl.trainer import Trainer
 from minidl.transplant import transplant
 from minidl.version import __version__ as __version__
@@ -119,6 +123,7 @@ __all__ = [
     "AdaptiveClip",
     "Add",
     "AdditiveAttention",
+    "Answer",
     "ArgumentError",
     "Array",
     "ArrayBatches",
@@ -139,6 +144,7 @@ __all__ = [
     "Container",
     "Conv1D",
     "Conv1DState",
+    "Corpus",
     "CosineLR",
     "CoupledLSTM",
     "CrossEntropy",
@@ -154,6 +160,7 @@ __all__ = [
     "Graph",
     "HardSigmoid",
     "History",
+    "Hypothesis",
     "IdError",
     "JSONLog",
     "LSTMState",
@@ -203,7 +210,9 @@ __all__ = [
     "UnknownNameError",
     "WordVocab",
     "accuracy",
+    "beam_search",
     "bits_per_character",
+    "char_corpus",
     "check_finite",
     "checking",
     "clip_norm",
@@ -211,6 +220,7 @@ __all__ = [
     "constant",
     "coverage",
     "diagnose",
+    "exact_match",
     "forecast",
     "generate",
     "generate_text",
@@ -231,14 +241,18 @@ __all__ = [
     "ones",
     "orthogonal",
     "pad",
+    "pair_batches",
     "perplexity",
     "read_table",
     "read_text",
     "split",
     "split_rows",
+    "tokenize",
+    "translate",
     "split_series",
     "transplant",
     "uniform",
+    "word_corpus",
     "zeros",
 ]
 

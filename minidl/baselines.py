@@ -42,8 +42,8 @@ def ngram_bits(train_ids: Any, valid_ids: Any, vocab_size: int, order: int = 5) 
         {'uniform': 2.0, 'unigram': 1.0..., '2-gram': 0.0...}
     """
     V, order = positive_int("ngram_bits", "vocab_size", vocab_size), positive_int("ngram_bits", "order", order)
-    train = check_ids("train_ids", train_ids, V, order)[-MOST:].astype(np.int64)
-    valid = check_ids("valid_ids", valid_ids, V, 1)[: MOST // 10].astype(np.int64)
+    train = check_ids("train_ids", train_ids, V, order, np.s_[-MOST:]).astype(np.int64)
+    valid = check_ids("valid_ids", valid_ids, V, 1, np.s_[: MOST // 10]).astype(np.int64)
     bits = {"uniform": float(np.log2(V))}
     for n, p in enumerate(witten_bell(train, valid, V, order), 1):
         bits["unigram" if n == 1 else f"{n}-gram"] = float(-np.log2(p).mean())
@@ -93,13 +93,14 @@ def count(codes: Array) -> tuple[Array, Array, Array]:
     return codes[first], number, np.diff(np.flatnonzero(first), append=len(codes))
 
 
-def check_ids(name: str, ids: Any, V: int, least: int) -> Array:
-    """Ids as an array [N], or what is wrong with them."""
+def check_ids(name: str, ids: Any, V: int, least: int, sample: slice) -> Array:
+    """A sample of ids as an array [N], or what is wrong with them; the rest of them is not looked at."""
     ids = np.asarray(ids)
     if ids.ndim != 1 or ids.dtype.kind not in "iu":
         raise ShapeError(f"ngram_bits expects {name} to be integers [N], got {ids.shape} of {ids.dtype}: encode them.")
     if len(ids) < least:
         raise ArgumentError(f"ngram_bits expects {name} to be at least {least}, got {len(ids)}: give a longer text.")
+    ids = ids[sample]
     if ids.min() < 0 or ids.max() >= V:
         wrong = ids.max() if ids.max() >= V else ids.min()
         raise IdError(f"ngram_bits expects {name} from 0 to {V - 1}, got {wrong}: is vocab_size len(vocab)?")

@@ -21,6 +21,7 @@ from minidl.description import describe
 from minidl.figures import name_of
 from minidl.inputs import Array
 from minidl.kernels.threads import blas_threads
+from minidl.mapped import whole_of
 from minidl.version import __version__
 
 ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # in the repr of an object: another one in each process
@@ -71,7 +72,13 @@ def of_data(data: Any) -> dict[str, Any]:
 
 
 def form(value: Any) -> str:
-    """Arrays by shape, dtype and checksum; batches and lists of arrays by their checksum."""
+    """Arrays by shape, dtype and checksum; batches and lists of arrays by their checksum.
+
+    Of ids that are mapped from a file, the file's checksum does: to read them all would take as long as they are.
+    """
+    if isinstance(value, np.ndarray) and value.flags.c_contiguous and (whole := whole_of(value)) is not None:
+        at = (value.ctypes.data - whole.ctypes.data) // value.itemsize
+        return f"{value.shape} of {value.dtype}, from {at} of ids with checksum {whole.checksum:08x}"
     shape = f"{value.shape} of {value.dtype}, " if isinstance(value, np.ndarray) else ""
     return f"{shape}checksum {checksum(value):08x}"
 

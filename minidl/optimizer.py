@@ -92,8 +92,16 @@ class Optimizer(ABC):
     @property
     def rate(self) -> float:
         """The learning rate of the next update."""
-        lr = self.lr(self.steps) if callable(self.lr) else self.lr
-        return real(type(self).__name__, f"the learning rate of step {self.steps}", lr, 0.0) * float(self.lr_scale)
+        return self._rate_of(self.steps)
+
+    @property
+    def last_rate(self) -> float:
+        """The learning rate of the last update; before the first, that of the first."""
+        return self._rate_of(max(self.steps - 1, 0))
+
+    def _rate_of(self, step: int) -> float:
+        lr = self.lr(step) if callable(self.lr) else self.lr
+        return real(type(self).__name__, f"the learning rate of step {step}", lr, 0.0) * float(self.lr_scale)
 
     def factors(self, params: Mapping[str, Parameter]) -> dict[str, float]:
         """What multiplies the learning rate of each parameter, by name; those that are not named have 1."""

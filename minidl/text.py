@@ -66,8 +66,11 @@ class CharVocab:
     def __len__(self) -> int:
         return len(self.symbols)
 
-    def encode(self, text: str) -> Array:
-        """The ids of a text [T]; uint8 up to 256 symbols, uint16 up to 65,536."""
+    def encode(self, text: str, start: int = 0) -> Array:
+        """The ids of a text [T], `start` characters behind the beginning of a longer one, if an error is to say where.
+
+        They are uint8 up to 256 symbols, uint16 up to 65,536.
+        """
         ids = np.empty(len(check_text("CharVocab", text)), self.dtype)
         for at, codes in code_points("CharVocab", text):
             part = ids[at : at + len(codes)]
@@ -77,7 +80,7 @@ class CharVocab:
                 at += int(np.argmax(unknown))
                 raise ArgumentError(
                     f"CharVocab knows {count_of(len(self), 'symbol')}, got {text[at]!r} (U+{ord(text[at]):04X}) at "
-                    f"position {at}: leave it out, or make the vocabulary from a text that has it."
+                    f"position {start + at}: leave it out, or make the vocabulary from a text that has it."
                 )
         return ids
 
@@ -145,22 +148,42 @@ class WordVocab:
 
     @classmethod
     def of(
-        cls, text: str, limit: int | None = None, unknown: str = "<unk>", end_of_line: str | None = None
+        cls,
+        text: str,
+        limit: int | None = None,
+        unknown: str = "<unk>",
+        end_of_line: str | None = None,
+        min_count: int = 1,
     ) -> WordVocab:
         """The vocabulary of a text: the most frequent words first, of equally frequent ones the alphabet's first.
 
         Args:
             limit: the size of the vocabulary, `unknown` and `end_of_line` included; None for all words.
             unknown, end_of_line: as for the class; they too stand where their frequency in the text puts them.
+            min_count: how often a word has to be there. Where each is known, nothing is learned about `unknown`.
         """
+        return cls.of_lists(split_words(text, end_of_line), limit, unknown, end_of_line)
+
+    @classmethod
+    def of_lists(
+        cls,
+        lists: Iterable[list[str]],
+        limit: int | None = None,
+        unknown: str = "<unk>",
+        end_of_line: str | None = None,
+    ) -> WordVocab:
+        """The same from lists of words, with `end_of_line` among them."""
         special = set(cls((), unknown, end_of_line).words)
         if limit is not None and positive_int("WordVocab", "limit", limit) <= len(special):
             raise ArgumentError(f"WordVocab expects limit to be more than {len(special)}, got {limit}: raise it.")
+        min_count = positive_int("WordVocab", "min_count", min_count)
         counts: Counter[str] = Counter()
-        for words in split_words(text, end_of_line):
+        for words in lists:
             counts.update(words)
         ranked = sorted(special.union(counts), key=lambda word: (-counts[word], word))
-        known = [word for word in ranked if word not in special][: None if limit is None else limit - len(special)]
+        known = [word for word in ranked if word not in special and counts[word] >= min_count][
+            : None if limit is None else limit - len(special)
+        ]
         kept = special.union(known)
         return cls([word for word in ranked if word in kept], unknown, end_of_line)
 
@@ -169,11 +192,13 @@ class WordVocab:
 
     def encode(self, text: str) -> Array:
         """The ids of a text's words [T]; uint16 up to 65,536 words."""
+        parts = map(self.encode_words, split_words(text, self.end_of_line))
+        return np.concatenate([np.empty(0, self.dtype), *parts])
+
+    def encode_words(self, words: list[str]) -> Array:
+        """The ids of words that are split already."""
         find, unknown = self._index.get, self._index[self.unknown]
-        parts = [np.empty(0, self.dtype)]
-        for words in split_words(text, self.end_of_line):
-            parts.append(np.fromiter((find(word, unknown) for word in words), self.dtype, len(words)))
-        return np.concatenate(parts)
+        return np.fromiter((find(word, unknown) for word in words), self.dtype, len(words))
 
     def decode(self, ids: Any) -> str:
         """The text of ids [T], with blanks between the words; a list or an iterator will do."""
@@ -242,39 +267,62 @@ def read_text(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) 
         >>> minidl.read_text(path)
         'こんにちは\n'
     """
+    parts = [read_file(path) for path in check_paths("read_text", paths)]
+    return "".join([part if part.endswith("\n") else f"{part}\n" for part in parts[:-1]] + parts[-1:])
+
+
+def check_paths(owner: str, paths: Any) -> list[Path]:
+    """A path or several as a list, or what is to be done with what is none."""
     several = [paths] if isinstance(paths, str | os.PathLike) else paths
     several = list(several) if isinstance(several, Iterable) else [several]
     for path in several:
         if not isinstance(path, str | os.PathLike):
-            raise ArgumentError(f"read_text expects a path or several, got {path!r:.60}: name a text file.")
+            raise ArgumentError(f"{owner} expects a path or several, got {path!r:.60}: name a text file.")
     if not several:
-        raise ArgumentError("read_text expects a path or several, got none: name a text file.")
-    parts = [read_file(Path(path)) for path in several]
-    return "".join([part if part.endswith("\n") else f"{part}\n" for part in parts[:-1]] + parts[-1:])
+        raise ArgumentError(f"{owner} expects a path or several, got none: name a text file.")
+    return [Path(path) for path in several]
 
 
 def read_file(path: Path) -> str:
     """The text of one file, or one line that says why there is none."""
-    expected, hint = f"{path} is expected to be a text file in UTF-8,", "name a file with text in it"
     try:
         data = path.read_bytes()
     except OSError as error:
-        if path.is_dir():
-            raise type(error)(f"{expected} got a folder: name the files in it.") from None
-        raise type(error)(f"{path} cannot be read: {error.strerror}. Check the path.") from None
-    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    if b"\0" in data and not wide:
-        raise ArgumentError(f"{expected} got a binary one, byte {data.index(0)} is NUL: {hint}.")
+        raise unreadable(path, error) from None
+    if b"\0" in data and not is_wide(data):
+        raise no_text(path, data.index(0), 0)
     try:
         text = codecs.decode(data, "utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        raise ArgumentError(
-            f"{expected} but byte {error.start}, 0x{data[error.start]:02X}, is none of UTF-8: convert it, "
-            f"for example iconv -f {'UTF-16' if wide else 'LATIN1'} -t UTF-8 {shlex.quote(str(path))} > converted.txt"
-        ) from None
+        raise no_text(path, error.start, data[error.start], is_wide(data)) from None
     if not text:
-        raise ArgumentError(f"{expected} got an empty one: {hint}.")
+        raise no_text(path)
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def is_wide(data: bytes) -> bool:
+    """Whether a file that begins so is UTF-16."""
+    return data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+
+
+def unreadable(path: Path, error: OSError) -> OSError:
+    """What to say of a file that cannot be read."""
+    if path.is_dir():
+        return type(error)(f"{path} is expected to be a text file in UTF-8, got a folder: name the files in it.")
+    return type(error)(f"{path} cannot be read: {error.strerror}. Check the path.")
+
+
+def no_text(path: Path, at: int | None = None, byte: int = 0, wide: bool = False) -> ArgumentError:
+    """What to say of a file that is no text, for this byte is NUL or none of UTF-8; or that is empty."""
+    expected, hint = f"{path} is expected to be a text file in UTF-8,", "name a file with text in it"
+    if at is None:
+        return ArgumentError(f"{expected} got an empty one: {hint}.")
+    if not byte:
+        return ArgumentError(f"{expected} got a binary one, byte {at} is NUL: {hint}.")
+    return ArgumentError(
+        f"{expected} but byte {at}, 0x{byte:02X}, is none of UTF-8: convert it, "
+        f"for example iconv -f {'UTF-16' if wide else 'LATIN1'} -t UTF-8 {shlex.quote(str(path))} > converted.txt"
+    )
 
 
 def language_reference() -> str:

@@ -242,7 +242,7 @@ class Trainer:
         if self._broken_off():
             return False
         seconds = time.perf_counter() - self.epoch_began
-        self.row |= self.means.values() | {"step": self.step, "rate": self.optimizer.rate}
+        self.row |= self.means.values() | {"step": self.step, "rate": self.optimizer.last_rate}
         self.row |= {"seconds": seconds, "targets_per_second": self.means.count / seconds}
         if validation is not None and not self._validate(validation):
             return False

@@ -47,7 +47,7 @@ def word_lm(
         >>> net.build((None,))
         (None, 10000)
         >>> sum(p.value.size for p in net.params.values())
-        4653200
+        4651600
     """
 
     def drawn(*names: str) -> dict[str, Initializer] | None:

@@ -109,12 +109,16 @@ def sound(kept: dict[str, Any], defaults: dict[str, Any]) -> bool:
     if not lists or not all(isinstance(path, str) for path in paths) or not all(type(n) is int for n in planned):
         return False
 
-    def fits(value: Any, default: Any) -> bool:
+    def fits(name: str, value: Any, default: Any) -> bool:
         if isinstance(default, str):
             return isinstance(value, str)
+        if name in FILES and isinstance(value, str):
+            return True
         return isinstance(value, int | float) or (default is None and isinstance(value, str | None))
 
-    return all(fits(kept[name], default) for name, default in defaults.items() if name in kept and name != "paths")
+    return all(
+        fits(name, kept[name], default) for name, default in defaults.items() if name in kept and name != "paths"
+    )
 
 
 def near(path: str) -> str:

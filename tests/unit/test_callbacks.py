@@ -35,6 +35,7 @@ from minidl import (
     SampleText,
     SaveBest,
     Sequential,
+    SumOverTime,
     TextStream,
     Trainer,
     UnknownNameError,
@@ -109,6 +110,7 @@ CASES = {
     "Rollback": lambda path: minidl.Rollback(folder=path / "box"),
     "SampleText": lambda path: SampleText(VOCAB, "the "),
     "SaveBest": lambda path: SaveBest(path / "best.npz"),
+    "SumOverTime": lambda path: SumOverTime(),
 }
 
 
@@ -173,6 +175,40 @@ def test_clip_norm_counts_and_names():
     np.testing.assert_allclose(grads["dense.b"], 0.6, rtol=1e-12)
     np.testing.assert_allclose(grads["dense_2.b"], 1.6, rtol=1e-12)
     assert (clip.before, clip.after) == (pytest.approx(10), pytest.approx(2))
+
+
+def test_sum_over_time_is_the_gradient_of_the_sum():
+    rng = np.random.default_rng(0)
+    batch = minidl.Batch(rng.standard_normal((4, 7, 2)), rng.standard_normal((4, 7, 1)))
+    ends = []
+    for callbacks, lr in ([SumOverTime()], 0.1), ([], 0.7):
+        trainer = Trainer(minidl.Dense(1), minidl.MeanSquaredError(), minidl.SGD(lr), callbacks, quiet=True)
+        trainer.fit([batch], epochs=3)
+        ends.append(trainer.params["W"].value)
+    np.testing.assert_allclose(*ends, rtol=1e-5)
+
+
+@pytest.mark.parametrize("how", ["lengths", "mask", "weight", "no steps"])
+def test_sum_over_time_wants_one_length(how):
+    x, t = np.ones((4, 7, 2), np.float32), np.ones((4, 7, 1), np.float32)
+    batch = minidl.Batch(x, t)
+    if how == "mask":
+        batch = minidl.Batch(x, t, mask=np.ones((4, 7), bool))
+    elif how == "weight":
+        batch = minidl.Batch(x, t, np.ones((4, 7)))
+    elif how == "no steps":
+        batch = minidl.Batch(x[:, 0], [1, 1, 1, 1])
+    batches = [batch, minidl.Batch(x[:, :3], t[:, :3])] if how == "lengths" else [batch]
+    trainer = Trainer(
+        minidl.Dense(1),
+        minidl.MeanSquaredError(),
+        minidl.SGD(0.1),
+        [SumOverTime()],
+        accumulate=len(batches),
+        quiet=True,
+    )
+    with pytest.raises(minidl.ArgumentError, match="one length"):
+        trainer.fit(batches)
 
 
 def test_clip_norm_of_each_parameter():

@@ -1,0 +1,117 @@
+"""Ids on disk: a file that is mapped into memory, so that only what is looked at is read.
+
+The file holds the ids as they are, then JSON with what they are, then its length and checksums: what was cut off or
+damaged is found out when it is opened.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import mmap
+import os
+import struct
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minidl import durable
+from minidl.inputs import Array
+
+MAGIC = b"minidl ids 1"
+DTYPES = "|u1", "<u2", "<u4", "<u8"
+TAIL = struct.Struct("<QI12s")  # the length of the JSON, its checksum, MAGIC
+PIECE = 1 << 20  # bytes that are read at a time
+LEFT_OVER = 3600  # seconds without a write after which a temporary file has no writer any more
+
+
+class MappedIds(np.memmap):
+    """The ids of a file [N], read where they are looked at; its views are plain arrays in all but name.
+
+    `checksum` is that of all ids, and was proved when the file was opened.
+    """
+
+    checksum: int
+
+
+def write(path: Path, parts: Iterable[Array], dtype: np.dtype[Any], facts: Callable[[], dict[str, Any]]) -> None:
+    """Write ids, part by part, and then what they are; whoever reads meanwhile has the old file, or none.
+
+    Args:
+        path: where to; its folder is there.
+        parts: arrays of ids [n].
+        dtype: of the ids in the file.
+        facts: is called after the last part, and returns plain data.
+
+    Raises:
+        OSError: with what to do, where the disk is full, say; nothing is left of the new file then.
+    """
+    sweep(path.parent)
+    durable.replace(path, written(parts, dtype, facts))
+
+
+def written(parts: Iterable[Array], dtype: np.dtype[Any], facts: Callable[[], dict[str, Any]]) -> Iterator[Any]:
+    """The bytes of the file."""
+    count = checksum = 0
+    for part in parts:
+        data = np.ascontiguousarray(part, dtype.newbyteorder("<")).view(np.uint8).data
+        count, checksum = count + len(part), zlib.crc32(data, checksum)
+        yield data
+    about = {"dtype": dtype.newbyteorder("<").str, "count": count, "checksum": checksum, "facts": facts()}
+    told = json.dumps(about, ensure_ascii=False).encode("utf-8", "surrogateescape")
+    yield told + TAIL.pack(len(told), zlib.crc32(told), MAGIC)
+
+
+def read(path: Path) -> tuple[MappedIds, dict[str, Any]] | None:
+    """The ids of a file and what they are; None where there is no such file, or it is no whole one.
+
+    The checksum of the ids is only told here: `prove` compares it.
+    """
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - TAIL.size))
+            length, checksum, magic = TAIL.unpack(file.read(TAIL.size))
+            if magic != MAGIC or length > size - TAIL.size:
+                return None
+            file.seek(size - TAIL.size - length)
+            told = file.read(length)
+        about = json.loads(told.decode("utf-8", "surrogateescape"))
+        dtype, count = np.dtype(DTYPES[DTYPES.index(about["dtype"])]), about["count"]
+        if zlib.crc32(told) != checksum or count * dtype.itemsize != size - TAIL.size - length:
+            return None
+        ids = MappedIds(path, dtype, "r", shape=(count,))
+    except (OSError, struct.error, ValueError, KeyError, TypeError):
+        return None
+    ids.checksum = about["checksum"]
+    return ids, about["facts"]
+
+
+def proved(path: Path, ids: MappedIds) -> bool:
+    """Whether the ids in the file have their checksum; they are read for it, and not kept: a second for a gigabyte."""
+    left, checksum = ids.nbytes, 0
+    with contextlib.suppress(OSError), open(path, "rb", buffering=0) as file:
+        while left and (data := file.read(min(left, PIECE))):
+            left, checksum = left - len(data), zlib.crc32(data, checksum)
+    return not left and checksum == ids.checksum
+
+
+def whole_of(array: Any) -> MappedIds | None:
+    """The ids of the file that an array is a view of."""
+    while isinstance(array, np.ndarray):
+        if isinstance(array, MappedIds) and isinstance(array.base, mmap.mmap):
+            return array
+        array = array.base
+    return None
+
+
+def sweep(folder: Path) -> None:
+    """Remove what writers that were killed have left in a folder that others may write to."""
+    for path in folder.glob(f"{durable.PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > LEFT_OVER:
+                path.unlink()
