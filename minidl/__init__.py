@@ -23,6 +23,7 @@ from minidl.callbacks import (
 from minidl.container import Container
 from minidl.corpus import Corpus, char_corpus, word_corpus
 from minidl.data import ArrayBatches, Batch, TextStream, split
+from minidl.decoding import Hypothesis, beam_search
 from minidl.errors import (
     ArgumentError,
     IdError,
@@ -33,6 +34,7 @@ from minidl.errors import (
     ShapeError,
     UnknownNameError,
 )
+from minidl.forecasting import forecast, naive_forecast
 from minidl.generation import generate, generate_text
 from minidl.gradients import check_finite, clip_norm, clip_value, global_norm, norms
 from minidl.graph import Graph
@@ -56,6 +58,7 @@ from minidl.layers import (
     LSTM,
     Add,
     AdditiveAttention,
+    Ascending,
     Attention,
     Concatenate,
     Conv1D,
@@ -75,6 +78,7 @@ from minidl.layers import (
     Multiply,
     PoolTime,
     ReLU,
+    Reshape,
     Sigmoid,
     SimpleRNN,
     SimpleRNNState,
@@ -83,16 +87,22 @@ from minidl.layers import (
     Tanh,
 )
 from minidl.losses import BinaryCrossEntropy, CrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
-from minidl.metrics import accuracy, bits_per_character, perplexity
+from minidl.metrics import accuracy, bits_per_character, exact_match, perplexity
 from minidl.objective import loss_and_grads, loss_value
 from minidl.optimizer import Optimizer
 from minidl.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSProp
 from minidl.padding import PaddedBatches, pad
+from minidl.pairs import Answer, pair_batches, translate
 from minidl.parameter import Parameter
+from minidl.quantiles import QuantileLoss, coverage, median_error
 from minidl.saving import load
 from minidl.schedules import ConstantLR, CosineLR, ExponentialLR, OneCycleLR, StepLR
 from minidl.sequential import Sequential
+from minidl.series import Scaler, SeriesWindows, split_series
+from minidl.splits import split_rows
+from minidl.tables import Table, read_table
 from minidl.text import CharVocab, WordVocab, read_text
+from minidl.tokens import tokenize
 from minidl.trainer import Trainer
 from minidl.transplant import transplant
 from minidl.version import __version__ as __version__
@@ -113,9 +123,11 @@ __all__ = [
     "AdaptiveClip",
     "Add",
     "AdditiveAttention",
+    "Answer",
     "ArgumentError",
     "Array",
     "ArrayBatches",
+    "Ascending",
     "Attention",
     "Batch",
     "Bidirectional",
@@ -148,6 +160,7 @@ __all__ = [
     "Graph",
     "HardSigmoid",
     "History",
+    "Hypothesis",
     "IdError",
     "JSONLog",
     "LSTMState",
@@ -169,13 +182,17 @@ __all__ = [
     "PaddedBatches",
     "Parameter",
     "PoolTime",
+    "QuantileLoss",
     "RMSProp",
     "ReLU",
     "ReduceLROnPlateau",
+    "Reshape",
     "Rollback",
     "SampleText",
     "SaveBest",
+    "Scaler",
     "Sequential",
+    "SeriesWindows",
     "Shape",
     "ShapeError",
     "Sigmoid",
@@ -186,12 +203,14 @@ __all__ = [
     "Stateful",
     "StepLR",
     "SumOverTime",
+    "Table",
     "Tanh",
     "TextStream",
     "Trainer",
     "UnknownNameError",
     "WordVocab",
     "accuracy",
+    "beam_search",
     "bits_per_character",
     "char_corpus",
     "check_finite",
@@ -199,7 +218,10 @@ __all__ = [
     "clip_norm",
     "clip_value",
     "constant",
+    "coverage",
     "diagnose",
+    "exact_match",
+    "forecast",
     "generate",
     "generate_text",
     "global_norm",
@@ -211,15 +233,23 @@ __all__ = [
     "load",
     "loss_and_grads",
     "loss_value",
+    "median_error",
+    "naive_forecast",
     "ngram_bits",
     "normal",
     "norms",
     "ones",
     "orthogonal",
     "pad",
+    "pair_batches",
     "perplexity",
+    "read_table",
     "read_text",
     "split",
+    "split_rows",
+    "tokenize",
+    "translate",
+    "split_series",
     "transplant",
     "uniform",
     "word_corpus",

@@ -38,6 +38,7 @@ ENTRIES = ["class", "args", "in_shape", "params"]
 BUILT_IN: tuple[type[Layer], ...] = (
     layers.Add,
     layers.AdditiveAttention,
+    layers.Ascending,
     layers.Attention,
     layers.Concatenate,
     layers.Conv1D,
@@ -56,6 +57,7 @@ BUILT_IN: tuple[type[Layer], ...] = (
     layers.Multiply,
     layers.PoolTime,
     layers.ReLU,
+    layers.Reshape,
     layers.Sigmoid,
     layers.SimpleRNN,
     layers.Softmax,

@@ -113,7 +113,7 @@ def symbols(
     rng: np.random.Generator,
 ) -> Iterator[int]:
     """Symbols, each drawn from the outputs y [1, T, V] of the step before it, from there on."""
-    probabilities = bool((y >= 0).all() and abs(y.sum(axis=-1) - 1).max() < 1e-3)
+    probabilities = are_probabilities(y)
     x = np.zeros((1, 1), np.int64)
     for count in itertools.count(1):
         scores = np.log(np.maximum(y[0, -1], TINY)) if probabilities else y[0, -1]
@@ -123,6 +123,11 @@ def symbols(
             return
         x[0, 0] = symbol
         y = step(x)
+
+
+def are_probabilities(y: Array) -> bool:
+    """Whether outputs [..., V] are probabilities already, rather than scores."""
+    return bool((y >= 0).all() and abs(y.sum(axis=-1) - 1).max() < 1e-3)
 
 
 def choose(scores: Array, temperature: float, top_k: int | None, top_p: float | None, rng: np.random.Generator) -> int:

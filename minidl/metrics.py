@@ -42,19 +42,55 @@ def accuracy(y: Any, t: Any, weight: Any = None, mask: Any = None) -> tuple[floa
         >>> minidl.accuracy(y, np.array([1, 0, 0]), mask=np.array([True, True, False]))
         (1.0, 2.0)
     """
-    y, t = np.asarray(y), np.asarray(t)
-    if y.ndim == 0:
-        raise ShapeError(f"accuracy expects outputs y of shape [..., V], got {y.shape}: one row of scores a position.")
-    shape = y.shape[:-1]
-    counts = np.ones(shape) if weight is None else spread("accuracy", "weight", weight, shape)
-    if mask is not None:
-        counts = np.where(spread("accuracy", "mask", mask, shape).astype(bool), counts, 0.0)
-    right = _right(y, t, counts != 0)
+    y, t, counts = _counted("accuracy", y, t, weight, mask)
+    right = _right("accuracy", y, t, counts != 0)
     total = float(counts.sum())
     return (float(np.where(right, counts, 0.0).sum()) / total if total else 0.0), total
 
 
-def _right(y: Array, t: Array, counted: Array) -> Array:
+def exact_match(y: Any, t: Any, weight: Any = None, mask: Any = None) -> tuple[float, float]:
+    """The share of rows that are right at every position, and how much it counts: whole answers, whole sentences.
+
+    For a net that is given what is right so far, as a decoder is in training, it is the share of the answers that it
+    writes without a mistake when it takes the likeliest symbol at each step.
+
+    Args:
+        y, t, weight, mask: as for `accuracy`; a row counts as much as that of its positions which counts most, and
+            where none counts not at all.
+
+    Returns:
+        (weighted share, sum of the weights).
+
+    Raises:
+        ShapeError, IdError: as for `accuracy`.
+
+    Example:
+        >>> y = np.array([[[0.1, 0.9], [0.8, 0.2]], [[0.3, 0.7], [0.6, 0.4]]])
+        >>> minidl.exact_match(y, np.array([[1, 0], [1, 1]]))
+        (0.5, 2.0)
+    """
+    y, t, counts = _counted("exact_match", y, t, weight, mask)
+    right = _right("exact_match", y, t, counts != 0) | (counts == 0)
+    if counts.ndim > 1:
+        rest = tuple(range(1, counts.ndim))
+        right, counts = right.all(axis=rest), counts.max(axis=rest, initial=0.0)
+    total = float(counts.sum())
+    return (float(np.where(right, counts, 0.0).sum()) / total if total else 0.0), total
+
+
+def _counted(owner: str, y: Any, t: Any, weight: Any, mask: Any) -> tuple[Array, Array, Array]:
+    """Outputs, targets, and how much each position counts."""
+    y, t = np.asarray(y), np.asarray(t)
+    if y.ndim == 0:
+        raise ShapeError(f"{owner} expects outputs y of shape [..., V], got {y.shape}: one row of scores a position.")
+    shape = y.shape[:-1]
+    counts = np.ones(shape) if weight is None else spread(owner, "weight", weight, shape)
+    if mask is not None:
+        counts = np.where(spread(owner, "mask", mask, shape).astype(bool), counts, 0.0)
+    return y, t, counts
+
+
+def _right(owner: str, y: Array, t: Array, counted: Array) -> Array:
     """Where the outputs are right, [...] bools."""
     V, shape = y.shape[-1], y.shape[:-1]
     if V == 1 and t.shape in (shape, y.shape):
@@ -63,18 +99,18 @@ def _right(y: Array, t: Array, counted: Array) -> Array:
         return np.equal(y.argmax(axis=-1), t.argmax(axis=-1))
     if t.shape != shape:
         raise ShapeError(
-            f"accuracy expects targets of shape {shape} (ids) or {y.shape} (one-hot) for outputs {y.shape}, "
+            f"{owner} expects targets of shape {shape} (ids) or {y.shape} (one-hot) for outputs {y.shape}, "
             f"got {t.shape}: give one target per position."
         )
     if t.dtype.kind not in "iu":
         raise ArgumentError(
-            f"accuracy expects targets of shape {t.shape} to be integer ids for outputs {y.shape}, got {t.dtype}: "
+            f"{owner} expects targets of shape {t.shape} to be integer ids for outputs {y.shape}, got {t.dtype}: "
             f"convert ids with t.astype(int), and give yes-or-no outputs as y[..., None]."
         )
     wrong = counted & ((t < 0) | (t >= V))
     if wrong.any():
         raise IdError(
-            f"accuracy expects ids in [0, {V}) for outputs {y.shape}, got {t[wrong].flat[0]}: "
+            f"{owner} expects ids in [0, {V}) for outputs {y.shape}, got {t[wrong].flat[0]}: "
             f"take positions that do not count out with a mask."
         )
     return np.equal(y.argmax(axis=-1), t)

@@ -148,13 +148,19 @@ class WordVocab:
 
     @classmethod
     def of(
-        cls, text: str, limit: int | None = None, unknown: str = "<unk>", end_of_line: str | None = None
+        cls,
+        text: str,
+        limit: int | None = None,
+        unknown: str = "<unk>",
+        end_of_line: str | None = None,
+        min_count: int = 1,
     ) -> WordVocab:
         """The vocabulary of a text: the most frequent words first, of equally frequent ones the alphabet's first.
 
         Args:
             limit: the size of the vocabulary, `unknown` and `end_of_line` included; None for all words.
             unknown, end_of_line: as for the class; they too stand where their frequency in the text puts them.
+            min_count: how often a word has to be there. Where each is known, nothing is learned about `unknown`.
         """
         return cls.of_lists(split_words(text, end_of_line), limit, unknown, end_of_line)
 
@@ -170,11 +176,14 @@ class WordVocab:
         special = set(cls((), unknown, end_of_line).words)
         if limit is not None and positive_int("WordVocab", "limit", limit) <= len(special):
             raise ArgumentError(f"WordVocab expects limit to be more than {len(special)}, got {limit}: raise it.")
+        min_count = positive_int("WordVocab", "min_count", min_count)
         counts: Counter[str] = Counter()
         for words in lists:
             counts.update(words)
         ranked = sorted(special.union(counts), key=lambda word: (-counts[word], word))
-        known = [word for word in ranked if word not in special][: None if limit is None else limit - len(special)]
+        known = [word for word in ranked if word not in special and counts[word] >= min_count][
+            : None if limit is None else limit - len(special)
+        ]
         kept = special.union(known)
         return cls([word for word in ranked if word in kept], unknown, end_of_line)
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from minidl import durable
-from minidl.checking.naming.findings import Finding
-from minidl.doctor.box import Box, boxed, write
-from minidl.doctor.examining import Examined, examine
+from minidl.checking.naming.findings import Finding, found
+from minidl.description import BUILT_IN, Description
+from minidl.doctor.box import LOSSES, OPTIMIZERS, Box, boxed, write
+from minidl.doctor.examining import BORN, JUMPS, Examined, examine
 from minidl.doctor.record import Record
 from minidl.doctor.watch import Trouble, Watch
 from minidl.errors import ArgumentError, MinidlError
@@ -67,14 +68,13 @@ class BlackBox(Watch):
     def act(self, trainer: Trainer, trouble: Trouble) -> None:
         self.left = leave(boxed_or_error(self, trainer, trouble), self.folder, trouble)
         finding, place = self.left
-        told = "" if finding is None else f" ({finding.code}, {finding.where})"
-        trainer.stop(f"step {trouble.step:,}: {trouble.words}{told}; {place}")
+        trainer.stop(f"step {trouble.step:,}: {trouble.words} ({finding.code}, {finding.where}); {place}")
 
 
 class Left(NamedTuple):
     """What came of writing a box: the finding, and where the box lies or why it does not, in words."""
 
-    finding: Finding | None
+    finding: Finding
     place: str
 
 
@@ -89,14 +89,14 @@ def boxed_or_error(watch: Watch, trainer: Trainer, trouble: Trouble) -> Box | Ex
 def leave(box: Box | Exception, folder: Path, trouble: Trouble) -> Left:
     """Write a box to a folder; whatever goes wrong in it is told, and raises nothing."""
     if isinstance(box, Exception):
-        return Left(None, f"no black box could be made: {told(box)}")
+        return Left(unplaced(trouble), f"no black box could be made: {told(box)}")
     examined: Examined | None = None
     lacking = []
     try:
         examined = examine(box)
     except Exception as error:
         lacking.append(f"the place could not be found: {told(error)}")
-    finding = None if examined is None else examined.finding
+    finding = unplaced(trouble) if examined is None else examined.finding
     try:
         path = new_folder(folder)
     except OSError as error:
@@ -111,8 +111,26 @@ def leave(box: Box | Exception, folder: Path, trouble: Trouble) -> Left:
         durable.sync_folder(path.parent)
     except Exception as error:
         lacking.append(f"the report could not be written: {told(error)}")
-    again = f": minidl doctor --replay {path}" if (path / STEP).exists() else ""
+    again = f": {how_again(box, path)}" if (path / STEP).exists() else ""
     return Left(finding, "; ".join([f"the black box lies in {path}{again}", *lacking]))
+
+
+def unplaced(trouble: Trouble) -> Finding:
+    """What went wrong, where its place could not be found."""
+    where = f"step {trouble.step:,}"
+    if trouble.what == "spike":
+        return found("L503", where, trouble.words, title=JUMPS, severity="error")
+    return found(BORN[trouble.what], where, trouble.words)
+
+
+def how_again(box: Box, path: Path) -> str:
+    """What makes the step of a box again: the command, or the call that takes the classes it has no code of."""
+    layers = {type(layer) for layer in Description(box.net).layers} - {*BUILT_IN}
+    own = [f"classes=[{', '.join(sorted(cls.__name__ for cls in layers))}]"] if layers else []
+    for name, part, known in ("loss", box.loss, LOSSES), ("optimizer", box.optimizer, OPTIMIZERS):
+        if type(part) not in known.values():
+            own.append(f"{name}={type(part).__name__}(...)")
+    return f"minidl.doctor.replay({str(path)!r}, {', '.join(own)})" if own else f"minidl doctor --replay {path}"
 
 
 def new_folder(folder: Path) -> Path:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl import durable, fingerprints, losses, optimizers
+from minidl import durable, fingerprints, losses, optimizers, quantiles
 from minidl.archive import archive
 from minidl.doctor.given import Step, as_step
 from minidl.doctor.record import Record
@@ -37,8 +37,11 @@ ENTRIES = [
 ]  # fmt: skip
 LOSSES: dict[str, type[Loss]] = {
     cls.__name__: cls
-    for cls in (losses.BinaryCrossEntropy, losses.CrossEntropy, losses.MeanSquaredError, losses.SoftmaxCrossEntropy)
-}
+    for cls in (
+        losses.BinaryCrossEntropy, losses.CrossEntropy, losses.MeanSquaredError, losses.SoftmaxCrossEntropy,
+        quantiles.QuantileLoss,
+    )
+}  # fmt: skip
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     cls.__name__: cls
     for cls in (

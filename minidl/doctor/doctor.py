@@ -147,7 +147,7 @@ class Doctor(Remembering):
         if self.begun is None or not self.course.batches:
             return
         findings = list(self.findings(trainer))
-        if self.box.left is not None and self.box.left.finding is not None:
+        if self.box.left is not None:
             findings.append(self.box.left.finding)
         rate = f"rate {self.course.highest_rate:.3g}"
         facts = {"watched": f"{self.course.updates} updates with {type(trainer.optimizer).__name__}, {rate}"}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import warnings
 from abc import abstractmethod
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from minidl.callbacks import NanGuard
 from minidl.callbacks.base import Remembering
+from minidl.callbacks.clipping import Clipping
 from minidl.checkpoints import leaves
 from minidl.doctor.given import Step, as_step, step_of
 from minidl.doctor.record import Record
@@ -71,9 +74,23 @@ class Watch(Remembering):
 
     def on_fit_start(self, trainer: Trainer) -> None:
         super().on_fit_start(trainer)
+        self.warn_of_others(trainer)
         if self.record.names != list(trainer.params):
             self.record = Record(trainer.params, self.record.keep)
         self.step = self.step_before = self.ordinary = None  # the weights may have been changed in between
+
+    def warn_of_others(self, trainer: Trainer) -> None:
+        """Say of callbacks that end a training at a bad number before this one would see it."""
+        mine = next((k for k, c in enumerate(trainer.callbacks) if c is self or getattr(c, "box", None) is self), 0)
+        for other in trainer.callbacks[:mine]:
+            if isinstance(other, NanGuard | Clipping):
+                name = type(trainer.callbacks[mine]).__name__
+                warnings.warn(
+                    f"{name} stands behind {type(other).__name__}, which ends the training at a number that is not "
+                    f"finite before {name} sees it: put {name} first among the callbacks.",
+                    stacklevel=2,
+                )
+                return
 
     def on_grads_ready(self, trainer: Trainer) -> None:
         self.step_before, self.step = self.step, step_of(trainer)

@@ -1,6 +1,7 @@
 """The layers, one concept a file."""
 
 from minidl.layers.activations import HardSigmoid, ReLU, Sigmoid, Tanh
+from minidl.layers.ascending import Ascending
 from minidl.layers.attention import AdditiveAttention, Attention
 from minidl.layers.conv1d import Conv1D, Conv1DState
 from minidl.layers.coupled_lstm import CoupledLSTM
@@ -16,6 +17,7 @@ from minidl.layers.lstm import LSTM, LSTMState
 from minidl.layers.merging import Add, Concatenate, Multiply
 from minidl.layers.pool_time import PoolTime
 from minidl.layers.recurrent import Stateful
+from minidl.layers.reshape import Reshape
 from minidl.layers.simple_rnn import SimpleRNN, SimpleRNNState
 from minidl.layers.softmax import LogSoftmax, Softmax
 
@@ -24,6 +26,7 @@ __all__ = [
     "LSTM",
     "Add",
     "AdditiveAttention",
+    "Ascending",
     "Attention",
     "Concatenate",
     "Conv1D",
@@ -43,6 +46,7 @@ __all__ = [
     "Multiply",
     "PoolTime",
     "ReLU",
+    "Reshape",
     "Sigmoid",
     "SimpleRNN",
     "SimpleRNNState",

@@ -81,7 +81,12 @@ def train(folder: Path, net: Any, data: Any, do: Any, loss: Any = None, optimize
     callbacks = [BlackBox(folder), *more, Plant(do)]
     trainer = minidl.Trainer(net, loss or minidl.MeanSquaredError(), optimizer, callbacks, quiet=True, seed=11)
     trainer.fit(data)
-    assert trainer.stop_reason is not None and f"minidl doctor --replay {folder}" in trainer.stop_reason
+    how = f"minidl doctor --replay {folder}"
+    if isinstance(loss, Push):  # the command has no code of that
+        how = f"minidl.doctor.replay({str(folder)!r}, loss=Push(...))"
+    elif any(isinstance(layer, Flawed) for layer in net):
+        how = f"minidl.doctor.replay({str(folder)!r}, classes=[Flawed])"
+    assert trainer.stop_reason is not None and how in trainer.stop_reason
 
 
 def one_weight(kind: str, folder: Path) -> None:

@@ -484,3 +484,55 @@ def test_a_file_with_another_content(tmp_path: Path, monkeypatch: Any) -> None:
             minidl.doctor.box.write(box, path)
         with pytest.raises(minidl.ModelFormatError, match="is no model of minidl"):
             replay(path)
+
+
+class Doubled(minidl.Layer):
+    """A layer of one's own, which may refuse."""
+
+    refuses = False
+
+    def forward(self, x: Any, *, rng: Any = None) -> Any:
+        if self.refuses:
+            raise RuntimeError("not now")
+        return 2 * x, None
+
+    def backward(self, dy: Any, cache: Any) -> Any:
+        return 2 * dy
+
+
+def test_how_it_is_made_again_with_what_is_ones_own(tmp_path: Path) -> None:
+    bad = At(3, plant("lstm.b", 2, np.nan))
+    net = minidl.Sequential([minidl.LSTM(H), Doubled(), minidl.Dense(1)])
+    reason = trained(tmp_path, bad, net=net, loss=Own()).stop_reason
+    path = str(tmp_path / "box")
+    assert reason.endswith(f"minidl.doctor.replay({path!r}, classes=[Doubled], loss=Own(...))")
+    assert replay(path, classes=[Doubled], loss=Own()).place.parameter == "lstm.b"
+    reason = trained(tmp_path, bad, optimizer=OwnSGD(0.1)).stop_reason
+    assert reason.endswith(f"minidl.doctor.replay({path + '-2'!r}, optimizer=OwnSGD(...))")
+
+
+def test_where_the_place_cannot_be_found_the_step_is_told(tmp_path: Path, monkeypatch: Any) -> None:
+    class Refusing(minidl.Callback):
+        """All goes well in the training, nothing when the step is made again."""
+
+        def on_grads_ready(self, trainer: Any) -> None:
+            monkeypatch.setattr(Doubled, "refuses", bool(np.isnan(trainer.value)))
+
+    box, t = BlackBox(tmp_path / "box"), T.copy()
+    t[13] = np.nan
+    net = minidl.Sequential([minidl.LSTM(H), Doubled(), minidl.Dense(1)])
+    trainer = minidl.Trainer(net, minidl.MeanSquaredError(), callbacks=[Refusing(), box], quiet=True)
+    trainer.fit(X, t, batch_size=8, shuffle=False)
+    assert trainer.stop_reason.startswith("step 2: the loss is nan (N701, step 2)")
+    assert "the place could not be found: RuntimeError: not now" in trainer.stop_reason
+    assert box.left.finding.code == "N701" and (tmp_path / "box" / "step.npz").exists()
+
+
+@pytest.mark.parametrize("other", [minidl.NanGuard(), minidl.ClipNorm(1.0), minidl.ClipValue(1.0)])
+@pytest.mark.parametrize("make", [BlackBox, minidl.Doctor])
+def test_who_stands_before_it_and_would_end_the_training_is_told(make: Any, other: Any, tmp_path: Path) -> None:
+    mine = make(tmp_path / "box")
+    trainer = minidl.Trainer(net_of(), minidl.MeanSquaredError(), callbacks=[other, mine], quiet=True)
+    words = f"{make.__name__} stands behind {type(other).__name__}, .* put {make.__name__} first among the callbacks"
+    with pytest.warns(UserWarning, match=words):
+        trainer.fit(X, T, batch_size=8)

@@ -7,6 +7,7 @@ import minidl
 from minidl import (
     LSTM,
     ArgumentError,
+    Ascending,
     BinaryCrossEntropy,
     CrossEntropy,
     Dense,
@@ -15,6 +16,7 @@ from minidl import (
     LogSoftmax,
     Loss,
     MeanSquaredError,
+    QuantileLoss,
     Sequential,
     ShapeError,
     Sigmoid,
@@ -79,6 +81,8 @@ CASES = [
     (BinaryCrossEntropy(from_logits=True), "scores", "bits"),
     (BinaryCrossEntropy(from_logits=True), "scores", "soft"),
     (BinaryCrossEntropy(from_logits=True), "column", "bit a step"),
+    (QuantileLoss((0.05, 0.3, 0.5, 0.8, 0.95)), "scores", "number a step"),
+    (QuantileLoss([0.5]), "column", "number a step"),
 ]
 every_case = pytest.mark.parametrize(
     ("loss", "outputs", "targets"), CASES, ids=[f"{type(c[0]).__name__}-{c[1]}-{c[2]}" for c in CASES]
@@ -147,6 +151,14 @@ FIGURES = [
         [[1, 0], [0.25, 1]],
         [-np.log(0.75), LN2],
         [[-0.125, 0.125], [0.125, -0.25]],
+    ),
+    # errors 2, 1, -1 and 0, 0, -1: what is too low counts q, what is too high 1 - q, what is right nothing
+    (
+        QuantileLoss((0.1, 0.5, 0.9)),
+        [[1, 2, 4], [0, 0, 1]],
+        [3, 0],
+        [(0.2 + 0.5 + 0.1) / 3, 0.1 / 3],
+        [[-0.1 / 3, -0.5 / 3, 0.1 / 3], [0, 0, 0.1 / 3]],
     ),
 ]
 every_figure = pytest.mark.parametrize(
@@ -238,6 +250,7 @@ def test_gradient_is_that_of_complex_steps(loss, outputs, targets, options, seed
         ([Sigmoid()], BinaryCrossEntropy(), "bits"),
         ([Softmax()], BinaryCrossEntropy(), "bits"),
         ([], BinaryCrossEntropy(from_logits=True), "soft"),
+        ([Ascending()], QuantileLoss((0.1, 0.2, 0.4, 0.6, 0.9)), "number a step"),
     ],
     ids=lambda value: "+".join(type(v).__name__ for v in value) if isinstance(value, list) else str(value)[:24],
 )

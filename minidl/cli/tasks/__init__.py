@@ -8,7 +8,7 @@ from minidl.cli.tasks.task import Job, Task
 
 __all__ = ["NAMES", "Job", "Task", "task_of"]
 
-NAMES = "char_lm", "word_lm"
+NAMES = "char_lm", "forecaster", "seq2seq", "tagger", "text_classifier", "word_lm"
 
 
 def task_of(name: str) -> Task:

@@ -1,0 +1,63 @@
+"""What the tasks with labels have in common: labels as ids, what is known without a net, what a model file tells."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+import numpy as np
+
+from minidl.errors import ArgumentError
+from minidl.inputs import Array
+from minidl.padding import PaddedBatches
+from minidl.tables import named
+
+Item = TypeVar("Item")
+
+
+def labels_to_ids(labels: Sequence[str], known: Sequence[str], places: Sequence[str]) -> Array:
+    """The ids of labels, each of them among the known ones; or where a strange one stands."""
+    index = {label: id for id, label in enumerate(known)}
+    for label, place in zip(labels, places, strict=True):
+        if label not in index:
+            raise ArgumentError(
+                f"{place} expects a label that is trained on, got {label!r:.60}: there are {named(known)}."
+            )
+    return np.array([index[label] for label in labels], np.int64)
+
+
+def by_shares(ids: Array, held: Array, count: int) -> float:
+    """The loss in nats of who knows how often each label comes, and nothing else; none is impossible."""
+    counts = np.bincount(ids, minlength=count) + 1.0
+    return float(-np.log(counts / counts.sum())[held].mean())
+
+
+def usual(labels: Iterable[Any]) -> Any:
+    """The most frequent label, of equally frequent ones the first."""
+    return Counter(labels).most_common(1)[0][0]
+
+
+def batches_of(sequences: Sequence[Any], targets: Any, size: int, seed: int | None) -> PaddedBatches:
+    """Batches to train on, or in order where there is no seed; rows of similar length side by side if there are many.
+
+    Few rows of similar length side by side would make the same batches each epoch.
+    """
+    many = seed is None or len(sequences) > 100 * size
+    return PaddedBatches(sequences, targets, size, shuffle=seed is not None, seed=seed or 0, by_length=many)
+
+
+def in_groups(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Items, so many at a time; the last group may be smaller."""
+    items = iter(items)
+    while group := list(islice(items, size)):
+        yield group
+
+
+def fact(net: Any, name: str, kind: type) -> Any:
+    """What the file of a model tells, or that it does not."""
+    value = net.facts.get(name)
+    if not isinstance(value, kind):
+        raise ArgumentError(f"The model is expected to tell its {name!r}, got {value!r:.40}: train it anew.")
+    return value

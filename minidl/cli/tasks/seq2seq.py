@@ -1,0 +1,150 @@
+"""`--model seq2seq`: an encoder-decoder that reads a text and writes its answer; trained on pairs in two columns."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import math
+import shlex
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from minidl.baselines import ngram_bits
+from minidl.cli.options import printable
+from minidl.cli.tasks.inputs import lines_of, title
+from minidl.cli.tasks.task import Job, Task, no_default_data
+from minidl.errors import ArgumentError
+from minidl.inputs import Array
+from minidl.losses import CrossEntropy
+from minidl.metrics import accuracy, exact_match
+from minidl.pairs import Answer, pair_batches, translate
+from minidl.splits import split_rows
+from minidl.tables import KINDS, read_table
+from minidl.text import CharVocab, Vocab, WordVocab, count_of
+
+SOURCES = "source", "question", "input", "src", "from", "text"
+TARGETS = "target", "answer", "output", "tgt", "to", "label"
+ROWS = 32  # texts that are answered side by side
+
+
+class Seq2Seq(Task):
+    """Trains on pairs of texts, and writes the answers to new ones."""
+
+    paths = "CSV, TSV or JSONL files with two columns, source and target"
+    defaults: ClassVar[dict[str, Any]] = {"units": 128, "batch": 64, "lr": 5e-3, "clip": 1.0}
+    measure = "nats per symbol, from the targets alone"
+    symbols = "symbols"
+
+    def add_arguments(self, add: Callable[..., Any]) -> None:
+        add("--source", metavar="NAME", help="the column of what is read (default: source, or the first)")
+        add("--target", metavar="NAME", help="the column of what is written (default: target, or the last)")
+        add("--symbols", choices=["chars", "words"], default="chars", help="what texts are made of")
+
+    def job(self, args: argparse.Namespace) -> Job:
+        if not args.paths:
+            raise no_default_data("seq2seq", "pairs of texts, two columns,")
+        table = read_table(args.paths)
+        source = table.choose("source", args.source, SOURCES)
+        target = table.choose("target", args.target, TARGETS, -1)
+        if source == target:
+            raise ArgumentError(
+                f"{table.source} expects two columns, a source and a target, got {source!r} for both: name them with "
+                f"--source and --target."
+            )
+        if isinstance(args.valid, str):
+            train, valid = table, read_table(args.valid)
+        else:
+            kept, held = split_rows(table.texts(source), args.valid, seed=args.seed)
+            train, valid = table.take(kept), table.take(held)
+        parts = [train, valid] + ([] if args.test is None else [read_table(args.test)])
+        read, written = ([part.texts(name) for part in parts] for name in (source, target))
+        vocab: Vocab
+        if args.symbols == "chars":
+            vocab = CharVocab.of("".join(text for texts in read + written for text in texts))
+        else:
+            vocab = WordVocab.of("\n".join(read[0] + written[0]))  # a word of the other parts may be unknown
+        batches = [
+            pair_batches(x, t, vocab, args.batch, shuffle=n == 0, seed=args.seed, by_length=True)
+            for n, (x, t) in enumerate(zip(read, written, strict=True))
+        ]
+        counted, held_out = (behind_marks(part.targets, len(vocab)) for part in batches[:2])
+        bits = ngram_bits(counted, held_out, len(vocab) + 1, min(5, len(counted)))
+        longest = max(len(ids) for ids in batches[0].targets) - 1
+        net = importlib.import_module("minidl.models").seq2seq(  # they stand on minidl
+            len(vocab), args.units, args.layers, dropout=args.dropout
+        )
+        net.vocab = vocab
+        name, pairs = title(args.paths), sum(map(len, parts))
+        example = printable(read[1][0][:40])
+        return Job(
+            net=net,
+            in_shape=((None,), (None,)),
+            train=batches[0],
+            valid=batches[1],
+            test=batches[2] if len(batches) > 2 else None,
+            loss=CrossEntropy(),
+            facts={
+                "pairs": name, "rows": pairs, "vocabulary": len(vocab), "longest target": longest,
+                "columns": {"source": source, "target": target},
+            },
+            heading=[
+                name,
+                f"{count_of(pairs, 'pair')}, {count_of(len(vocab), 'symbol')}",
+                f"LSTM {args.layers}x{args.units}, twice, attention",
+            ],
+            baselines={order: value * math.log(2) for order, value in bits.items()},
+            metrics=[accuracy, exact_match],
+            hint=f"minidl predict {{model}} --text {shlex.quote(example)} --beam 4",
+        )  # fmt: skip
+
+    def predict(self, net: Any, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+        texts = sources_of(net, args)
+        rows = ROWS if args.text is not None or args.paths else 1  # a person who types wants each answer at once
+        length = 2 * net.facts["longest target"] + 1
+        while some := list(islice(texts, rows)):
+            for place, text in some:
+                try:
+                    net.vocab.encode(text)
+                except ArgumentError as error:
+                    raise ArgumentError(f"{place}: {error}") from None
+            found = translate(net, net.vocab, [text for _, text in some], length, beam=args.beam)
+            for (_, text), (best, *others) in zip(some, found, strict=True):
+                row = {"source": text} | figures_of(best)
+                yield row | ({"others": [figures_of(answer) for answer in others]} if args.beam > 1 else {})
+
+    def line(self, row: dict[str, Any]) -> str:
+        return str(row["target"])
+
+    def verdict(self, figures: dict[str, Any]) -> str:
+        return (
+            f"{figures['loss']:z.3g} nats per symbol, {figures['accuracy']:.1%} of the symbols right, "
+            f"{figures['exact_match']:.1%} of the answers as a whole"
+        )
+
+
+def behind_marks(targets: list[Array], mark: int) -> Array:
+    """The targets as one text, each between marks: what n-grams count that know nothing of the sources."""
+    return np.concatenate([[mark], *targets])
+
+
+def figures_of(answer: Answer) -> dict[str, Any]:
+    """An answer as a line of the output tells it."""
+    return {"target": answer.text, "log_probability": round(answer.log_probability, 4), "ended": answer.ended}
+
+
+def sources_of(net: Any, args: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    """The texts to answer, each with its place: of tables their column, else a text a line."""
+    if args.text is None and args.paths and all(Path(path).suffix.lower() in KINDS for path in args.paths):
+        table = read_table(args.paths)
+        name = table.choose("source", None, (net.facts["columns"]["source"].lower(), *SOURCES))
+        yield from ((table.place(n), text) for n, text in enumerate(table.texts(name)))
+    else:
+        what = "--text" if args.text is not None else "standard input"
+        yield from ((f"{what}, line {n}", line) for n, line in enumerate(lines_of(args), 1))
+
+
+TASK = Seq2Seq()

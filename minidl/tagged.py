@@ -1,0 +1,116 @@
+"""`read_tagged`: sentences with a tag for each token, from JSONL or from a token a line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from minidl.errors import ArgumentError
+from minidl.tables import Table, parse_table
+from minidl.text import count_of, read_file
+
+TOKENS = ("tokens", "words")
+TAGS = ("tags", "labels", "ner_tags", "pos_tags", "upos", "pos", "ner")
+DOCUMENT = "-DOCSTART-"  # begins a document in CoNLL files, and is none of its tokens
+
+
+def read_tagged(
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    tokens: str | None = None,
+    tags: str | None = None,
+    tagged: bool = True,
+) -> Table:
+    r"""Sentences of one or several UTF-8 files: a table with the columns "tokens" and "tags", of lists.
+
+        .jsonl .ndjson   a sentence a line: {"tokens": ["So", "it", "is"], "tags": ["ADV", "PRON", "VERB"]}
+        any other name   a token a line, then a tab or blanks, then its tag, and an empty line behind each sentence; of
+                         more fields, as CoNLL files have, the first is the token and the last the tag
+
+    Args:
+        paths: the files.
+        tokens, tags: what JSONL calls them; None for the usual names, such as "tokens" and "tags", "words" and "pos".
+        tagged: whether tags are asked for; else they may be missing, and the table has none.
+
+    Raises:
+        OSError: for a missing or unreadable file. ArgumentError: for a file without sentences, a line with more or
+            fewer fields than the others, tokens without tags. UnknownNameError: for a column that JSONL lacks.
+
+    Example:
+        >>> import tempfile, pathlib
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "tagged.txt"
+        >>> _ = path.write_text("So ADV\nit PRON\nis VERB\n\nWait VERB\n")
+        >>> minidl.tagged.read_tagged(path).column("tags")
+        [['ADV', 'PRON', 'VERB'], ['VERB']]
+    """
+    several = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    if not several:
+        raise ArgumentError("read_tagged expects a path or several, got none: name a file.")
+    rows: list[tuple[list[str], list[str], tuple[str, int]]] = []
+    for path in map(Path, several):
+        text, source = read_file(path), str(path)
+        if path.suffix.lower() == ".csv":
+            raise ArgumentError(f"{path} is expected to be JSONL, or text with a token a line, got CSV: convert it.")
+        if path.suffix.lower() in (".jsonl", ".ndjson"):
+            found = objects(parse_table(text, "jsonl", source), tokens, tags, tagged)
+        else:
+            found = blocks(text, source, tagged)
+        if not found:
+            raise ArgumentError(f"{path} is expected to hold sentences, got no token: name a file with some in it.")
+        rows += found
+    columns = {"tokens": [row[0] for row in rows]} | ({"tags": [row[1] for row in rows]} if tagged else {})
+    return Table(columns, [row[2] for row in rows])
+
+
+def objects(
+    table: Table, tokens: str | None, tags: str | None, tagged: bool
+) -> list[tuple[list[str], list[str], tuple[str, int]]]:
+    """The sentences of JSONL that have a token."""
+    words = table.lists(column_of(table, "tokens", tokens, TOKENS))
+    marks = table.lists(column_of(table, "tags", tags, TAGS)) if tagged else words
+    for n, (some, same) in enumerate(zip(words, marks, strict=True)):
+        if len(some) != len(same):
+            raise ArgumentError(
+                f"{table.place(n)} expects a tag for each of {count_of(len(some), 'token')}, got {len(same)}."
+            )
+    return [row for row in zip(words, marks, table.places, strict=True) if row[0]]
+
+
+def column_of(table: Table, what: str, name: str | None, usual: tuple[str, ...]) -> str:
+    """The column that is asked for, or one of a usual name; no other will do, for other lists are something else."""
+    chosen = table.choose(what, name, usual)
+    return chosen if name is not None or chosen.lower() in usual else table.choose(what, what)
+
+
+def blocks(text: str, source: str, tagged: bool) -> list[tuple[list[str], list[str], tuple[str, int]]]:
+    """The sentences of a token a line."""
+    rows: list[tuple[list[str], list[str], tuple[str, int]]] = []
+    inside, width, first = False, 0, 0
+    for line, content in enumerate(text.split("\n"), 1):
+        fields = [field.strip() for field in content.split("\t")] if "\t" in content else content.split()
+        if not any(fields) or fields[0] == DOCUMENT:
+            inside = False
+            continue
+        if not width:
+            width, first = len(fields), line
+        if width == 1 and tagged:
+            raise ArgumentError(
+                f"{source}:{line} expects a token and its tag, got {fields[0]!r:.60}: put a tab between them."
+            )
+        if width > 2 and not tagged and "\t" not in content:
+            raise ArgumentError(
+                f"{source}:{line} expects a token a line, got {content.strip()!r:.60}: whole sentences are read from "
+                f"standard input."
+            )
+        if len(fields) != width or not fields[0] or not fields[-1]:
+            came = content.strip() if len(fields) == width else str(len(fields))
+            raise ArgumentError(
+                f"{source}:{line} expects {count_of(width, 'field')}, as line {first} has, got {came:.60}: a token and "
+                f"its tag a line, an empty line behind each sentence."
+            )
+        if not inside:
+            rows.append(([], [], (source, line)))
+            inside = True
+        rows[-1][0].append(fields[0])
+        rows[-1][1].append(fields[-1])
+    return rows
