@@ -114,14 +114,13 @@ def knows_line_breaks(vocab: Vocab) -> bool:
 def sample_of(texts: Texts, held: int, each: str) -> str:
     """What the figures of a long text are of, in words; nothing where they are of all of it."""
     counted, all_held = len(texts.train), len(texts.valid)
-    parts = []
-    if counted > COUNTED:
-        parts.append(f"n-grams are counted on the last {COUNTED:,} of {counted:,} {each}s to train on")
-    if held < all_held:
-        parts.append(f"they and the validation are of the first {held:,} of {all_held:,} {each}s held out")
-    elif held > HELD:
-        parts.append(f"they are of the first {HELD:,} of {all_held:,} {each}s to validate with")
-    return "a sample: " * bool(parts) + ", ".join(parts)
+    if counted <= COUNTED and all_held <= HELD:
+        return ""
+    too = ", and so does the validation" if held < all_held else ""
+    return (
+        f"the n-grams are of a sample: counted on the last {min(COUNTED, counted):,} of {counted:,} {each}s, they "
+        f"predict the first {min(HELD, all_held):,} of {all_held:,} held out{too}"
+    )
 
 
 def others_of(args: argparse.Namespace) -> list[str]:
