@@ -283,7 +283,7 @@ def test_a_run_that_was_broken_off_goes_on_to_the_same_bits(reviews, tagged, cap
 
 def test_a_classifier_writes_no_text_and_says_so(reviews, capsys):
     run(capsys, "train", reviews, *TEXTS, "--steps", "1", "--quiet")
-    assert "model.npz is no language model, so it cannot write text: minidl predict" in refused(
+    assert "model.npz is no language model, so it cannot go on with a text: use minidl predict" in refused(
         capsys, "sample", "model.npz"
     )
 
