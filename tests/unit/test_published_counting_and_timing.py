@@ -128,6 +128,12 @@ def test_a_stream_ends_a_period_behind_the_first_error():
     np.testing.assert_allclose(batch.t[0, :, 0], target[:52], rtol=1e-6)
 
 
+def test_nets_that_do_not_last_count_for_nothing_but_the_number():
+    solved, nan = example("periodic_functions").solved, float("nan")
+    assert solved([(0.1, 100, None), (nan, 2000, None), (0.2, 300, None)]) == "2 of 3, RMSE 0.15, 200 updates"
+    assert solved([(nan, 2000, None)]) == "0 of 1"
+
+
 def test_no_picture_is_in_both_halves():
     x, test_x, t, test_t = example("digits_row_by_row").halves()
     assert x.shape == (898, 8, 8) and test_x.shape == (899, 8, 8) and x.max() == 1 and x.min() == 0
