@@ -281,11 +281,11 @@ def test_a_run_that_was_broken_off_goes_on_to_the_same_bits(reviews, tagged, cap
     assert all(np.array_equal(p.value, other.params[name].value) for name, p in one.params.items())
 
 
-def test_a_classifier_writes_no_text_and_says_so(reviews, capsys):
+def test_what_is_for_language_models_says_so(reviews, capsys):
     run(capsys, "train", reviews, *TEXTS, "--steps", "1", "--quiet")
-    assert "model.npz is no language model, so it cannot write text: minidl predict" in refused(
-        capsys, "sample", "model.npz"
-    )
+    for command, hint in ("sample", "minidl predict applies it"), ("doctor", "write a function that returns net"):
+        err = refused(capsys, command, "model.npz")
+        assert f"model.npz is expected to be a language model, got a text_classifier: {hint}" in err
 
 
 @pytest.mark.parametrize("model", ["text_classifier", "tagger"])
