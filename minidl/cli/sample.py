@@ -10,7 +10,6 @@ import contextlib
 import sys
 
 from minidl.cli.options import count, not_negative, part_or_all, seed
-from minidl.cli.tasks.language import check_language_model
 from minidl.errors import ArgumentError
 from minidl.generation import generate_text
 from minidl.saving import load
@@ -32,10 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand; returns the exit code."""
     net = load(args.model)
-    check_language_model(net, args.model, "minidl predict applies it")
     vocab: Vocab | None = getattr(net, "vocab", None)
     if vocab is None:
         raise ArgumentError(f"{args.model} holds no vocabulary, so it cannot write text: is it a language model?")
+    if (net.out_shape or ())[-1:] != (len(vocab),):
+        raise ArgumentError(f"{args.model} is no language model, so it cannot go on with a text: use minidl predict.")
     prompt = beginning(vocab) if args.prompt is None else args.prompt
     if not prompt:
         raise ArgumentError("--prompt expects some text to go on from, got none: leave it out.")
