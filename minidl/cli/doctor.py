@@ -126,10 +126,10 @@ def of_model(args: argparse.Namespace) -> dict[str, Any]:
 
     net = load(Path(args.what))
     vocab = getattr(net, "vocab", None)
-    if vocab is None:
+    if vocab is None or (net.out_shape or (0,))[-1] != len(vocab):  # which is of another kind, with outputs of its own
         raise ArgumentError(
-            f"minidl doctor expects a model with a vocabulary, as minidl train writes it, got {args.what}: write a "
-            f"function that returns net, loss and batches, and give FILE.py:FUNCTION."
+            f"minidl doctor expects a language model, with a vocabulary, as minidl train writes it, got {args.what}: "
+            f"write a function that returns net, loss and batches, and give FILE.py:FUNCTION."
         )
     ids = vocab.encode(read_text(args.texts) if args.texts else language_reference())
     train, held = split(ids, 0.1)
