@@ -12,7 +12,6 @@ import sys
 from minidl.cli.options import count, not_negative, part_or_all, seed
 from minidl.errors import ArgumentError
 from minidl.generation import generate_text
-from minidl.inputs import several
 from minidl.saving import load
 from minidl.text import Vocab
 
@@ -35,10 +34,8 @@ def run(args: argparse.Namespace) -> int:
     vocab: Vocab | None = getattr(net, "vocab", None)
     if vocab is None:
         raise ArgumentError(f"{args.model} holds no vocabulary, so it cannot write text: is it a language model?")
-    if several(net.in_shape):
-        raise ArgumentError(
-            f"{args.model} reads a source and writes its answer, so it cannot go on with a text: use minidl predict."
-        )
+    if (net.out_shape or ())[-1:] != (len(vocab),):
+        raise ArgumentError(f"{args.model} is no language model, so it cannot go on with a text: use minidl predict.")
     prompt = beginning(vocab) if args.prompt is None else args.prompt
     if not prompt:
         raise ArgumentError("--prompt expects some text to go on from, got none: leave it out.")

@@ -24,6 +24,8 @@ def say_what(job: Job, task: Task, parameters: int, steps: int) -> None:
     if job.baselines:
         marks = [f"{name} {figure_text(figure)}" for name, figure in job.baselines.items()]
         lines.append(f"{task.measure}   " + "   ".join(marks))
+    if job.sample:
+        lines.append(job.sample)
     for line in lines:
         for piece in Text(line).wrap(console, console.width):
             piece.rstrip()

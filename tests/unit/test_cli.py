@@ -16,7 +16,7 @@ import pytest
 from minidl import CrossEntropy, Dense, Sequential, TextStream, generate_text, load, models
 from minidl.cli import finishing, main, train
 from minidl.cli.options import count, number, printable
-from minidl.cli.tasks import NAMES, language
+from minidl.cli.tasks import NAMES, char_lm, language
 from minidl.trainer import Trainer
 
 TEXT = "the quick brown fox jumps over the lazy dog,\nand the lazy dog sleeps on.\n" * 30
@@ -237,7 +237,7 @@ def test_a_held_out_text_may_begin_with_a_blank(text, tmp_path):
 
 
 def test_without_a_path_it_learns_the_language_reference(text, monkeypatch, capsys):
-    monkeypatch.setattr(language, "language_reference", lambda: TEXT)
+    monkeypatch.setattr(char_lm, "language_reference", lambda: TEXT)
     code, out, _ = run(capsys, "train", *SMALL, "--steps", "1")
     assert code == 0 and "language reference" in out
 
@@ -453,7 +453,7 @@ def pressed_at(monkeypatch, where, name, times=1):
 INTERRUPTED = "minidl train: interrupted by Ctrl-C\n"
 
 
-@pytest.mark.parametrize(("where", "name"), [(language, "read_text"), (train, "plan"), (language, "ngram_bits")])
+@pytest.mark.parametrize(("where", "name"), [(char_lm, "char_corpora"), (train, "plan"), (language, "ngram_bits")])
 def test_ctrl_c_before_the_training(where, name, text, capsys, monkeypatch):
     pressed_at(monkeypatch, where, name)
     assert run(capsys, "train", text, *SMALL, "--steps", "2") == (130, "", INTERRUPTED)
