@@ -72,7 +72,7 @@ class Forecaster(Task):
 
         def windows(parts: list[Array], **options: Any) -> SeriesWindows:
             scaled = [scaler.transform(part).astype(np.float32) for part in parts]
-            return SeriesWindows(scaled, args.window, args.horizon, places, **options)
+            return SeriesWindows(scaled, args.window, args.horizon, places, relative=True, **options)
 
         test = None
         if args.test is not None:
@@ -102,7 +102,7 @@ class Forecaster(Task):
             loss=loss,
             facts={
                 "series": title(args.paths), "rows": steps, "columns": columns, "targets": targets,
-                "quantiles": list(QUANTILES), "scaler": scaler.to_dict(),
+                "quantiles": list(QUANTILES), "relative": True, "scaler": scaler.to_dict(),
             },
             heading=[
                 title(args.paths), count_of(steps, "step"), seen, *without,
@@ -124,7 +124,7 @@ class Forecaster(Task):
                     f"{len(series)}: give more of the series."
                 )
             places = [columns.index(name) for name in targets]
-            told = forecast(net, series, scaler, window, places)
+            told = forecast(net, series, scaler, window, places, relative=net.facts.get("relative") is True)
             for k, name in enumerate(targets):
                 low, high = told[:, k].min(), told[:, k].max()
                 for step, values in enumerate(told[:, k].tolist(), 1):
