@@ -12,7 +12,18 @@ from curves import Curves
 from published import Report, Row, reproduce, spread
 
 from minidl import (
-    LSTM, Adam, Batch, BinaryCrossEntropy, Callback, ClipNorm, Dense, Sequential, Sigmoid, Trainer, normal, pad,
+    LSTM,
+    Adam,
+    Batch,
+    BinaryCrossEntropy,
+    Callback,
+    ClipNorm,
+    Dense,
+    Sequential,
+    Sigmoid,
+    Trainer,
+    normal,
+    pad,
 )  # fmt: skip
 
 LONGEST, EVERY = 100, 200

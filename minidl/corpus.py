@@ -13,20 +13,25 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from minidl import durable, mapped
+from minidl.arguments import real
+from minidl.encoding import Pieces, char_ids, lines_in, part_of, symbols_of, word_ids, word_lists
 from minidl.errors import ArgumentError
 from minidl.inputs import Array
-from minidl.pieces import CONTINUATION, Piece, digests_of, pieces_of
-from minidl.text import CharVocab, Vocab, WordVocab, check_paths, code_points, read_text, split_words, vocab_from_dict
+from minidl.pieces import digests_of, pieces_of
+from minidl.text import (
+    CharVocab,
+    Vocab,
+    WordVocab,
+    check_paths,
+    count_of,
+    read_text,
+    vocab_from_dict,
+)
 
 LARGE = 1 << 24  # bytes of a text that goes to the disk
 FOLDER = ".minidl"  # beside the text; hidden, so that texts/* is the texts alone
-MARK = 0x80  # in place of what is not ASCII
-BEYOND = bytes(range(0x80, 0x100))  # bytes that are not ASCII
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
-Pieces = Iterator[Piece]
 
 
 class Corpus(NamedTuple):
@@ -43,6 +48,11 @@ class Corpus(NamedTuple):
     vocab: Vocab
     characters: int
     path: Path | None = None
+
+    @classmethod
+    def of(cls, text: str, vocab: Vocab) -> Corpus:
+        """The corpus of a text in memory."""
+        return cls(vocab.encode(text), vocab, len(text))
 
 
 def char_corpus(
@@ -79,10 +89,9 @@ def char_corpus(
     if vocab is not None and not isinstance(vocab, CharVocab):
         raise ArgumentError(f"char_corpus expects a CharVocab, got {vocab!r:.60}: for words there is word_corpus.")
     if is_long(files, least):
-        return on_disk(files, vocab, lambda: symbols_of(pieces_of(files)), char_ids, {"kind": "chars"}, folder)
+        return on_disk(files, vocab, symbols_of, char_ids, {"kind": "chars"}, folder)
     text = read_text(files)
-    vocab = CharVocab.of(text) if vocab is None else vocab
-    return Corpus(vocab.encode(text), vocab, len(text))
+    return Corpus.of(text, CharVocab.of(text) if vocab is None else vocab)
 
 
 def word_corpus(
@@ -122,14 +131,10 @@ def word_corpus(
     if vocab is not None and made != {"limit": None, "unknown": "<unk>", "end_of_line": None}:
         raise ArgumentError("word_corpus expects a vocab, or limit, unknown and end_of_line to make one, got both.")
     if is_long(files, least):
-
-        def learned() -> WordVocab:
-            return WordVocab.of_lists(word_lists(pieces_of(files), end_of_line), limit, unknown, end_of_line)
-
+        learned = words_of(limit, unknown, end_of_line)
         return on_disk(files, vocab, learned, word_ids, {"kind": "words"} | made, folder)
     text = read_text(files)
-    vocab = WordVocab.of(text, limit, unknown, end_of_line) if vocab is None else vocab
-    return Corpus(vocab.encode(text), vocab, len(text))
+    return Corpus.of(text, WordVocab.of(text, limit, unknown, end_of_line) if vocab is None else vocab)
 
 
 def char_corpora(
@@ -146,9 +151,71 @@ def char_corpora(
     ]
     vocab = CharVocab("".join(one.symbols for one in vocabs))
     return [
-        char_corpus(files, vocab, folder, least) if text is None else Corpus(vocab.encode(text), vocab, len(text))
+        char_corpus(files, vocab, folder, least) if text is None else Corpus.of(text, vocab)
         for files, text in zip(several, read, strict=True)
     ]
+
+
+def word_corpora(
+    paths: Paths,
+    held_out: float,
+    limit: int | None = None,
+    unknown: str = "<unk>",
+    end_of_line: str | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    least: int = LARGE,
+) -> tuple[Corpus, Corpus]:
+    """A text in two parts, (train, held_out): its last lines are held out, and their words are not learned.
+
+    Args:
+        paths, limit, unknown, end_of_line, folder, least: as for `word_corpus`.
+        held_out: the share of the lines, at least one.
+
+    Raises:
+        ArgumentError: where no line is left to learn from.
+    """
+    files, special = check_paths("word_corpora", paths), (limit, unknown, end_of_line)
+    if not is_long(files, least):
+        train, held = cut_lines(read_text(files), held_out)
+        vocab = WordVocab.of(train, *special)
+        return Corpus.of(train, vocab), Corpus.of(held, vocab)
+    cut = first_held(lines_in(pieces_of(files)), held_out)
+    what = {"kind": "words", "limit": limit, "unknown": unknown, "end_of_line": end_of_line}
+
+    def choose(first: bool) -> Callable[[Pieces], Pieces]:
+        return lambda pieces: part_of(pieces, cut, first)
+
+    learned = words_of(*special)
+    known = on_disk(files, None, learned, word_ids, what | {"lines": [0, cut]}, folder, choose(True))
+    rest = on_disk(files, known.vocab, learned, word_ids, {"kind": "words", "lines": [cut]}, folder, choose(False))
+    return known, rest
+
+
+def words_of(limit: int | None, unknown: str, end_of_line: str | None) -> Callable[[Pieces], WordVocab]:
+    """What learns such a vocabulary from a text."""
+    return lambda pieces: WordVocab.of_lists(word_lists(pieces, end_of_line), limit, unknown, end_of_line)
+
+
+def cut_lines(text: str, held_out: float) -> tuple[str, str]:
+    """The lines of a text to learn from, and those held out.
+
+    Example:
+        >>> minidl.corpus.cut_lines("one\\ntwo\\nthree", 0.4)
+        ('one\\ntwo\\n', 'three')
+    """
+    lines = text.splitlines(keepends=True)
+    cut = first_held(len(lines), held_out)
+    return "".join(lines[:cut]), "".join(lines[cut:])
+
+
+def first_held(lines: int, held_out: float) -> int:
+    """The number of lines to learn from."""
+    cut = lines - max(1, round(lines * real("word_corpora", "held_out", held_out, 0, 1)))
+    if cut < 1:
+        raise ArgumentError(
+            f"A share of {held_out:g} of {count_of(lines, 'line')} leaves none to learn: give more lines."
+        )
+    return cut
 
 
 def is_long(files: list[Path], least: int) -> bool:
@@ -159,25 +226,36 @@ def is_long(files: list[Path], least: int) -> bool:
 def on_disk(
     files: list[Path],
     given: Vocab | None,
-    learned: Callable[[], Vocab],
+    learned: Callable[[Pieces], Vocab],
     encode: Callable[[Any, Pieces], Iterator[Array]],
     what: dict[str, Any],
     folder: str | os.PathLike[str] | None,
+    choose: Callable[[Pieces], Pieces] = iter,
 ) -> Corpus:
-    """The corpus of the file that holds its ids; the file is made where there is none that proves to be right."""
+    """The corpus of the file that holds its ids; the file is made where there is none that proves to be right.
+
+    Args:
+        files: the texts.
+        given: the vocabulary; None for what is learned.
+        learned: makes a vocabulary of a text.
+        encode: makes ids of it.
+        what: plain data: what the ids are beside the texts.
+        folder: where the file is to be; None for the usual place.
+        choose: goes through all pieces, and passes on those of the part that is encoded.
+    """
     told = None if given is None else given.to_dict()
     places = places_of(files, what | {"vocab": told}, folder)
     for place in places:
         if (found := found_at(place, files, given)) is not None:
             return found
     place, stamps = writable(places), [stamp(path) for path in files]
-    vocab = learned() if given is None else given
+    vocab = learned(choose(pieces_of(files))) if given is None else given
     hashes: list[Any] = []
     characters = 0
 
     def counted() -> Pieces:
         nonlocal characters
-        for piece in pieces_of(files, hashes):
+        for piece in choose(pieces_of(files, hashes)):
             characters += piece.characters
             yield piece
 
@@ -248,53 +326,3 @@ def stamp(path: Path) -> tuple[int, ...]:
     """What changes where somebody writes to a file."""
     known = path.stat()
     return known.st_dev, known.st_ino, known.st_size, known.st_mtime_ns, known.st_ctime_ns
-
-
-def symbols_of(pieces: Pieces) -> CharVocab:
-    """The vocabulary of a text."""
-    others, known = np.zeros(0x110000, bool), BEYOND
-    for piece in pieces:
-        known += bytes(set(piece.data.translate(None, known)))
-        for _, codes in code_points("CharVocab", piece.others):
-            others[codes] = True
-    return CharVocab(known[len(BEYOND) :].decode() + "".join(map(chr, np.flatnonzero(others))))
-
-
-def char_ids(vocab: CharVocab, pieces: Pieces) -> Iterator[Array]:
-    """The ids of a text, part by part. Symbols are sorted: those of ASCII come first, their ids are below MARK."""
-    known = "".join(filter(str.isascii, vocab.symbols)).encode()
-    table = bytearray([MARK]) * 256
-    for id, byte in enumerate(known):
-        table[byte] = id
-    at = 0
-    for piece in pieces:
-        data = piece.data.translate(table, CONTINUATION) if piece.others else piece.data.translate(table)
-        ids = np.frombuffer(data, np.uint8)
-        if not data.isascii():  # others, or ASCII that the vocabulary does not have
-            marked = np.flatnonzero(ids == MARK)
-            ids = ids.astype(vocab.dtype)
-            try:
-                ids[marked] = vocab.encode(piece.others)
-            except ValueError:
-                vocab.encode(piece.text, at)  # says which, and where
-                raise
-        yield ids
-        at += piece.characters
-
-
-def word_ids(vocab: WordVocab, pieces: Pieces) -> Iterator[Array]:
-    """The ids of a text's words, part by part."""
-    return map(vocab.encode_words, word_lists(pieces, vocab.end_of_line))
-
-
-def word_lists(pieces: Pieces, end_of_line: str | None) -> Iterator[list[str]]:
-    """The words of a text; one that the pieces cut in two is whole again."""
-    held: list[str] = []
-    for piece in pieces:
-        text = piece.text
-        tail = "" if text[-1].isspace() else text.rsplit(maxsplit=1)[-1]
-        if len(tail) < len(text):
-            yield from split_words("".join([*held, text[: len(text) - len(tail)]]), end_of_line)
-            held = []
-        held.append(tail)
-    yield from split_words("".join(held), end_of_line)

@@ -162,7 +162,7 @@ class WordVocab:
             unknown, end_of_line: as for the class; they too stand where their frequency in the text puts them.
             min_count: how often a word has to be there. Where each is known, nothing is learned about `unknown`.
         """
-        return cls.of_lists(split_words(text, end_of_line), limit, unknown, end_of_line)
+        return cls.of_lists(split_words(text, end_of_line), limit, unknown, end_of_line, min_count)
 
     @classmethod
     def of_lists(
@@ -171,6 +171,7 @@ class WordVocab:
         limit: int | None = None,
         unknown: str = "<unk>",
         end_of_line: str | None = None,
+        min_count: int = 1,
     ) -> WordVocab:
         """The same from lists of words, with `end_of_line` among them."""
         special = set(cls((), unknown, end_of_line).words)

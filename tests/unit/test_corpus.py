@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 import minidl
 from minidl import CharVocab, TextStream, WordVocab, char_corpus, corpus, durable, fingerprints, mapped, word_corpus
-from minidl.corpus import char_corpora, char_ids, is_long, symbols_of, word_ids, word_lists
+from minidl.corpus import char_corpora, cut_lines, is_long, word_corpora
+from minidl.encoding import char_ids, lines_in, part_of, symbols_of, word_ids, word_lists
 from minidl.errors import ArgumentError
 from minidl.pieces import digests_of, pieces_of, pieces_of_file
 from minidl.text import check_paths, read_text
@@ -172,6 +173,45 @@ def test_several_texts_share_a_vocabulary(big, tmp_path):
         assert both.decode(one.ids) == read_text(big) and both.decode(other.ids) == "Zürich"
 
 
+@settings(max_examples=100, deadline=None)
+@given(READABLE, st.integers(4, 9), st.integers(0, 9))
+def test_lines_of_any_text(tmp_path_factory, text, size, cut):
+    path = tmp_path_factory.getbasetemp() / "lines.txt"
+    path.write_bytes(text.encode())
+    lines = read_text(path).splitlines(keepends=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("minidl.pieces.PIECE", size)
+        assert lines_in(pieces_of([path])) == len(lines)
+        for first, expected in (True, lines[:cut]), (False, lines[cut:]):
+            found = list(part_of(pieces_of([path]), cut, first))
+            assert "".join(piece.text for piece in found) == "".join(expected)
+            assert all(piece.characters == len(piece.text) for piece in found)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.9])
+def test_words_of_lines_that_are_held_out_are_not_learned(big, share):
+    big.write_bytes(big.read_bytes() + b"a word that is new")
+    options = {"limit": 9, "end_of_line": "<eos>"}
+    for least in 0, 1 << 24:
+        train, held = word_corpora(big, share, least=least, **options)
+        texts = cut_lines(read_text(big), share)
+        assert "".join(texts) == read_text(big) and "new" in texts[1]
+        assert train.vocab == held.vocab == WordVocab.of(texts[0], **options)
+        for found, text in (train, texts[0]), (held, texts[1]):
+            assert np.array_equal(found.ids, train.vocab.encode(text)) and found.characters == len(text)
+            assert (found.path is None) == (least > 0)
+    assert not made_anew(lambda: word_corpora(big, share, least=0, **options)[0])
+    assert not made_anew(lambda: word_corpora(big, share, least=0, **options)[1])
+
+
+@pytest.mark.parametrize("least", [0, 1 << 24])
+def test_a_line_is_left_to_learn(tmp_path, least):
+    path = tmp_path / "line.txt"
+    path.write_text("one line")
+    with pytest.raises(ArgumentError, match=r"share of 0\.1 of 1 line leaves none to learn: give more lines"):
+        word_corpora(path, 0.1, least=least)
+
+
 def test_what_is_long(big):
     assert is_long([big], big.stat().st_size) and not is_long([big], big.stat().st_size + 1)
     assert is_long([big, big], big.stat().st_size + 1)
@@ -232,7 +272,7 @@ def test_files_that_claim_too_much_are_no_ids(tmp_path):
 
 
 def test_a_text_that_is_written_to_meanwhile(big, monkeypatch):
-    def learned():
+    def learned(pieces):
         with big.open("a") as file:
             file.write("more")
         return CharVocab.of(read_text(big))

@@ -7,10 +7,11 @@ import importlib
 import math
 from typing import Any
 
-from minidl.cli.tasks.language import LanguageTask, Texts, parts_of, read_parts
+from minidl.cli.tasks.language import LanguageTask, Texts, others_of, parts_of, say_long
 from minidl.container import Container
+from minidl.corpus import Corpus, char_corpora
 from minidl.metrics import bits_per_character
-from minidl.text import CharVocab
+from minidl.text import CharVocab, language_reference, read_text
 
 
 class CharLM(LanguageTask):
@@ -22,10 +23,14 @@ class CharLM(LanguageTask):
     each = "character"
 
     def read(self, args: argparse.Namespace) -> Texts:
-        text, valid, test = read_parts(args)
-        vocab = CharVocab.of("".join(part for part in (text, valid, test) if part is not None))
-        ids = parts_of(args, vocab, self.each, text, valid, test)
-        words = (text[len(ids[0]) :] if valid is None else valid)[:40]
+        say_long(args)
+        if args.paths:
+            corpora = char_corpora([args.paths, *others_of(args)])
+        else:
+            texts = [language_reference(), *map(read_text, others_of(args))]
+            corpora = [Corpus.of(text, CharVocab("".join(texts))) for text in texts]
+        vocab, ids = corpora[0].vocab, parts_of(args, self.each, corpora)
+        words = vocab.decode(ids[1][:40])
         prompt = (words.rsplit(" ", 1)[0] or words) if args.prompt is None else args.prompt
         return Texts(vocab, *ids, prompt)
 

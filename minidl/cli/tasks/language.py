@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import math
 import shlex
+import sys
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from minidl.baselines import ngram_bits
@@ -15,14 +17,16 @@ from minidl.cli.options import count, printable
 from minidl.cli.tasks.inputs import lines_of, title
 from minidl.cli.tasks.task import Job, Task
 from minidl.container import Container
+from minidl.corpus import FOLDER, LARGE, Corpus, is_long
 from minidl.data import Batch, TextStream, split
 from minidl.errors import ArgumentError
 from minidl.inputs import Array
 from minidl.losses import CrossEntropy
 from minidl.objective import loss_value
-from minidl.text import Vocab, count_of, language_reference, read_text
+from minidl.text import Vocab, count_of
 
 COUNTED = 5_000_000  # symbols that the n-grams are counted on: more would take longer than many a training
+HELD = 1_000_000  # symbols of the part held out that a net is validated with, and the n-grams as well
 
 
 class Texts(NamedTuple):
@@ -58,12 +62,14 @@ class LanguageTask(Task):
     def job(self, args: argparse.Namespace) -> Job:
         texts = self.read(args)
         vocab, V = texts.vocab, len(texts.vocab)
+        held = texts.valid if isinstance(args.valid, str) else texts.valid[:HELD]  # a file is validated with as it is
         if not len(vocab.encode(texts.prompt)):
             raise ArgumentError("--prompt expects some text to go on from, got none: leave it out.")
         net = self.net(args, V)
         net.vocab = vocab
-        rows = min(args.batch, max(1, len(texts.valid) // (2 * args.window)))
-        bits = ngram_bits(texts.train[-COUNTED:], texts.valid[:COUNTED], V)
+        rows = min(args.batch, max(1, len(held) // (2 * args.window)))
+        bits = ngram_bits(texts.train[-COUNTED:], held[:HELD], V)
+        sample = sample_of(texts, len(held), self.each)
         symbols = len(texts.train) + len(texts.valid) + (0 if texts.test is None else len(texts.test))
         name = title(args.paths) or "language reference"
         peephole = "" if args.peephole == "none" else f", {args.peephole} peepholes"
@@ -72,16 +78,17 @@ class LanguageTask(Task):
             net=net,
             in_shape=(None,),
             train=TextStream(texts.train, args.batch, args.window),
-            valid=TextStream(texts.valid, rows, args.window),
+            valid=TextStream(held, rows, args.window),
             test=None if texts.test is None else TextStream(texts.test, 1, args.window),
             loss=CrossEntropy(),
-            facts={"text": name, f"{self.each}s": symbols, "symbols": V},
+            facts={"text": name, f"{self.each}s": symbols, "symbols": V} | ({"sample": sample} if sample else {}),
             heading=[
                 name,
                 f"{count_of(symbols, self.each)}, {count_of(V, 'symbol')}",
                 f"LSTM {args.layers}x{args.units}{peephole}",
             ],
             baselines={order: self.figure(value * math.log(2)) for order, value in bits.items()},
+            sample=sample,
             callbacks=[SampleText(vocab, texts.prompt, 200, seed=args.seed)],
             hint=f"minidl sample {{model}} --prompt {shlex.quote(printable(words))}",
         )
@@ -104,11 +111,31 @@ def knows_line_breaks(vocab: Vocab) -> bool:
         return False
 
 
-def read_parts(args: argparse.Namespace) -> tuple[str, str | None, str | None]:
-    """The text to train on, and those of --valid and --test, where they are files."""
-    text = read_text(args.paths) if args.paths else language_reference()
-    valid = read_text(args.valid) if isinstance(args.valid, str) else None
-    return text, valid, None if args.test is None else read_text(args.test)
+def sample_of(texts: Texts, held: int, each: str) -> str:
+    """What the figures of a long text are of, in words; nothing where they are of all of it."""
+    counted, all_held = len(texts.train), len(texts.valid)
+    if counted <= COUNTED and all_held <= HELD:
+        return ""
+    too = ", and so does the validation" if held < all_held else ""
+    return (
+        f"the n-grams are of a sample: counted on the last {min(COUNTED, counted):,} of {counted:,} {each}s, they "
+        f"predict the first {min(HELD, all_held):,} of {all_held:,} held out{too}"
+    )
+
+
+def others_of(args: argparse.Namespace) -> list[str]:
+    """The files of --valid and --test."""
+    return [path for path in (args.valid, args.test) if isinstance(path, str)]
+
+
+def say_long(args: argparse.Namespace) -> None:
+    """Say what takes a while: a gigabyte takes about ten seconds, as words a minute or two."""
+    if not args.quiet and args.paths and is_long(size := [Path(path) for path in args.paths], LARGE):
+        megabytes = sum(path.stat().st_size for path in size) / 1e6
+        words = (
+            f"minidl train: {title(args.paths)}, {megabytes:,.0f} MB, is read; its ids are kept on disk, in {FOLDER}"
+        )
+        print(words, file=sys.stderr, flush=True)
 
 
 def cut(ids: Any, args: argparse.Namespace, each: str) -> tuple[Any, Any]:
@@ -130,15 +157,13 @@ def cut(ids: Any, args: argparse.Namespace, each: str) -> tuple[Any, Any]:
     return split(ids, args.valid)
 
 
-def parts_of(
-    args: argparse.Namespace, vocab: Vocab, each: str, text: str, valid: str | None, test: str | None
-) -> tuple[Array, Array, Array | None]:
-    """The ids to train on, to validate with and to test, each long enough."""
-    ids = vocab.encode(text)
-    tested = None if test is None else long_enough("--test", each, vocab.encode(test), 2)
-    if valid is None:
+def parts_of(args: argparse.Namespace, each: str, corpora: list[Corpus]) -> tuple[Array, Array, Array | None]:
+    """The ids to train on, to validate with and to test, each long enough, of the texts that have files."""
+    ids, *others = (corpus.ids for corpus in corpora)
+    tested = None if args.test is None else long_enough("--test", each, others.pop(), 2)
+    if not others:
         return *cut(ids, args, each), tested
-    held = long_enough("--valid", each, vocab.encode(valid), 2)
+    held = long_enough("--valid", each, others.pop(), 2)
     return long_enough(f"--batch {args.batch}", each, ids, max(args.batch + 1, 5)), held, tested
 
 

@@ -10,15 +10,16 @@ from typing import Any, ClassVar
 
 from minidl.callbacks import SumOverTime
 from minidl.cli.options import count, value_of
-from minidl.cli.tasks.language import LanguageTask, Texts, parts_of, read_parts
+from minidl.cli.tasks.language import LanguageTask, Texts, others_of, parts_of, say_long
 from minidl.cli.tasks.task import Job
 from minidl.container import Container
+from minidl.corpus import Corpus, cut_lines, word_corpora, word_corpus
 from minidl.errors import ArgumentError
 from minidl.metrics import perplexity
 from minidl.optimizer import Optimizer
 from minidl.optimizers import SGD
 from minidl.schedules import StepLR
-from minidl.text import WordVocab
+from minidl.text import WordVocab, language_reference
 
 END = "<eos>"  # of a line
 PRESETS = "zaremba-small", "zaremba-medium", "zaremba-large"
@@ -41,7 +42,7 @@ class WordLM(LanguageTask):
     def add_arguments(self, add: Callable[..., Any]) -> None:
         super().add_arguments(add)
         add("--vocab-size", metavar="N", type=count, default=10_000, help="words that are known; the rest are <unk>")
-        add("--preset", choices=PRESETS, help="train by this recipe, SGD and all (default: Adam, and the options)")
+        add("--preset", choices=PRESETS, help="SGD and epochs by this recipe (default: Adam, --minutes)")
 
     def defaults_of(self, given: Sequence[str]) -> dict[str, Any]:
         preset = value_of("--preset", given)
@@ -55,22 +56,27 @@ class WordLM(LanguageTask):
         return self.length if args.preset is None else ("epochs", recipe_of(args.preset).epochs)
 
     def read(self, args: argparse.Namespace) -> Texts:
-        text, valid, test = read_parts(args)
-        if valid is None:  # words of the part that is held out are not known
-            lines = text.splitlines(keepends=True)
-            at = len(lines) - max(1, round(len(lines) * args.valid))
-            text, valid = "".join(lines[:at]), "".join(lines[at:])
-            if not text.strip():
-                raise ArgumentError(
-                    f"--valid {args.valid:g} expects a text of some lines, got {len(lines)}: give more."
-                )
         if args.vocab_size < 3:
             raise ArgumentError(
                 f"--vocab-size expects at least 3 words, <unk> and {END} included, got {args.vocab_size}."
             )
-        vocab = WordVocab.of(text, limit=args.vocab_size, end_of_line=END)
-        ids = parts_of(args, vocab, self.each, text, valid, test)
-        prompt = " ".join(valid.split()[:5]) if args.prompt is None else args.prompt
+        say_long(args)
+        options: dict[str, Any] = {"limit": args.vocab_size, "end_of_line": END}
+        held = isinstance(args.valid, str)  # else words of the part that is held out are not known
+        if args.paths:
+            corpora = (
+                [word_corpus(args.paths, **options)] if held else [*word_corpora(args.paths, args.valid, **options)]
+            )
+        else:
+            text = language_reference()
+            parts = [text] if held else cut_lines(text, args.valid)
+            learned = WordVocab.of(parts[0], **options)
+            corpora = [Corpus.of(part, learned) for part in parts]
+        vocab = corpora[0].vocab
+        assert isinstance(vocab, WordVocab)
+        corpora += [word_corpus(path, vocab) for path in others_of(args)]
+        ids = parts_of(args, self.each, corpora)
+        prompt = " ".join(vocab.decode(ids[1][:99]).split()[:5]) if args.prompt is None else args.prompt
         return Texts(vocab, *ids, prompt)
 
     def net(self, args: argparse.Namespace, V: int) -> Container:
