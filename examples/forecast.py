@@ -76,7 +76,7 @@ def measure(seeds: Sequence[int], smoke: bool) -> Report:
     by_year = {name: (years, np.abs(np.mean(points[name], 0) - truth).mean(0)) for name in reversed(points)}
     return Report(
         task="sunspots, 1 and 8 years ahead",
-        setup=f"Roots of the numbers, 8 cells, windows of {WINDOW} years relative to their last one, Adam 5e-3; trained "
+        setup=f"Roots of the numbers, 8 cells, windows of {WINDOW} years relative to the last one, Adam 5e-3; trained "
         f"on 1700 to 1880, stopped by 1881 to 1920. Squared error of the next year over {VARIANCE}, 1921 to 1955; then "
         f"the mean absolute error of 8 years ahead, 1921 to 2008. The 80 % interval of the forecaster "
         f"holds {spread(inside, '.2f')} of the years.",
