@@ -136,20 +136,20 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.folder) as home:
         parts = [part for text in [language_reference(), *map(read_text, args.text)] for part in text.split("\n\n")]
-        names = {"big.txt": args.megabytes, "small.txt": 1}
+        names = {"big.txt": args.megabytes, "small.txt": 1, "tenth.txt": args.megabytes / 10}
         paths = [str(Path(home) / name) for name in names]
         for path, megabytes in zip(paths, names.values(), strict=True):
             make(Path(path), parts, "\n\n", megabytes)
         japanese = str(Path(home) / "japanese.txt")
         make(Path(japanese), [*JAPANESE] * 500, "\n", args.megabytes / 5)
-        for path, kind in (paths[0], "chars"), (paths[0], "chars"), (japanese, "chars"), (paths[0], "words"):
+        for path, kind in (paths[0], "chars"), (paths[0], "chars"), (japanese, "chars"), (paths[2], "words"):
             told, size = child("encode", path, kind), Path(path).stat().st_size / 1e6
             print(
                 f"{Path(path).name}, {size:,.0f} MB, {told['ids']:,} ids of {kind}: {size / told['seconds']:.0f} MB/s by the "
                 f"clock, {size / told['used']:.0f} MB/s of the processor, peak {told['peak']:.0f} MB (before: {told['before']:.0f})",
                 flush=True,
             )
-        train(*paths, turns=args.turns)
+        train(*paths[:2], turns=args.turns)
         shutil.rmtree(Path(home) / ".minidl")
 
 
