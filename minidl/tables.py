@@ -205,7 +205,7 @@ def read_table(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     for path in map(Path, several):
         chosen = KINDS.get(path.suffix.lower()) if kind is None else kind
         if chosen is None:
-            raise ArgumentError(f"{path} is expected to end in {', '.join(KINDS)}: rename it after what it is.")
+            raise ArgumentError(f"{path} is expected to end in {', '.join(KINDS)}: convert or rename it.")
         if chosen not in KINDS.values():
             raise ArgumentError(f"read_table expects kind to be csv, tsv, jsonl or txt, got {chosen!r:.40}.")
         parts.append(parse_table(read_file(path), chosen, str(path)))

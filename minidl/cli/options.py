@@ -27,7 +27,7 @@ class Help(argparse.ArgumentDefaultsHelpFormatter):
     """Help with the defaults behind it; options without a value by default tell in words what that means."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        told = action.default is None or "default" in (action.help or "")
+        told = action.default in (None, []) or "default" in (action.help or "")
         return action.help if told else super()._get_help_string(action)
 
 

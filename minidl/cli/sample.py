@@ -34,6 +34,8 @@ def run(args: argparse.Namespace) -> int:
     vocab: Vocab | None = getattr(net, "vocab", None)
     if vocab is None:
         raise ArgumentError(f"{args.model} holds no vocabulary, so it cannot write text: is it a language model?")
+    if (net.out_shape or ())[-1:] != (len(vocab),):
+        raise ArgumentError(f"{args.model} is no language model, so it cannot go on with a text: use minidl predict.")
     prompt = beginning(vocab) if args.prompt is None else args.prompt
     if not prompt:
         raise ArgumentError("--prompt expects some text to go on from, got none: leave it out.")

@@ -7,7 +7,6 @@ import shlex
 from typing import Any
 
 from minidl import kernels
-from minidl.callbacks.console import short
 from minidl.cli.options import printable
 from minidl.cli.tasks import Job, Task
 from minidl.text import count_of
@@ -23,7 +22,7 @@ def say_what(job: Job, task: Task, parameters: int, steps: int) -> None:
     parts = ["minidl train", *job.heading, f"{parameters:,} parameters", count_of(steps, "step")]
     lines = [" · ".join([*parts, f"kernel {kernels.in_words()}"])]
     if job.baselines:
-        marks = [f"{name} {short(figure)}" for name, figure in job.baselines.items()]
+        marks = [f"{name} {figure_text(figure)}" for name, figure in job.baselines.items()]
         lines.append(f"{task.measure}   " + "   ".join(marks))
     if job.sample:
         lines.append(job.sample)
@@ -44,7 +43,7 @@ def say_result(path: str | None, row: dict[str, Any], trainer: Trainer, task: Ta
         verdict = ""
         if job.baselines:
             best = min(job.baselines, key=job.baselines.__getitem__)
-            there = f"{best} stands at {short(job.baselines[best])}"
+            there = f"{best} stands at {figure_text(job.baselines[best])}"
             verdict = ", below every baseline" if value < job.baselines[best] else f", {there}"
         console.print(f"\nvalidation {task.verdict(figures_of(row, 'valid_', task))}{verdict}", soft_wrap=True)
         later = [task.figure(other["valid_loss"]) for other in trainer.history.rows[row["epoch"] :]]
@@ -60,6 +59,13 @@ def say_result(path: str | None, row: dict[str, Any], trainer: Trainer, task: Ta
     name = printable(path)
     after = job.hint.replace("{model}", shlex.quote(name))
     console.print(f"saved {name} · go on with: {after}", soft_wrap=True)
+
+
+def figure_text(figure: float) -> str:
+    """A baseline: 2.03, 0.00412, 10,000."""
+    if abs(figure) >= 1000:
+        return f"{figure:,.0f}"
+    return f"{figure:z.2f}" if abs(figure) >= 0.1 or not figure else f"{figure:.3g}"
 
 
 def figures_of(row: dict[str, Any], part: str, task: Task) -> dict[str, float]:

@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,11 @@ from minidl.interrupts import INTERRUPTED, TERMINATED
 from minidl.trainer import Trainer
 
 DEFAULT = "char_lm"
+LENGTHS: dict[str, tuple[str, Callable[[str], float], str]] = {
+    "minutes": ("M", minutes, "train for about so long: a few steps are measured"),
+    "epochs": ("N", count, "so many passes over the data"),
+    "steps": ("N", count, "so many updates"),
+}
 
 
 def add_arguments(parser: Parser) -> None:
@@ -50,7 +56,7 @@ def add_arguments(parser: Parser) -> None:
     task = task_of(name if name in NAMES else DEFAULT)
     add = parser.add_argument
     add("paths", nargs="*", metavar="PATH", default=[], help=task.paths)
-    add("--model", choices=NAMES, default=DEFAULT, help="what is trained, by its name in minidl.models")
+    add("--model", metavar="NAME", choices=NAMES, default=DEFAULT, help=f"what is trained: {', '.join(NAMES)}")
     add("--train", nargs="+", metavar="FILE", help="the files to train on (default: each PATH)")
     add(
         "--valid", metavar="P|FILE", type=part_or_file, default=0.1,
@@ -60,13 +66,10 @@ def add_arguments(parser: Parser) -> None:
     add("--out", metavar="FILE", default="model.npz", help="where the model is saved")
     add("--resume", metavar="RUN", help="go on with a run that was broken off, by its folder (default: begin one)")
     kind, usual = task.length
+    default = {name: f"(default: {f'{usual:g}' if name == kind else f'--{kind}'})" for name in LENGTHS}
     length = parser.add_mutually_exclusive_group()
-    length.add_argument(
-        "--minutes", metavar="M", type=minutes,
-        help=f"train for about so long: a few steps are measured (default: {usual:g} {kind}, unless a preset tells)",
-    )  # fmt: skip
-    length.add_argument("--epochs", metavar="N", type=count, help="so many passes over the data (default: --minutes)")
-    length.add_argument("--steps", metavar="N", type=count, help="so many updates (default: --minutes)")
+    for name, (metavar, parse, words) in LENGTHS.items():
+        length.add_argument(f"--{name}", metavar=metavar, type=parse, help=f"{words} {default[name]}")
     add("--units", metavar="N", type=count, default=256, help="cells of each LSTM layer")
     add("--layers", metavar="N", type=count, default=1, help="LSTM layers")
     add("--dropout", metavar="P", type=part_or_none, default=0.0, help="share of units silent behind each LSTM layer")

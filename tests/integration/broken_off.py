@@ -19,13 +19,13 @@ def same(net, other):
     return all(p.value.tobytes() == other.params[name].value.tobytes() for name, p in net.params.items())
 
 
-def assert_resumes(make_net, data, folder):
+def assert_resumes(make_net, data, folder, loss=None):
     """Fifteen updates, and the same with a break after the ninth: the net is built by `make_net` each time."""
 
     def training(name, *callbacks):
         return Trainer(
-            make_net(), CrossEntropy(), Adam(0.02), [ClipNorm(5.0), *callbacks, Checkpoint(folder / name, every=2)],
-            quiet=True,
+            make_net(), loss or CrossEntropy(), Adam(0.02),
+            [ClipNorm(5.0), *callbacks, Checkpoint(folder / name, every=2)], quiet=True,
         )  # fmt: skip
 
     whole, part, rest = training("whole"), training("part", BreakOff()), training("part")

@@ -16,7 +16,7 @@ import pytest
 from minidl import CrossEntropy, Dense, Sequential, TextStream, generate_text, load, models
 from minidl.cli import finishing, main, train
 from minidl.cli.options import count, number, printable
-from minidl.cli.tasks import char_lm, language
+from minidl.cli.tasks import NAMES, char_lm, language
 from minidl.trainer import Trainer
 
 TEXT = "the quick brown fox jumps over the lazy dog,\nand the lazy dog sleeps on.\n" * 30
@@ -295,17 +295,22 @@ def test_check_says_what_is_wrong(monkeypatch, capsys):
     assert code == 1 and "are wrong" in out
 
 
-@pytest.mark.parametrize("argv", [["--help"], ["train", "--help"], ["sample", "--help"], ["info", "--help"]])
+TRAIN = [["train", "--model", name] for name in NAMES]
+
+
+@pytest.mark.parametrize(
+    "argv", [["--help"], *([*argv, "--help"] for argv in (*TRAIN, ["predict"], ["sample"], ["info"]))]
+)
 def test_help_explains_every_option_in_80_columns(argv, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     code, out, _ = run(capsys, *argv)
     assert code == 0 and max(map(len, out.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("module", ["train", "sample", "info", "check"])
-def test_every_option_has_help_and_tells_its_default(module, capsys, monkeypatch):
+@pytest.mark.parametrize("argv", [*TRAIN, ["train"], ["predict"], ["sample"], ["info"], ["check"]])
+def test_every_option_has_help_and_tells_its_default(argv, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "1000")
-    out = run(capsys, module, "--help")[1]
+    out = run(capsys, *argv, "--help")[1]
     options = re.split(r"\n  (?=-)", out)[2:]  # behind the usage and --help
     assert all("(default: " in option for option in options) and "None" not in out
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from minidl.errors import ArgumentError, IdError, ShapeError
-from minidl.metrics import accuracy, bits_per_character, perplexity
+from minidl.metrics import accuracy, bits_per_character, exact_match, perplexity
 
 # [B, T, V] = [2, 3, 3]; the largest entry is at 2, 0, 1 and 1, 1, 0
 Y = np.array(
@@ -122,3 +122,25 @@ def test_bits_per_character() -> None:
     assert bits_per_character(math.log(2) * 3) == pytest.approx(3)
     assert bits_per_character(1.0) == pytest.approx(1.4426950408889634)  # 1 / ln 2
     assert type(bits_per_character(np.float32(1.0))) is float
+
+
+def test_exact_match_takes_whole_rows() -> None:
+    right = np.array([[2, 0, 1], [1, 1, 2]])  # the first row is right, the second wrong at its end
+    assert exact_match(Y, right) == (0.5, 2.0)
+    assert exact_match(Y, right, mask=np.array([[True] * 3, [True, True, False]])) == (1.0, 2.0)
+    assert exact_match(Y, right, mask=np.array([[True] * 3, [False] * 3])) == (1.0, 1.0)
+    assert exact_match(Y, right, mask=np.zeros((2, 3), bool)) == (0.0, 0.0)
+    assert exact_match(Y, right, weight=np.array([3.0, 1.0])) == (0.75, 4.0)
+    assert exact_match(Y, np.eye(3)[right]) == (0.5, 2.0)
+    assert [type(figure) for figure in exact_match(Y, right)] == [float, float]
+
+
+def test_exact_match_of_rows_without_steps_is_accuracy() -> None:
+    assert exact_match(Y[0], IDS[0]) == accuracy(Y[0], IDS[0])
+
+
+def test_exact_match_refuses_what_accuracy_refuses() -> None:
+    with pytest.raises(ShapeError, match="exact_match expects targets of shape"):
+        exact_match(Y, IDS[0])
+    with pytest.raises(IdError, match="exact_match expects ids in"):
+        exact_match(Y, IDS + 3)

@@ -5,6 +5,7 @@ import pytest
 
 import minidl
 from minidl import Adam, Ascending, Batch, Dense, QuantileLoss, Reshape, Sequential, Trainer, coverage, median_error
+from minidl.doctor.trials import ignores_targets
 from minidl.errors import ArgumentError, ShapeError
 
 Y = np.array([[[1.0, 2.0, 4.0], [0.0, 0.0, 1.0]], [[-1.0, 0.0, 3.0], [5.0, 6.0, 7.0]]])  # [B, K, Q] = [2, 2, 3]
@@ -102,3 +103,17 @@ def test_quantiles_are_kept_in_a_file(tmp_path):
     net.save(tmp_path / "net.npz")
     twin, x = minidl.load(tmp_path / "net.npz"), np.ones((2, 4))
     assert (twin(x) == net(x)).all() and twin.out_shape == (2, 3)
+
+
+@pytest.mark.parametrize("level", [50.0, -50.0, 0.0])
+def test_the_doctor_knows_that_only_the_side_of_a_target_counts(level):
+    """Of targets far beside the outputs the gradient is the same for all: that alone is no mistake."""
+    net, x = Sequential([Dense(3), Ascending()]), np.random.default_rng(0).standard_normal((8, 4))
+    net.build((4,))
+    batch = Batch(x, level + x[:, 0])
+
+    class Blind(QuantileLoss):
+        def positions(self, y, t):
+            return super().positions(y, t)[0], 1 + 0 * y
+
+    assert not ignores_targets(net, QuantileLoss(), batch) and ignores_targets(net, Blind(), batch)

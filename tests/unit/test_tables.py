@@ -192,7 +192,7 @@ def test_a_column_that_is_not_there() -> None:
         ("a.jsonl", "[" * 100_000, ":1 expects a JSON object"),
         ("a.csv", b"a,b\n1,\xff\n", "0xFF"),
         ("a.csv", b"PK\x03\x04\0\0", "got a binary one"),
-        ("a.xlsx", "a,b\n1,2\n", "is expected to end in .csv, .tsv, .tab, .jsonl, .ndjson, .txt: rename"),
+        ("a.xlsx", "a,b\n1,2\n", "is expected to end in .csv, .tsv, .tab, .jsonl, .ndjson, .txt: convert"),
         ("data", "a,b\n1,2\n", "is expected to end in .csv"),
     ],
 )  # fmt: skip

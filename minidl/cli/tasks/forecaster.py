@@ -62,11 +62,12 @@ class Forecaster(Task):
             )
         tables = [read_table(path) for path in args.paths]
         columns, targets, left_out = choose(tables[0], args)
-        series = [numbers_of(table, columns) for table in tables]
+        share = args.valid if isinstance(args.valid, float) else 0.0
+        series = [series_of(table, columns, args, share) for table in tables]
         if isinstance(args.valid, str):
-            train, valid = checked(series, args), checked([numbers_of(read_table(args.valid), columns)], args)
+            train, valid = series, [series_of(read_table(args.valid), columns, args)]
         else:
-            train, valid = split_series(checked(series, args, args.valid), args.valid, args.window)
+            train, valid = split_series(series, share, args.window)
         scaler, places = Scaler.of(train), [columns.index(name) for name in targets]
 
         def windows(parts: list[Array], **options: Any) -> SeriesWindows:
@@ -75,7 +76,7 @@ class Forecaster(Task):
 
         test = None
         if args.test is not None:
-            test = windows(checked([numbers_of(read_table(args.test), columns)], args), batch_size=256)
+            test = windows([series_of(read_table(args.test), columns, args)], batch_size=256)
         loss, scales = QuantileLoss(QUANTILES), scaler.take(places).scale
         metrics = [Error(targets, k, scales) for k in range(len(targets))]
         held = windows(valid, batch_size=256)
@@ -190,7 +191,8 @@ def is_numeric(values: Sequence[Any]) -> bool:
     first = next((value for value in values if value is not None and value != ""), None)
     if isinstance(first, str):
         with contextlib.suppress(ValueError):
-            return math.isfinite(float(first))
+            return math.isfinite(float(first.replace(",", ".")))  # a decimal comma is a mistake to be told as well
+        return False
     return is_real(first)
 
 
@@ -208,24 +210,23 @@ def numbers_of(table: Table, columns: Sequence[str]) -> Array:
     return np.stack([table.numbers(name) for name in columns], axis=1)
 
 
-def checked(series: list[Array], args: argparse.Namespace, share: float = 0.0) -> list[Array]:
-    """Series that are long enough, `share` of each to be held out; or how long they have to be."""
-    span = args.window + args.horizon
+def series_of(table: Table, columns: Sequence[str], args: argparse.Namespace, share: float = 0.0) -> Array:
+    """A table as a series that is long enough, `share` of it to be held out; or how long it has to be."""
+    series, span = numbers_of(table, columns), args.window + args.horizon
 
     def enough(steps: int) -> bool:
         held = round(steps * share)
         return steps - held >= span and (not share or held >= args.horizon)
 
-    for one in series:
-        if not enough(len(one)):
-            least = span
-            while not enough(least):
-                least += 1
-            held = f", --valid {share:g}" if share else ""
-            raise ArgumentError(
-                f"--window {args.window}, --horizon {args.horizon}{held} expect a series of at least {least:,} steps, "
-                f"got {len(one):,}: give a longer one, or smaller numbers."
-            )
+    if not enough(len(series)):
+        least = span
+        while not enough(least):
+            least += 1
+        held = f", --valid {share:g}" if share else ""
+        raise ArgumentError(
+            f"{table.source} expects at least {least:,} steps for --window {args.window}, --horizon "
+            f"{args.horizon}{held}, got {len(series):,}: give a longer series, or smaller numbers."
+        )
     return series
 
 

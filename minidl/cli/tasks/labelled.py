@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -12,9 +13,29 @@ import numpy as np
 from minidl.errors import ArgumentError
 from minidl.inputs import Array
 from minidl.padding import PaddedBatches
+from minidl.splits import split_rows
 from minidl.tables import named
+from minidl.text import count_of
 
 Item = TypeVar("Item")
+
+
+def hold_out(rows: Sequence[Any], labels: Sequence[str], args: argparse.Namespace) -> tuple[Array, Array]:
+    """The numbers of the rows to train on, and of those that --valid holds out."""
+    try:
+        return split_rows(rows, args.valid, labels, seed=args.seed)
+    except ArgumentError:
+        raise ArgumentError(
+            f"--valid {args.valid:g} cannot hold out any of {count_of(len(rows), 'row')} and leave some of each label: "
+            f"give more rows, a larger share or a file."
+        ) from None
+
+
+def known_already(train: Iterable[Hashable], held: Iterable[Hashable]) -> list[str]:
+    """How many of the rows of another file are trained on, in words; none where none is."""
+    trained = set(train)
+    same = sum(row in trained for row in held)
+    return [f"{same:,} of these are trained on as well"] if same else []
 
 
 def labels_to_ids(labels: Sequence[str], known: Sequence[str], places: Sequence[str]) -> Array:
@@ -61,3 +82,11 @@ def fact(net: Any, name: str, kind: type) -> Any:
     if not isinstance(value, kind):
         raise ArgumentError(f"The model is expected to tell its {name!r}, got {value!r:.40}: train it anew.")
     return value
+
+
+def labels_of(net: Any) -> list[str]:
+    """The labels that a net was trained on, in the order of its outputs."""
+    labels: list[str] = fact(net, "labels", list)
+    if (len(labels),) != net.out_shape[-1:] or net.vocab is None:
+        raise ArgumentError(f"The model has {net.out_shape[-1]} outputs for {len(labels)} labels: train it anew.")
+    return labels

@@ -34,7 +34,7 @@ ROWS = 32  # texts that are answered side by side
 class Seq2Seq(Task):
     """Trains on pairs of texts, and writes the answers to new ones."""
 
-    paths = "CSV, TSV or JSONL files with two columns, source and target"
+    paths = "CSV, TSV or JSONL files with two columns, source and target (no default)"
     defaults: ClassVar[dict[str, Any]] = {"units": 128, "batch": 64, "lr": 5e-3, "clip": 1.0}
     measure = "nats per symbol, from the targets alone"
     symbols = "symbols"
@@ -58,6 +58,7 @@ class Seq2Seq(Task):
         if isinstance(args.valid, str):
             train, valid = table, read_table(args.valid)
         else:
+            table.texts(target)  # a row without one is told before the rows are told apart
             kept, held = split_rows(table.texts(source), args.valid, seed=args.seed)
             train, valid = table.take(kept), table.take(held)
         parts = [train, valid] + ([] if args.test is None else [read_table(args.test)])
@@ -88,7 +89,7 @@ class Seq2Seq(Task):
             test=batches[2] if len(batches) > 2 else None,
             loss=CrossEntropy(),
             facts={
-                "pairs": name, "rows": pairs, "vocabulary": len(vocab), "longest target": longest,
+                "text": name, "pairs": pairs, "vocabulary": len(vocab), "longest target": longest,
                 "columns": {"source": source, "target": target},
             },
             heading=[
@@ -102,9 +103,13 @@ class Seq2Seq(Task):
         )  # fmt: skip
 
     def predict(self, net: Any, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-        texts = sources_of(net, args)
+        longest, columns = net.facts.get("longest target"), net.facts.get("columns")
+        column = columns.get("source") if isinstance(columns, dict) else None
+        if net.vocab is None or type(longest) is not int or not isinstance(column, str):
+            raise ArgumentError(f"{args.model} does not tell all that its predictions need: train it anew.")
+        texts = sources_of(column, args)
         rows = ROWS if args.text is not None or args.paths else 1  # a person who types wants each answer at once
-        length = 2 * net.facts["longest target"] + 1
+        length = 2 * longest + 1
         while some := list(islice(texts, rows)):
             for place, text in some:
                 try:
@@ -121,8 +126,8 @@ class Seq2Seq(Task):
 
     def verdict(self, figures: dict[str, Any]) -> str:
         return (
-            f"{figures['loss']:z.3g} nats per symbol, {figures['accuracy']:.1%} of the symbols right, "
-            f"{figures['exact_match']:.1%} of the answers as a whole"
+            f"{figures['loss']:z.3g} nats per symbol, {figures['accuracy']:.2%} of the symbols right, "
+            f"{figures['exact_match']:.2%} of the answers as a whole"
         )
 
 
@@ -136,11 +141,11 @@ def figures_of(answer: Answer) -> dict[str, Any]:
     return {"target": answer.text, "log_probability": round(answer.log_probability, 4), "ended": answer.ended}
 
 
-def sources_of(net: Any, args: argparse.Namespace) -> Iterator[tuple[str, str]]:
-    """The texts to answer, each with its place: of tables their column, else a text a line."""
+def sources_of(column: str, args: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    """The texts to answer, each with its place: of tables that column, else a text a line."""
     if args.text is None and args.paths and all(Path(path).suffix.lower() in KINDS for path in args.paths):
         table = read_table(args.paths)
-        name = table.choose("source", None, (net.facts["columns"]["source"].lower(), *SOURCES))
+        name = table.choose("source", None, (column.lower(), *SOURCES))
         yield from ((table.place(n), text) for n, text in enumerate(table.texts(name)))
     else:
         what = "--text" if args.text is not None else "standard input"

@@ -13,7 +13,16 @@ import numpy as np
 
 from minidl.cli.options import count, printable
 from minidl.cli.tasks.inputs import lines_of, title
-from minidl.cli.tasks.labelled import batches_of, by_shares, fact, in_groups, labels_to_ids, usual
+from minidl.cli.tasks.labelled import (
+    batches_of,
+    by_shares,
+    hold_out,
+    in_groups,
+    known_already,
+    labels_of,
+    labels_to_ids,
+    usual,
+)
 from minidl.cli.tasks.task import Job, Task, no_default_data
 from minidl.container import Container
 from minidl.errors import ArgumentError
@@ -21,7 +30,6 @@ from minidl.inputs import Array
 from minidl.losses import CrossEntropy
 from minidl.metrics import accuracy
 from minidl.padding import pad
-from minidl.splits import split_rows
 from minidl.tables import Table
 from minidl.tagged import read_tagged
 from minidl.text import WordVocab
@@ -52,7 +60,7 @@ class Tagger(Task):
         'JSONL files, a sentence a line: {"tokens": ["So", "it", "is"], "tags": ["A", "B", "C"]}; or, by any other '
         "name, text with a token and its tag a line and an empty line behind each sentence, as CoNLL files have"
     )
-    defaults: ClassVar[dict[str, Any]] = {"units": 64, "dropout": 0.3, "lr": 5e-3}
+    defaults: ClassVar[dict[str, Any]] = {"units": 64, "dropout": 0.3, "batch": 16, "lr": 5e-3}
     length = ("epochs", 20)
     symbols = "tags"
 
@@ -80,7 +88,7 @@ class Tagger(Task):
             valid = read(args.valid)
         else:
             rarest = [min(tags, key=lambda tag: (counts[tag], tag)) for tags in train.tags]
-            kept, held = split_rows(train.tokens, args.valid, rarest, seed=args.seed)
+            kept, held = hold_out(train.tokens, rarest, args)
             train, valid = train.take(kept), train.take(held)
         vocab = WordVocab.of(
             " ".join(spelled(token) for tokens in train.tokens for token in tokens),
@@ -113,6 +121,7 @@ class Tagger(Task):
             heading=[
                 title(args.paths),
                 f"{len(x):,} sentences to train on, {len(held_x):,} held out",
+                *known_already(map(tuple, train.tokens), map(tuple, valid.tokens)),
                 f"{len(labels)} tags",
                 f"always {most!r:.40} would be {100 * always:.1f} % right",
                 f"each token's usual tag {100 * by_token(train, valid, most):.1f} %",
@@ -125,7 +134,7 @@ class Tagger(Task):
         )
 
     def predict(self, net: Any, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-        labels, known = fact(net, "labels", list), set(net.vocab.words)
+        labels, known = labels_of(net), set(net.vocab.words)
         streamed = args.text is None and not args.paths  # then each line is answered as it comes
         for group in in_groups(sentences_to_tag(args, net.facts.get("tokens column")), 1 if streamed else 64):
             x, mask = pad([to_ids(tokens, net.vocab, known) for tokens in group])

@@ -13,7 +13,17 @@ import numpy as np
 
 from minidl.cli.options import count, printable
 from minidl.cli.tasks.inputs import lines_of, title
-from minidl.cli.tasks.labelled import batches_of, by_shares, fact, in_groups, labels_to_ids, usual
+from minidl.cli.tasks.labelled import (
+    batches_of,
+    by_shares,
+    fact,
+    hold_out,
+    in_groups,
+    known_already,
+    labels_of,
+    labels_to_ids,
+    usual,
+)
 from minidl.cli.tasks.task import Job, Task, no_default_data
 from minidl.container import Container
 from minidl.errors import ArgumentError
@@ -21,7 +31,6 @@ from minidl.inputs import Array
 from minidl.losses import CrossEntropy
 from minidl.metrics import accuracy
 from minidl.padding import pad
-from minidl.splits import split_rows
 from minidl.tables import LABELS, TEXTS, Table, named, read_table
 from minidl.text import CharVocab, Vocab, WordVocab, count_of
 from minidl.tokens import tokenize
@@ -38,12 +47,16 @@ class Examples(NamedTuple):
         """Some of them, by their numbers."""
         return Examples(*([part[n] for n in rows] for part in self))
 
+    def alike(self) -> list[str]:
+        """What is equal where two texts differ in capitals and blanks at most."""
+        return [" ".join(text.lower().split()) for text in self.texts]
+
 
 class TextClassifier(Task):
     """Reads words or characters from both ends; says a label and how probable it is."""
 
     paths = "CSV, TSV or JSONL files, a text and its label a row, with the names of the columns"
-    defaults: ClassVar[dict[str, Any]] = {"units": 64, "dropout": 0.3, "lr": 5e-3}
+    defaults: ClassVar[dict[str, Any]] = {"units": 64, "dropout": 0.3, "batch": 16, "lr": 5e-3}
     length = ("epochs", 20)
     symbols = "texts"
 
@@ -69,8 +82,7 @@ class TextClassifier(Task):
         if isinstance(args.valid, str):
             valid = examples(read_table(args.valid), args)
         else:
-            same = [" ".join(text.lower().split()) for text in train.texts]
-            kept, held = split_rows(same, args.valid, train.labels, seed=args.seed)
+            kept, held = hold_out(train.alike(), train.labels, args)
             train, valid = train.take(kept), train.take(held)
         args.symbols = args.symbols or symbols_for(train.texts)
         vocab = vocabulary(train.texts, args)
@@ -100,6 +112,7 @@ class TextClassifier(Task):
             heading=[
                 title(args.paths),
                 f"{len(x):,} texts in {args.text_column!r} to train on, {len(held_x):,} held out",
+                *known_already(train.alike(), valid.alike()),
                 *left_out,
                 f"{len(labels)} labels in {args.label_column!r}",
                 f"always {most!r:.40} would be {100 * always:.1f} % right",
@@ -112,7 +125,7 @@ class TextClassifier(Task):
         )
 
     def predict(self, net: Any, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-        labels, longest = fact(net, "labels", list), fact(net, "max length", int)
+        labels, longest = labels_of(net), fact(net, "max length", int)
         streamed = args.text is None and not args.paths  # then each line is answered as it comes
         for group in in_groups(texts_to_label(args, fact(net, "text column", str)), 1 if streamed else 64):
             x, mask = pad([to_ids(text, net.vocab, longest) for text in group])
@@ -178,11 +191,11 @@ def check_labels(labels: Sequence[str], table: Table, args: argparse.Namespace) 
             f"or more to tell apart."
         )
     if 2 * different > len(labels):
-        others = named([name for name in table.columns if name not in (args.text_column, args.label_column)])
+        others = named([name for name in table.columns if name != args.label_column])
         raise ArgumentError(
             f"{table.source} has {different:,} different labels in {len(labels):,} rows of column "
             f"{args.label_column!r}, such as {labels[0]!r:.40}, too many to learn: "
-            + (f"choose another --label-column, there are {others}." if others else "give more rows of each.")
+            f"choose another --label-column ({others}), or give more rows of each."
         )
 
 
@@ -217,8 +230,9 @@ def texts_to_label(args: argparse.Namespace, column: str) -> Iterator[str]:
     if args.text is not None or not args.paths:
         yield from lines_of(args)
         return
-    table = read_table(args.paths)
-    yield from table.texts("text" if table.columns == ("text",) else table.choose("texts", column))
+    for path in args.paths:
+        table = read_table(path)
+        yield from table.texts("text" if table.columns == ("text",) else table.choose("texts", column))
 
 
 TASK = TextClassifier()

@@ -42,7 +42,7 @@ class WordLM(LanguageTask):
     def add_arguments(self, add: Callable[..., Any]) -> None:
         super().add_arguments(add)
         add("--vocab-size", metavar="N", type=count, default=10_000, help="words that are known; the rest are <unk>")
-        add("--preset", choices=PRESETS, help="train by this recipe, SGD and all (default: Adam, and the options)")
+        add("--preset", choices=PRESETS, help="SGD and epochs by this recipe (default: Adam, --minutes)")
 
     def defaults_of(self, given: Sequence[str]) -> dict[str, Any]:
         preset = value_of("--preset", given)
