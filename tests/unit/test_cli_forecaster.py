@@ -263,3 +263,11 @@ def test_predict_with_other_data_or_facts(folder, capsys):
         net.facts = good | wrong
         net.save("wrong.npz")
         assert refused(capsys, "predict", "wrong.npz", "s.csv")
+
+
+def test_a_column_without_a_name_is_left_out_by_that_name(folder, capsys):
+    """As other programs write the index of a table: ",heat"."""
+    rows = "\n".join(f"day {k},{v}" for k, v in enumerate(WAVE))
+    (folder / "index.csv").write_text(f",heat\n{rows}\n", encoding="utf-8")
+    _, out, _ = run(capsys, "train", "index.csv", *SMALL)
+    assert "without ''" in " ".join(out.split())

@@ -93,7 +93,7 @@ class Forecaster(Task):
         names = ", ".join(map(printable, targets))
         steps = sum(map(len, series))
         seen = f"{names} from {count_of(len(columns), 'column')}"
-        without = [f"without {', '.join(map(printable, left_out))}"] if left_out else []
+        without = [f"without {', '.join(printable(name) or repr(name) for name in left_out)}"] if left_out else []
         return Job(
             net=models.forecaster(
                 args.horizon, len(targets), args.units, args.layers, QUANTILES, dropout=args.dropout
