@@ -129,9 +129,10 @@ def of_model(args: argparse.Namespace) -> dict[str, Any]:
     hint = "write a function that returns net, loss and batches, and give FILE.py:FUNCTION"
     check_language_model(net, args.what, hint)
     vocab = getattr(net, "vocab", None)
-    if vocab is None:
+    if vocab is None or (net.out_shape or (0,))[-1] != len(vocab):
         raise ArgumentError(
-            f"minidl doctor expects a model with a vocabulary, as minidl train writes it, got {args.what}: {hint}."
+            f"minidl doctor expects a language model, with a vocabulary, as minidl train writes it, got {args.what}: "
+            f"{hint}."
         )
     ids = vocab.encode(read_text(args.texts) if args.texts else language_reference())
     train, held = split(ids, 0.1)
