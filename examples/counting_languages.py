@@ -11,20 +11,7 @@ import numpy as np
 from curves import Curves
 from published import Report, Row, reproduce, spread
 
-from minidl import (
-    LSTM,
-    Adam,
-    Batch,
-    BinaryCrossEntropy,
-    Callback,
-    ClipNorm,
-    Dense,
-    Sequential,
-    Sigmoid,
-    Trainer,
-    normal,
-    pad,
-)  # fmt: skip
+from minidl import LSTM, Adam, Batch, BinaryCrossEntropy, ClipNorm, Dense, Sequential, Sigmoid, Trainer, normal, pad
 
 LONGEST, EVERY = 100, 200
 TASKS = {"a^n b^n": ("ab", 2, 4000), "a^n b^n c^n": ("abc", 3, 8000)}  # letters, units, updates
@@ -48,7 +35,7 @@ def reach(net: Sequential, letters: str, longest: int = LONGEST) -> int:
     return longest if right.all() else int(right.argmin())
 
 
-class Sum(Callback):
+class Sum:
     """The gradient of the sum over steps and symbols, not of their mean: what the published norm clip is meant for."""
 
     def on_grads_ready(self, trainer: Trainer) -> None:
@@ -80,25 +67,24 @@ def stopped(reached: list[int]) -> int:
 
 
 def measure(seeds: Sequence[int], smoke: bool) -> Report:
-    runs = {(task, p): [train(task, p, seed, smoke) for seed in seeds] for task in TASKS for p in (True, False)}
-    names = {key: f"{key[0]}, {'' if key[1] else 'no '}peepholes" for key in runs}
-    published = {("a^n b^n c^n", True): "18 to 29 (median 24)"}
-    first = Row(
-        "a^n b^n, peepholes, ended once n = 20 was reached", "65 to 100 (median 100)",
-        spread([stopped(reached) for reached in runs["a^n b^n", True]], ".0f"),
-    )  # fmt: skip
-    rows = [Row(names[key], published.get(key, ""), spread([r[-1] for r in run], ".0f")) for key, run in runs.items()]
-    medians = {names[key]: np.median(run, axis=0) for key, run in runs.items()}
+    rows, lines = [], {}
+    for task, published in (("a^n b^n", ""), ("a^n b^n c^n", "18 to 29 (median 24)")):
+        for peephole in (True, False):
+            name = f"{task}, {'' if peephole else 'no '}peepholes"
+            runs = [train(task, peephole, seed, smoke) for seed in seeds]
+            if not rows:
+                ended = spread([stopped(reached) for reached in runs], ".0f")
+                rows = [Row(f"{name}, ended once n = 20 was reached", "65 to 100 (median 100)", ended)]
+            rows.append(Row(name, published if peephole else "", spread([reached[-1] for reached in runs], ".0f")))
+            lines[name] = EVERY * np.arange(1, len(runs[0]) + 1), np.median(runs, axis=0)
     return Report(
         task="a^n b^n and a^n b^n c^n: the longest n",
         setup="2 and 3 units, one string with n in 1 to 10 an update, Adam 0.01, norm clip 1 on the sum over steps and "
         "symbols, 4000 and 8000 updates; the figure is the n up to which every string is accepted, 100 at most.",
         source="Gers & Schmidhuber 2001; figures and set-up of "
         "cybertronai/schmidhuber-problems, seeds 0 to 4, which ended a^n b^n as soon as n = 20 was reached.",
-        rows=[first, *rows],
-        curves=Curves(
-            {name: (EVERY * np.arange(1, len(m) + 1), m) for name, m in medians.items()}, "updates", "longest n, median"
-        ),
+        rows=rows,
+        curves=Curves(lines, "updates", "longest n, median"),
         differs="weights of Wh and Wx as published, N(0, 0.1); drawn by minidl, float32.",
     )
 

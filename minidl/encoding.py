@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from minidl.errors import ArgumentError
 from minidl.inputs import Array
 from minidl.pieces import CONTINUATION, Piece
 from minidl.text import CharVocab, WordVocab, code_points, split_words
@@ -36,13 +37,15 @@ def char_ids(vocab: CharVocab, pieces: Pieces) -> Iterator[Array]:
         data = piece.data.translate(table, CONTINUATION) if piece.others else piece.data.translate(table)
         ids = np.frombuffer(data, np.uint8)
         if not data.isascii():  # others, or ASCII that the vocabulary does not have
-            marked = np.flatnonzero(ids == MARK)
-            ids = ids.astype(vocab.dtype)
+            marked = ids == MARK
             try:
-                ids[marked] = vocab.encode(piece.others)
-            except ValueError:
-                vocab.encode(piece.text, at)  # says which, and where
-                raise
+                found = vocab.encode(piece.others)
+            except ArgumentError:
+                found = ids[:0]
+            if len(found) < np.count_nonzero(marked):
+                vocab.encode(piece.text, at)  # says what is not known, and where
+            ids = ids.astype(vocab.dtype)
+            ids[marked] = found
         yield ids
         at += piece.characters
 

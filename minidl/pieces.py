@@ -16,7 +16,7 @@ import numpy as np
 
 from minidl.text import is_wide, no_text, unreadable
 
-PIECE = 1 << 18  # bytes of a piece
+PIECE = 1 << 16  # bytes of a piece
 CONTINUATION = bytes(range(0x80, 0xC0))  # of a character that another byte begins
 
 
@@ -111,14 +111,13 @@ def others_of(data: bytes) -> str | None:
     """The characters that are not ASCII; None where the data is not UTF-8."""
     if data.isascii():
         return ""
-    codes = np.frombuffer(data, np.int8)
-    places = np.flatnonzero(codes < 0)
-    codes = codes[places]
+    codes = np.frombuffer(data, np.int8)  # ASCII from 0, continuations below -0x40
+    beyond = codes < 0
     try:
-        others = codes.tobytes().decode()
+        others = codes[beyond].tobytes().decode()
     except UnicodeDecodeError:
         return None
-    torn = (np.diff(places) != 1) & (codes[1:] < -0x40)  # by ASCII, where a continuation was due
+    torn = (codes[1:] < -0x40) > beyond[:-1]  # by ASCII, where a continuation was due
     return None if torn.any() else others
 
 

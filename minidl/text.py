@@ -13,6 +13,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from encodings import utf_32_le  # by its name it would be imported at its first use, while a file is read
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -198,8 +199,8 @@ class WordVocab:
 
     def encode_words(self, words: list[str]) -> Array:
         """The ids of words that are split already."""
-        find, unknown = self._index.get, self._index[self.unknown]
-        return np.fromiter((find(word, unknown) for word in words), self.dtype, len(words))
+        found = map(self._index.get, words, repeat(self._index[self.unknown]))
+        return np.fromiter(found, self.dtype, len(words))
 
     def decode(self, ids: Any) -> str:
         """The text of ids [T], with blanks between the words; a list or an iterator will do."""

@@ -243,7 +243,7 @@ def test_without_a_path_it_learns_the_language_reference(text, monkeypatch, caps
 
 
 def test_the_language_reference_is_english():
-    assert "The following" in language.language_reference()
+    assert "The following" in char_lm.language_reference()
 
 
 def test_info_shows_layers_vocabulary_and_facts(model, capsys):

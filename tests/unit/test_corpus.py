@@ -87,6 +87,14 @@ def test_ids_are_those_of_the_text_in_memory(tmp_path_factory, texts, size):
         assert ids == words.encode(whole).tolist()
 
 
+def test_ascii_that_a_given_vocabulary_does_not_have_is_no_other_symbol(tmp_path):
+    path = tmp_path / "text.txt"
+    for text in "aé b", "é b", "b é", " b", "béé", "bb":
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(ArgumentError, match=rf"got 'b' .U\+0062. at position {text.index('b')}:"):
+            char_corpus(path, CharVocab("aé "), least=0)
+
+
 @pytest.mark.parametrize("size", [3, 8, 1000])
 def test_what_a_given_vocabulary_does_not_have_is_named(big, size, monkeypatch):
     monkeypatch.setattr("minidl.pieces.PIECE", size)

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 from minidl.baselines import ngram_bits
 from minidl.callbacks import SampleText
 from minidl.cli.options import count, printable
+from minidl.cli.tasks import NAMES, task_of
 from minidl.cli.tasks.inputs import lines_of, title
 from minidl.cli.tasks.task import Job, Task
 from minidl.container import Container
@@ -109,6 +110,13 @@ def knows_line_breaks(vocab: Vocab) -> bool:
         return len(vocab.encode("\n")) > 0
     except ArgumentError:
         return False
+
+
+def check_language_model(net: Any, path: str, hint: str) -> None:
+    """Refuse a model that the command trained for something else than to go on with a text."""
+    name = getattr(net, "facts", {}).get("model")
+    if name in NAMES and not isinstance(task_of(name), LanguageTask):
+        raise ArgumentError(f"{path} is expected to be a language model, got a {name}: {hint}.")
 
 
 def sample_of(texts: Texts, held: int, each: str) -> str:
