@@ -144,9 +144,10 @@ def main() -> None:
         make(Path(japanese), [*JAPANESE] * 500, "\n", args.megabytes / 5)
         for path, kind in (paths[0], "chars"), (paths[0], "chars"), (japanese, "chars"), (paths[2], "words"):
             told, size = child("encode", path, kind), Path(path).stat().st_size / 1e6
+            clock, used = size / told["seconds"], size / told["used"]
             print(
-                f"{Path(path).name}, {size:,.0f} MB, {told['ids']:,} ids of {kind}: {size / told['seconds']:.0f} MB/s by the "
-                f"clock, {size / told['used']:.0f} MB/s of the processor, peak {told['peak']:.0f} MB (before: {told['before']:.0f})",
+                f"{Path(path).name}, {size:,.0f} MB, {told['ids']:,} ids of {kind}: {clock:.0f} MB/s by the clock, "
+                f"{used:.0f} MB/s of the processor, peak {told['peak']:.0f} MB (before: {told['before']:.0f})",
                 flush=True,
             )
         train(*paths[:2], turns=args.turns)
