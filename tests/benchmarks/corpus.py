@@ -81,17 +81,15 @@ def train(*paths: str, turns: int, steps: int = 40) -> None:
         ratios = [long / short for long, short in zip(*times, strict=True)]
         for path, spent in zip(paths, times, strict=True):
             print(f"{Path(path).name}: {steps / statistics.median(spent):.1f} steps a second of the processor")
-        print(
-            f"time of the first over that of the second: {statistics.median(ratios):.3f} ({min(ratios):.3f}-{max(ratios):.3f})"
-        )
+        spread = f"({min(ratios):.3f}-{max(ratios):.3f})"
+        print(f"time of the first over that of the second: {statistics.median(ratios):.3f} {spread}")
     for path in paths:
         print(f"{Path(path).name}: ", end="")
         with tempfile.TemporaryDirectory() as folder:
             child("begin", path, folder)
             told = child("resume", path, folder)
-        print(
-            f"resumed in {told['seconds']:.1f} s, of which the corpus {told['corpus']:.1f} s; peak {told['peak']:.0f} MB"
-        )
+        seconds, corpus, peak = told["seconds"], told["corpus"], told["peak"]
+        print(f"resumed in {seconds:.1f} s, of which the corpus {corpus:.1f} s; peak {peak:.0f} MB")
 
 
 def begin(path: str, folder: str, steps: int = 30) -> dict[str, float]:
