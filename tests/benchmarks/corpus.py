@@ -81,17 +81,15 @@ def train(*paths: str, turns: int, steps: int = 40) -> None:
         ratios = [long / short for long, short in zip(*times, strict=True)]
         for path, spent in zip(paths, times, strict=True):
             print(f"{Path(path).name}: {steps / statistics.median(spent):.1f} steps a second of the processor")
-        print(
-            f"time of the first over that of the second: {statistics.median(ratios):.3f} ({min(ratios):.3f}-{max(ratios):.3f})"
-        )
+        spread = f"({min(ratios):.3f}-{max(ratios):.3f})"
+        print(f"time of the first over that of the second: {statistics.median(ratios):.3f} {spread}")
     for path in paths:
         print(f"{Path(path).name}: ", end="")
         with tempfile.TemporaryDirectory() as folder:
             child("begin", path, folder)
             told = child("resume", path, folder)
-        print(
-            f"resumed in {told['seconds']:.1f} s, of which the corpus {told['corpus']:.1f} s; peak {told['peak']:.0f} MB"
-        )
+        seconds, corpus, peak = told["seconds"], told["corpus"], told["peak"]
+        print(f"resumed in {seconds:.1f} s, of which the corpus {corpus:.1f} s; peak {peak:.0f} MB")
 
 
 def begin(path: str, folder: str, steps: int = 30) -> dict[str, float]:
@@ -144,9 +142,10 @@ def main() -> None:
         make(Path(japanese), [*JAPANESE] * 500, "\n", args.megabytes / 5)
         for path, kind in (paths[0], "chars"), (paths[0], "chars"), (japanese, "chars"), (paths[2], "words"):
             told, size = child("encode", path, kind), Path(path).stat().st_size / 1e6
+            clock, used = size / told["seconds"], size / told["used"]
             print(
-                f"{Path(path).name}, {size:,.0f} MB, {told['ids']:,} ids of {kind}: {size / told['seconds']:.0f} MB/s by the "
-                f"clock, {size / told['used']:.0f} MB/s of the processor, peak {told['peak']:.0f} MB (before: {told['before']:.0f})",
+                f"{Path(path).name}, {size:,.0f} MB, {told['ids']:,} ids of {kind}: {clock:.0f} MB/s by the clock, "
+                f"{used:.0f} MB/s of the processor, peak {told['peak']:.0f} MB (before: {told['before']:.0f})",
                 flush=True,
             )
         train(*paths[:2], turns=args.turns)
