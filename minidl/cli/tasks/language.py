@@ -138,12 +138,12 @@ def others_of(args: argparse.Namespace) -> list[str]:
 
 def say_long(args: argparse.Namespace) -> None:
     """Say what takes a while: a gigabyte takes about ten seconds, as words a minute or two."""
-    if not args.quiet and args.paths and is_long(size := [Path(path) for path in args.paths], LARGE):
-        megabytes = sum(path.stat().st_size for path in size) / 1e6
-        words = (
-            f"minidl train: {title(args.paths)}, {megabytes:,.0f} MB, is read; its ids are kept on disk, in {FOLDER}"
-        )
-        print(words, file=sys.stderr, flush=True)
+    files = [Path(path) for path in args.paths]
+    if args.quiet or not files or not is_long(files, LARGE):
+        return
+    megabytes = sum(path.stat().st_size for path in files) / 1e6
+    told = f"{title(args.paths)}, {megabytes:,.0f} MB, is read; its ids are kept on disk, in {FOLDER}"
+    print(f"minidl train: {told}", file=sys.stderr, flush=True)
 
 
 def cut(ids: Any, args: argparse.Namespace, each: str) -> tuple[Any, Any]:
