@@ -30,7 +30,7 @@ class Run(NamedTuple):
 
 
 def draw(count: int, seed: int) -> tuple[list[str], list[str]]:
-    """Questions, reversed, and their answers; no two of the same numbers, in whichever order."""
+    """Questions, reversed, and their answers, in random order; no two of the same numbers, in whichever order."""
     rng, seen, questions, answers = np.random.default_rng(seed), set(), [], []
     while len(questions) < count:
         a, b = (int("".join(rng.choice(list("0123456789"), rng.integers(1, 4)))) for _ in range(2))
@@ -38,7 +38,8 @@ def draw(count: int, seed: int) -> tuple[list[str], list[str]]:
             seen.add((min(a, b), max(a, b)))
             questions.append(f"{a}+{b}"[::-1])
             answers.append(str(a + b))
-    return questions, answers
+    order = rng.permutation(count)  # those that were drawn late are almost all of long numbers
+    return [questions[k] for k in order], [answers[k] for k in order]
 
 
 def train(name: str, seed: int, smoke: bool) -> Run:

@@ -77,8 +77,8 @@ def measure(seeds: Sequence[int], smoke: bool) -> Report:
         task="embedded Reber grammar",
         setup=f"{UNITS} cells, one string an update, Adam 0.01, norm clip 5 on the sum over the steps, at most {MOST} "
         f"strings; 200 held-out strings after every {EVERY}. Solved: the likeliest symbol is an allowed one at 99.9 % "
-        "of all places, and at all the far ones. As in 1997: every allowed symbol is likelier than every other. The plot shows how many "
-        "far symbols are right; a seed that has solved it both ways stays there as it ended.",
+        "of all places, and at all the far ones. As in 1997: every allowed symbol is likelier than every other. The "
+        "plot shows how many far symbols are right; a seed that has solved it both ways stays there as it ended.",
         source="cybertronai/schmidhuber-problems, seeds 0 to 9; Hochreiter & Schmidhuber 1997, experiment 1: 4 cells, "
         "plain SGD, training and test set of 256 strings each.",
         rows=[

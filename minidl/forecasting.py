@@ -7,14 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from minidl.arguments import positive_int
+from minidl.arguments import flag, positive_int
 from minidl.errors import ArgumentError, ShapeError
 from minidl.inputs import Array
 from minidl.layer import Layer
 from minidl.series import Scaler, as_columns, as_several
 
 
-def forecast(net: Layer, series: Any, scaler: Scaler, window: int, targets: int | Sequence[int] | None = None) -> Array:
+def forecast(
+    net: Layer,
+    series: Any,
+    scaler: Scaler,
+    window: int,
+    targets: int | Sequence[int] | None = None,
+    relative: bool = False,
+) -> Array:
     """The steps behind the end of a series, in the units of the data.
 
     Args:
@@ -23,6 +30,7 @@ def forecast(net: Layer, series: Any, scaler: Scaler, window: int, targets: int 
         scaler: of all columns, as it was in training.
         window: the steps that the net sees.
         targets: the numbers of the columns that it tells, as in training; None for all.
+        relative: whether it was trained on windows that are relative to their last step.
 
     Returns:
         Quantiles [horizon, K, Q].
@@ -45,13 +53,15 @@ def forecast(net: Layer, series: Any, scaler: Scaler, window: int, targets: int 
     if len(known) < positive_int("forecast", "window", window):
         raise ArgumentError(f"forecast expects a series of at least window={window} steps, got {len(known)}.")
     chosen = as_columns("forecast", targets, len(scaler))
-    y = net.predict(scaler.transform(known[-window:])[None])[0]
+    x = scaler.transform(known[-window:])
+    level = x[-1] if flag("forecast", "relative", relative) else 0 * x[-1]
+    y = net.predict((x - level)[None])[0].astype(np.float64)
     if y.ndim != 3 or y.shape[1] != len(chosen):
         raise ShapeError(
             f"forecast expects a net that gives [B, horizon, {len(chosen)}, Q], got {(1, *y.shape)}: name the columns "
             f"that it tells as targets."
         )
-    return np.moveaxis(scaler.take(chosen).inverse_transform(np.moveaxis(y.astype(np.float64), 1, 2)), 2, 1)
+    return np.moveaxis(scaler.take(chosen).inverse_transform(np.moveaxis(y, 1, 2) + level[chosen]), 2, 1)
 
 
 def naive_forecast(x: Any, horizon: int, season: int = 1, targets: int | Sequence[int] | None = None) -> Array:

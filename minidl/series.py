@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.arguments import positive_int
+from minidl.arguments import flag, positive_int
 from minidl.data import Batch, Batches, split
 from minidl.errors import ArgumentError, ShapeError
 from minidl.inputs import Array
@@ -27,6 +27,8 @@ class SeriesWindows(Batches):
         horizon: the steps behind them that it is to tell.
         targets: the numbers of the columns to tell; None for all. The net sees all columns in any case.
         stride: how many steps a window begins behind the one before it, in each series.
+        relative: whether x and t are told relative to the last step of the window, which becomes 0: a level that never
+            came in training does no harm then. Series that rise or wander need it; the net no longer knows the level.
         batch_size: the number of windows of a batch; the last batch may be smaller.
         shuffle: whether each epoch has an order of its own; iterating is epoch 0.
         seed: of the orders.
@@ -54,6 +56,7 @@ class SeriesWindows(Batches):
         horizon: int = 1,
         targets: int | Sequence[int] | None = None,
         stride: int = 1,
+        relative: bool = False,
         batch_size: int = 32,
         shuffle: bool = False,
         seed: int = 0,
@@ -61,6 +64,7 @@ class SeriesWindows(Batches):
         self.window = positive_int("SeriesWindows", "window", window)
         self.horizon = positive_int("SeriesWindows", "horizon", horizon)
         self.stride = positive_int("SeriesWindows", "stride", stride)
+        self.relative = flag("SeriesWindows", "relative", relative)
         self.series = as_several("SeriesWindows", series)
         self.targets = as_columns("SeriesWindows", targets, self.series[0].shape[1])
         span = window + horizon
@@ -86,6 +90,9 @@ class SeriesWindows(Batches):
             at = first[:, None] + steps
             x[here] = self.series[k][at[:, : self.window]]
             t[here] = self.series[k][at[:, self.window :, None], self.targets]
+        if self.relative:
+            last = x[:, -1:].copy()
+            x, t = x - last, t - last[:, :, self.targets]
         return Batch(x, t)
 
 

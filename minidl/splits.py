@@ -61,16 +61,21 @@ def split_rows(rows: Any, share: float, labels: Any = None, groups: Any = None, 
     shuffled = [whole[k] for k in np.random.default_rng([seed, *b"split"]).permutation(len(whole))]
     strata: dict[Hashable, list[list[int]]] = {}
     for members in shuffled:
-        strata.setdefault(Counter(classes[n] for n in members).most_common(1)[0][0], []).append(members)
+        label = classes[members[0]]
+        if len(members) > 1:
+            label = Counter(classes[n] for n in members).most_common(1)[0][0]
+        strata.setdefault(label, []).append(members)
     left, due = Counter(classes), 0.0
     held: list[int] = []
     for stratum in strata.values():
         for members in sorted(stratum, key=len, reverse=True):  # or small groups would always come before large ones
             due += share * len(members)
+            if due < len(members) / 2:
+                continue
             taken = Counter(classes[n] for n in members)
-            if due >= len(members) / 2 and all(left[label] > count for label, count in taken.items()):
+            if all(left[label] > count for label, count in taken.items()):
                 held += members
-                left -= taken
+                left.subtract(taken)
                 due -= len(members)
     if not held:
         few = f"{count_of(len(rows), 'row')} in {count_of(len(whole), 'group')}"

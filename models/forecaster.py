@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from minidl import LSTM, Ascending, Concatenate, Dense, Dropout, Graph, LastStep, Reshape
+from minidl import LSTM, Ascending, Dense, Dropout, Layer, Reshape, Sequential
 
 
 def forecaster(
@@ -16,17 +16,15 @@ def forecaster(
     quantiles: Sequence[float] = (0.1, 0.5, 0.9),
     peephole: bool | Literal["diagonal", "full"] = False,
     dropout: float = 0.0,
-) -> Graph:
+) -> Sequential:
     """A net that reads a window of a series and tells the quantiles of the steps behind it, all at once.
 
-        x [B, T, D] -> LSTM -> ... -> LSTM, its last h [B, units] ─┐
-         └─────────────────────────── the last step itself [B, D] ─┴─> scores -> [B, horizon, targets, Q], ascending
+        x [B, T, D] -> LSTM -> ... -> LSTM, its last h -> scores -> [B, horizon, targets, Q], ascending in Q
 
     Good for series of any number of columns, of which some are to be told: loads, prices, temperatures. Train it with
-    `QuantileLoss(quantiles)` on windows (`SeriesWindows`) of standardised series (`Scaler`). The last step goes past
-    the LSTM, so that "as it is now" is a matter of one weight, and a level that never came in training does no harm.
-    The quantiles of a step never cross: each is the one below it plus something positive. It is not built yet:
-    training builds it from its first batch, `build((None, D))` by hand.
+    `QuantileLoss(quantiles)` on windows (`SeriesWindows`) of standardised series (`Scaler`), relative to their last
+    step where the series rises or wanders. The quantiles of a step never cross: each is the one below it plus
+    something positive. It is not built yet: training builds it from its first batch, `build((None, D))` by hand.
 
     Args:
         horizon: how many steps it tells.
@@ -38,8 +36,7 @@ def forecaster(
         dropout: the share of units that fall silent behind each LSTM layer in training.
 
     Source:
-        Wen et al. 2017, A multi-horizon quantile recurrent forecaster; Lai et al. 2018, Modeling long- and short-term
-        temporal patterns with deep neural networks (the way past the LSTM).
+        Wen et al. 2017, A multi-horizon quantile recurrent forecaster.
 
     Example:
         >>> from minidl.models import forecaster
@@ -47,14 +44,12 @@ def forecaster(
         >>> net.build((None, 5))
         (12, 2, 3)
     """
-    net, last, Q = Graph(name="forecaster"), "x", len(quantiles)
+    stack: list[Layer] = []
     for k in range(layers):
-        name = "lstm" if k == 0 else f"lstm_{k + 1}"
-        net.add(name, LSTM(units, peephole=peephole, return_sequences=k < layers - 1), last)
-        last = name
+        stack.append(LSTM(units, peephole=peephole, return_sequences=k < layers - 1))
         if dropout:
-            last = name.replace("lstm", "dropout")
-            net.add(last, Dropout(dropout), name)
-    net.add("now", LastStep(), "x").add("both", Concatenate(), last, "now")
-    net.add("scores", Dense(horizon * targets * Q), "both").add("table", Reshape((horizon, targets, Q)), "scores")
-    return net.add("quantiles", Ascending(), "table")
+            stack.append(Dropout(dropout))
+    table = horizon, targets, len(quantiles)
+    return Sequential(
+        [*stack, Dense(horizon * targets * len(quantiles)), Reshape(table), Ascending()], name="forecaster"
+    )

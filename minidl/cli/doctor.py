@@ -18,6 +18,7 @@ from typing import Any
 from minidl.cli.code import called, is_code, named
 from minidl.cli.options import count, positive, seed
 from minidl.cli.showing import show
+from minidl.cli.tasks.language import check_language_model
 from minidl.data import TextStream, split
 from minidl.doctor import Diagnosis, diagnose, reproduce
 from minidl.errors import ArgumentError
@@ -125,11 +126,13 @@ def of_model(args: argparse.Namespace) -> dict[str, Any]:
     from minidl.text import language_reference
 
     net = load(Path(args.what))
+    hint = "write a function that returns net, loss and batches, and give FILE.py:FUNCTION"
+    check_language_model(net, args.what, hint)
     vocab = getattr(net, "vocab", None)
-    if vocab is None:
+    if vocab is None or (net.out_shape or (0,))[-1] != len(vocab):
         raise ArgumentError(
-            f"minidl doctor expects a model with a vocabulary, as minidl train writes it, got {args.what}: write a "
-            f"function that returns net, loss and batches, and give FILE.py:FUNCTION."
+            f"minidl doctor expects a language model, with a vocabulary, as minidl train writes it, got {args.what}: "
+            f"{hint}."
         )
     ids = vocab.encode(read_text(args.texts) if args.texts else language_reference())
     train, held = split(ids, 0.1)

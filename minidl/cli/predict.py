@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
             f"{', '.join(NAMES)}; in Python net.predict(x) takes any."
         )
     if args.text is not None and args.paths:
-        raise ArgumentError("minidl predict expects the inputs in files or behind --text, got both: leave one out.")
+        raise ArgumentError("The inputs are expected in files or behind --text, got both: leave one out.")
     task = task_of(name)
     for row in task.predict(net, args):
         sys.stdout.write(f"{json.dumps(row, ensure_ascii=False) if args.json else task.line(row)}\n")

@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     if args.resume is not None:
         args = runs.options_of(args, lambda model: defaults_of(add_arguments, ["--model", model]))
     if args.paths and args.train:
-        raise ArgumentError("minidl train expects the files as PATH or behind --train, got both: leave one out.")
+        raise ArgumentError("The files are expected as PATH or behind --train, got both: leave one out.")
     args.paths, args.train = args.train or args.paths, None
     task = task_of(args.model)
     if args.minutes is args.epochs is args.steps is None:

@@ -86,3 +86,20 @@ def test_its_gradients_are_right():
     x, t = rng.standard_normal((4, 5, 2)), rng.standard_normal((4, 3, 2))
     report = gradcheck(net, x, QuantileLoss((0.1, 0.4, 0.9)), t, mask=np.arange(5) < [[5], [3], [4], [1]])
     assert report.ok, str(report)
+
+
+def test_a_series_that_rises_is_told_by_windows_relative_to_their_last_step():
+    """The part held out lies above all that came in training: relative windows do not notice."""
+    rising = 0.5 * STEPS[:300] + 10 * WAVE[:300]
+    train, held = minidl.split_series(rising, 0.2, WINDOW)
+    scaler, errors = Scaler.of(train), []
+    for relative in False, True:
+        known, later = (
+            SeriesWindows(scaler.transform(part), WINDOW, HORIZON, relative=relative, shuffle=True, seed=1)
+            for part in (train, held)
+        )
+        net = forecaster(HORIZON, units=12)
+        trainer = Trainer(net, QuantileLoss(), Adam(0.01), [ClipNorm(1.0)], metrics=[median_error], quiet=True)
+        trainer.fit(known, epochs=20)
+        errors.append(trainer.evaluate(later)["median_error"] * scaler.scale[0])
+    assert errors[1] < 1.5 < 5 < errors[0]

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from minidl.models import char_lm
+from minidl.models import char_lm, seq2seq
 
 import minidl
 from minidl.cli import main
@@ -194,7 +194,12 @@ def test_a_model_that_is_none_or_has_no_vocabulary(model, capsys, tmp_path):
     net = minidl.Dense(2)
     net.build((3,))
     net.save("plain.npz")
-    assert "expects a model with a vocabulary" in refused(capsys, "plain.npz")
+    assert "expects a language model, with a vocabulary" in refused(capsys, "plain.npz")
+    pairs = seq2seq(5, 4)
+    pairs.build(((None,), (None,)))
+    pairs.vocab = minidl.CharVocab("abcde")
+    pairs.save("pairs.npz")
+    assert "expects a language model, with a vocabulary" in refused(capsys, "pairs.npz")
     assert str(tmp_path.name) in refused(capsys, str(tmp_path))
 
 

@@ -234,6 +234,17 @@ def test_tables_that_hold_no_series(folder, capsys):
     assert "other.csv has no column 'load' for the net" in refused(capsys, "train", "s.csv", "other.csv", *SMALL)
 
 
+def test_rows_from_the_newest_to_the_oldest(folder, capsys):
+    """Nothing but the dates tells it: the numbers would be learned backwards."""
+    rows = [f"20{99 - k // 12:02d}-{12 - k % 12:02d}-01,{v}" for k, v in enumerate(WAVE)]
+    (folder / "back.csv").write_text("\n".join(["date,heat", *rows]) + "\n", encoding="utf-8")
+    (folder / "on.csv").write_text("\n".join(["date,heat", *reversed(rows)]) + "\n", encoding="utf-8")
+    words = "back.csv expects the oldest step first, got '2099-12-01' before '2090-01-01' in column 'date': turn the"
+    assert words in refused(capsys, "train", "back.csv", *SMALL)
+    assert train("on.csv") == 0
+    assert words in refused(capsys, "predict", "model.npz", "back.csv")
+
+
 def test_predict_with_other_data_or_facts(folder, capsys):
     assert train("s.csv") == 0
     write(folder / "t.csv", WAVE[:10])
@@ -252,3 +263,11 @@ def test_predict_with_other_data_or_facts(folder, capsys):
         net.facts = good | wrong
         net.save("wrong.npz")
         assert refused(capsys, "predict", "wrong.npz", "s.csv")
+
+
+def test_a_column_without_a_name_is_left_out_by_that_name(folder, capsys):
+    """As other programs write the index of a table: ",heat"."""
+    rows = "\n".join(f"day {k},{v}" for k, v in enumerate(WAVE))
+    (folder / "index.csv").write_text(f",heat\n{rows}\n", encoding="utf-8")
+    _, out, _ = run(capsys, "train", "index.csv", *SMALL)
+    assert "without ''" in " ".join(out.split())

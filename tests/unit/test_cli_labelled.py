@@ -7,12 +7,14 @@ import json
 import os
 import random
 import sys
+from collections import Counter
 
 import numpy as np
 import pytest
 
 from minidl import load
 from minidl.cli import main
+from minidl.cli.tasks.tagger import Sentences, by_token
 from minidl.trainer import Trainer
 
 TEXTS = ["--model", "text_classifier", "--units", "8"]
@@ -127,7 +129,9 @@ def test_texts_without_blanks_are_read_by_characters(reviews, capsys):
     write("names.csv", "name,sex\n" + "".join(names))
     code, out, _ = run(capsys, "train", "names.csv", *TEXTS, "--steps", "2", "--label-column", "sex")
     assert code == 0 and "chars ·" in out and load("model.npz").facts["symbols"] == "chars"
-    assert run(capsys, "predict", "model.npz", "--text", "Ξενία, Annaξ")[0] == 0  # unknown ones are left out
+    code, out, _ = run(capsys, "predict", "model.npz", "--text", "Annaξ\nAnna\nξ")  # unknown ones are left out
+    one, other, nothing = (line.split("\t") for line in out.splitlines())
+    assert code == 0 and one[:2] == other[:2] and nothing == ["-", "-", "ξ"]
     run(capsys, "train", "names.csv", *TEXTS, "--steps", "2", "--label-column", "sex", "--symbols", "words")
     assert load("model.npz").facts["symbols"] == "words"
 
@@ -208,6 +212,7 @@ def test_sentences_are_learned_and_tagged(tagged, capsys, monkeypatch):
         "tagged.txt · 64 sentences to train on, 16 held out · 4 tags · always 'NOUN' would be",
         "each token's usual tag",
         "tag frequencies 1.",
+        "tags by token 0.",
         "validation 100.0 % of the tags right",
         "saved model.npz · go on with: minidl predict model.npz --text '",
     ):
@@ -224,6 +229,17 @@ def test_sentences_are_learned_and_tagged(tagged, capsys, monkeypatch):
     write("new.jsonl", '{"tokens": ["the", "cat", "run", "7"]}\n{"tokens": ["walk", "a", "run", "8"]}\n')
     outputs = [run(capsys, "predict", "model.npz", name)[1] for name in ("new.txt", "new.jsonl")]
     assert outputs[0] == outputs[1] and outputs[0].count("\n\n") == 2 and "walk\tVERB\n" in outputs[0]
+
+
+def test_what_is_known_of_each_token_without_a_net():
+    """By hand: "run" was V twice and N once, "the" D once; "new" is new; V 2, N 1, D 1 and one more of each."""
+    train = Sentences([["the", "run"], ["run", "run"]], [["D", "N"], ["V", "V"]], ["", ""])
+    valid = Sentences([["run", "run", "the", "new"]], [["V", "N", "D", "D"]], [""])
+    shares = Counter({"V": 3, "N": 2, "D": 2})
+    right, loss = by_token(train, valid, shares)
+    assert right == 0.5  # the most frequent tag of all is V
+    expected = [(2 + 3 / 7) / 4, (1 + 2 / 7) / 4, (1 + 2 / 7) / 2, 2 / 7]
+    assert loss == pytest.approx(-np.log(expected).mean())
 
 
 def test_jsonl_with_names_of_its_own(tagged, capsys):
@@ -281,11 +297,12 @@ def test_a_run_that_was_broken_off_goes_on_to_the_same_bits(reviews, tagged, cap
     assert all(np.array_equal(p.value, other.params[name].value) for name, p in one.params.items())
 
 
-def test_a_classifier_writes_no_text_and_says_so(reviews, capsys):
+def test_what_is_for_language_models_says_so(reviews, capsys):
     run(capsys, "train", reviews, *TEXTS, "--steps", "1", "--quiet")
-    assert "model.npz is no language model, so it cannot go on with a text: use minidl predict" in refused(
-        capsys, "sample", "model.npz"
-    )
+    err = refused(capsys, "sample", "model.npz")
+    assert "model.npz is no language model, so it cannot go on with a text: use minidl predict" in err
+    err = refused(capsys, "doctor", "model.npz")
+    assert "model.npz is expected to be a language model, got a text_classifier: write a function that" in err
 
 
 @pytest.mark.parametrize("model", ["text_classifier", "tagger"])

@@ -27,6 +27,15 @@ def test_a_window_and_the_steps_behind_it():
     assert batch.start is True and batch.mask is None
 
 
+def test_relative_windows_end_in_zero():
+    (plain,) = SeriesWindows(SERIES**2, 4, 2, [2, 0], batch_size=100)
+    (batch,) = SeriesWindows(SERIES**2, 4, 2, [2, 0], relative=True, batch_size=100)
+    last = plain.x[:, -1:]
+    assert (batch.x == plain.x - last).all() and (batch.t == plain.t - last[:, :, [2, 0]]).all()
+    assert not batch.x[:, -1].any() and batch.t.any()
+    assert (naive_forecast(batch.x, 2, 3, [2, 0]) - batch.t == naive_forecast(plain.x, 2, 3, [2, 0]) - plain.t).all()
+
+
 lengths = st.lists(st.integers(7, 30), min_size=1, max_size=4)
 
 
@@ -231,6 +240,18 @@ def test_a_forecast_is_in_the_units_of_the_data():
     for k, column in enumerate([1, 0]):
         np.testing.assert_allclose(told[:, k], y[:, k] * scaler.scale[column] + scaler.mean[column], rtol=1e-6)
     assert told.shape == (4, 2, 3) and (np.diff(told) >= 0).all() and told.dtype == np.float64
+
+
+def test_a_relative_forecast_moves_with_the_series():
+    """It begins at the last step, whatever the level is."""
+    scaler, net = Scaler.of(SERIES), forecaster(horizon=4, targets=2, units=3)
+    net.build((None, 3), seed=1)
+    low, high = (forecast(net, s, scaler, 5, [1, 0], relative=True) for s in (SERIES, SERIES + np.array([7, -9, 0])))
+    np.testing.assert_allclose(high - low, np.broadcast_to([[[-9.0], [7.0]]], (4, 2, 3)), rtol=1e-5)
+    (batch,) = SeriesWindows(scaler.transform(SERIES[-5 - 4 :]), 5, 4, [1, 0], relative=True)
+    y = net.predict(batch.x)[0] + scaler.transform(SERIES)[-5, [1, 0]][:, None]
+    told = forecast(net, SERIES[:-4], scaler, 5, [1, 0], relative=True)
+    np.testing.assert_allclose(told[:, 0], y[:, 0] * scaler.scale[1] + scaler.mean[1], rtol=1e-6)
 
 
 def test_forecasts_that_cannot_be():

@@ -6,9 +6,11 @@ import argparse
 import contextlib
 import importlib
 import math
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -29,6 +31,7 @@ QUANTILES = 0.1, 0.5, 0.9
 USUAL = "y", "target", "value"
 COUNTED = 10_000  # windows of the training part that the spread of a naive forecast is taken from
 WIDTH = 40  # of a bar on the terminal
+DATE = re.compile(r"\s*\d{4}[-/.]\d\d")  # what dates with the year first begin with
 
 
 class Forecaster(Task):
@@ -72,7 +75,7 @@ class Forecaster(Task):
 
         def windows(parts: list[Array], **options: Any) -> SeriesWindows:
             scaled = [scaler.transform(part).astype(np.float32) for part in parts]
-            return SeriesWindows(scaled, args.window, args.horizon, places, **options)
+            return SeriesWindows(scaled, args.window, args.horizon, places, relative=True, **options)
 
         test = None
         if args.test is not None:
@@ -90,7 +93,7 @@ class Forecaster(Task):
         names = ", ".join(map(printable, targets))
         steps = sum(map(len, series))
         seen = f"{names} from {count_of(len(columns), 'column')}"
-        without = [f"without {', '.join(map(printable, left_out))}"] if left_out else []
+        without = [f"without {', '.join(printable(name) or repr(name) for name in left_out)}"] if left_out else []
         return Job(
             net=models.forecaster(
                 args.horizon, len(targets), args.units, args.layers, QUANTILES, dropout=args.dropout
@@ -102,7 +105,7 @@ class Forecaster(Task):
             loss=loss,
             facts={
                 "series": title(args.paths), "rows": steps, "columns": columns, "targets": targets,
-                "quantiles": list(QUANTILES), "scaler": scaler.to_dict(),
+                "quantiles": list(QUANTILES), "relative": True, "scaler": scaler.to_dict(),
             },
             heading=[
                 title(args.paths), count_of(steps, "step"), seen, *without,
@@ -124,7 +127,7 @@ class Forecaster(Task):
                     f"{len(series)}: give more of the series."
                 )
             places = [columns.index(name) for name in targets]
-            told = forecast(net, series, scaler, window, places)
+            told = forecast(net, series, scaler, window, places, relative=net.facts.get("relative") is True)
             for k, name in enumerate(targets):
                 low, high = told[:, k].min(), told[:, k].max()
                 for step, values in enumerate(told[:, k].tolist(), 1):
@@ -203,11 +206,22 @@ def counts_steps(values: Array) -> bool:
 
 
 def numbers_of(table: Table, columns: Sequence[str]) -> Array:
-    """A table's columns as a series [N, D]."""
+    """A table's columns as a series [N, D]; one whose dates go back in time is refused."""
     for name in columns:
         if name not in table.columns:
             table.choose("net", name)
+    for name, values in table.values.items():
+        if all(isinstance(value, str) and DATE.match(value) for value in values) and goes_back(values):
+            raise ArgumentError(
+                f"{table.source} expects the oldest step first, got {values[0]!r:.40} before {values[-1]!r:.40} in "
+                f"column {name!r}: turn the rows around."
+            )
     return np.stack([table.numbers(name) for name in columns], axis=1)
+
+
+def goes_back(values: Sequence[str]) -> bool:
+    """Whether each is less than the one before; dates with the year first are in order as words are."""
+    return len(values) > 1 and all(after < before for before, after in pairwise(values))
 
 
 def series_of(table: Table, columns: Sequence[str], args: argparse.Namespace, share: float = 0.0) -> Array:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 from minidl.baselines import ngram_bits
 from minidl.callbacks import SampleText
 from minidl.cli.options import count, printable
+from minidl.cli.tasks import NAMES, task_of
 from minidl.cli.tasks.inputs import lines_of, title
 from minidl.cli.tasks.task import Job, Task
 from minidl.container import Container
@@ -111,6 +112,13 @@ def knows_line_breaks(vocab: Vocab) -> bool:
         return False
 
 
+def check_language_model(net: Any, path: str, hint: str) -> None:
+    """Refuse a model that the command trained for something else than to go on with a text."""
+    name = getattr(net, "facts", {}).get("model")
+    if name in NAMES and not isinstance(task_of(name), LanguageTask):
+        raise ArgumentError(f"{path} is expected to be a language model, got a {name}: {hint}.")
+
+
 def sample_of(texts: Texts, held: int, each: str) -> str:
     """What the figures of a long text are of, in words; nothing where they are of all of it."""
     counted, all_held = len(texts.train), len(texts.valid)
@@ -130,12 +138,12 @@ def others_of(args: argparse.Namespace) -> list[str]:
 
 def say_long(args: argparse.Namespace) -> None:
     """Say what takes a while: a gigabyte takes about ten seconds, as words a minute or two."""
-    if not args.quiet and args.paths and is_long(size := [Path(path) for path in args.paths], LARGE):
-        megabytes = sum(path.stat().st_size for path in size) / 1e6
-        words = (
-            f"minidl train: {title(args.paths)}, {megabytes:,.0f} MB, is read; its ids are kept on disk, in {FOLDER}"
-        )
-        print(words, file=sys.stderr, flush=True)
+    files = [Path(path) for path in args.paths]
+    if args.quiet or not files or not is_long(files, LARGE):
+        return
+    megabytes = sum(path.stat().st_size for path in files) / 1e6
+    told = f"{title(args.paths)}, {megabytes:,.0f} MB, is read; its ids are kept on disk, in {FOLDER}"
+    print(f"minidl train: {told}", file=sys.stderr, flush=True)
 
 
 def cut(ids: Any, args: argparse.Namespace, each: str) -> tuple[Any, Any]:

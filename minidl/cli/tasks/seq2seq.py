@@ -7,7 +7,6 @@ import importlib
 import math
 import shlex
 from collections.abc import Callable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +15,7 @@ import numpy as np
 from minidl.baselines import ngram_bits
 from minidl.cli.options import printable
 from minidl.cli.tasks.inputs import lines_of, title
+from minidl.cli.tasks.labelled import fact, in_groups
 from minidl.cli.tasks.task import Job, Task, no_default_data
 from minidl.errors import ArgumentError
 from minidl.inputs import Array
@@ -68,8 +68,9 @@ class Seq2Seq(Task):
             vocab = CharVocab.of("".join(text for texts in read + written for text in texts))
         else:
             vocab = WordVocab.of("\n".join(read[0] + written[0]))  # a word of the other parts may be unknown
+        many = len(train) > 100 * args.batch  # few rows, sorted by length, would make the same batches each epoch
         batches = [
-            pair_batches(x, t, vocab, args.batch, shuffle=n == 0, seed=args.seed, by_length=True)
+            pair_batches(x, t, vocab, args.batch, shuffle=n == 0, seed=args.seed, by_length=n > 0 or many)
             for n, (x, t) in enumerate(zip(read, written, strict=True))
         ]
         counted, held_out = (behind_marks(part.targets, len(vocab)) for part in batches[:2])
@@ -103,14 +104,13 @@ class Seq2Seq(Task):
         )  # fmt: skip
 
     def predict(self, net: Any, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-        longest, columns = net.facts.get("longest target"), net.facts.get("columns")
-        column = columns.get("source") if isinstance(columns, dict) else None
-        if net.vocab is None or type(longest) is not int or not isinstance(column, str):
-            raise ArgumentError(f"{args.model} does not tell all that its predictions need: train it anew.")
-        texts = sources_of(column, args)
+        longest, columns = fact(net, "longest target", int), fact(net, "columns", dict)
+        if net.vocab is None:
+            raise ArgumentError(f"{args.model} holds no vocabulary, so it cannot read a text: train it anew.")
+        texts = sources_of(str(columns.get("source")), args)
         rows = ROWS if args.text is not None or args.paths else 1  # a person who types wants each answer at once
         length = 2 * longest + 1
-        while some := list(islice(texts, rows)):
+        for some in in_groups(texts, rows):
             for place, text in some:
                 try:
                     net.vocab.encode(text)

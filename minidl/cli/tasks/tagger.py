@@ -21,7 +21,6 @@ from minidl.cli.tasks.labelled import (
     known_already,
     labels_of,
     labels_to_ids,
-    usual,
 )
 from minidl.cli.tasks.task import Job, Task, no_default_data
 from minidl.container import Container
@@ -108,8 +107,10 @@ class Tagger(Task):
         models = importlib.import_module("minidl.models")  # they stand on minidl
         net: Container = models.tagger(len(vocab), len(labels), args.units, args.layers, args.dropout)
         net.vocab = vocab
-        most = usual(tag for tags in train.tags for tag in tags)
+        shares = Counter(labels) + Counter(tag for tags in train.tags for tag in tags)  # none is impossible
+        most = shares.most_common(1)[0][0]
         always = np.mean([tag == most for tags in valid.tags for tag in tags])
+        right, loss = by_token(train, valid, shares)
         return Job(
             net=net,
             in_shape=(None,),
@@ -124,11 +125,14 @@ class Tagger(Task):
                 *known_already(map(tuple, train.tokens), map(tuple, valid.tokens)),
                 f"{len(labels)} tags",
                 f"always {most!r:.40} would be {100 * always:.1f} % right",
-                f"each token's usual tag {100 * by_token(train, valid, most):.1f} %",
+                f"each token's usual tag {100 * right:.1f} %",
                 f"{len(vocab):,} tokens known",
                 f"LSTM {args.layers}x{args.units} both ways",
             ],
-            baselines={"tag frequencies": by_shares(np.concatenate(t), np.concatenate(held_t), len(labels))},
+            baselines={
+                "tag frequencies": by_shares(np.concatenate(t), np.concatenate(held_t), len(labels)),
+                "tags by token": loss,
+            },
             metrics=[accuracy],
             hint=f"minidl predict {{model}} --text {shlex.quote(printable(' '.join(valid.tokens[0][:8])))}",
         )
@@ -161,17 +165,22 @@ def to_ids(tokens: Sequence[str], vocab: WordVocab, known: set[str]) -> Array:
     return vocab.encode(" ".join(word if word in known else spelled(word.lower()) for word in words))
 
 
-def by_token(train: Sentences, valid: Sentences, most: str) -> float:
-    """The share of tags that are right where each token has the one it had most often, and new ones the usual one."""
-    found: dict[str, list[str]] = defaultdict(list)
+def by_token(train: Sentences, valid: Sentences, shares: Counter[str]) -> tuple[float, float]:
+    """The share of tags that are right, and the loss in nats, of who knows how often each token had each tag.
+
+    Of a token that is new the shares of the tags tell; of the others they count as one more time that it was there.
+    """
+    found: dict[str, Counter[str]] = defaultdict(Counter)
     for tokens, tags in zip(train.tokens, train.tags, strict=True):
         for token, tag in zip(tokens, tags, strict=True):
-            found[token].append(tag)
-    table = {token: usual(tags) for token, tags in found.items()}
-    pairs = [
-        (table.get(token, most), tag) for row in zip(*valid[:2], strict=True) for token, tag in zip(*row, strict=True)
-    ]
-    return float(np.mean([said == tag for said, tag in pairs]))
+            found[token][tag] += 1
+    right, losses = [], []
+    for tokens, tags in zip(valid.tokens, valid.tags, strict=True):
+        for token, tag in zip(tokens, tags, strict=True):
+            had = found[token] if token in found else Counter[str]()
+            right.append(tag == (had or shares).most_common(1)[0][0])
+            losses.append(-np.log((had[tag] + shares[tag] / shares.total()) / (had.total() + 1)))
+    return float(np.mean(right)), float(np.mean(losses))
 
 
 def sentences_to_tag(args: argparse.Namespace, column: str | None) -> Iterator[list[str]]:

@@ -128,20 +128,19 @@ class TextClassifier(Task):
         labels, longest = labels_of(net), fact(net, "max length", int)
         streamed = args.text is None and not args.paths  # then each line is answered as it comes
         for group in in_groups(texts_to_label(args, fact(net, "text column", str)), 1 if streamed else 64):
-            x, mask = pad([to_ids(text, net.vocab, longest) for text in group])
-            for text, y in zip(group, net.predict(x, mask=mask), strict=True):
-                best = int(y.argmax())
-                known = bool(text.strip())  # of an empty text nothing is said
+            ids = [to_ids(text, net.vocab, longest) for text in group]
+            x, mask = pad(ids)
+            for text, read, y in zip(group, ids, net.predict(x, mask=mask), strict=True):
+                best, some = int(y.argmax()), len(read) > 0  # of a text without a known character nothing is said
                 yield {
-                    "label": labels[best] if known else None,
-                    "probability": round(float(y[best]), 4) if known else None,
+                    "label": labels[best] if some else None,
+                    "probability": round(float(y[best]), 4) if some else None,
                     "text": text,
                 }
 
     def line(self, row: dict[str, Any]) -> str:
-        if row["label"] is None:
-            return "-\t-\t"
-        return f"{printable(row['label'])}\t{row['probability']:.3f}\t{printable(row['text'])}"
+        said = "-\t-" if row["label"] is None else f"{printable(row['label'])}\t{row['probability']:.3f}"
+        return f"{said}\t{printable(row['text'])}"
 
     def verdict(self, figures: dict[str, Any]) -> str:
         return f"{100 * figures['accuracy']:.1f} % right, loss {figures['loss']:z.3f}"
