@@ -12,7 +12,6 @@ from minidl.container import Container
 from minidl.saving import load
 from minidl.sequential import Sequential
 
-
 LONGEST = 200  # characters of a fact: a thousand labels say no more than the first
 
 
