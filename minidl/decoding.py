@@ -288,7 +288,10 @@ def taken(tree: Any, rows: Iterable[int]) -> Any:
 def best_of(values: Array, count: int) -> tuple[Array, Array]:
     """The largest values of each row, in order, and where they stand; of equal ones the first comes first."""
     if count < values.shape[1]:
-        some = np.sort(np.argpartition(-values, count - 1, axis=1)[:, :count], axis=1)
+        least = np.partition(values, -count, axis=1)[:, -count, None]
+        above, equal = values > least, values == least  # a partition alone would take any of the equal ones
+        chosen = above | (equal & (equal.cumsum(axis=1) <= count - above.sum(axis=1, keepdims=True)))
+        some = np.nonzero(chosen)[1].reshape(-1, count)
     else:
         some = np.broadcast_to(np.arange(values.shape[1]), values.shape)
     order = np.argsort(-np.take_along_axis(values, some, 1), axis=1, kind="stable")

@@ -35,6 +35,7 @@ from minidl import (
     Softmax,
     beam_search,
 )
+from minidl.decoding import best_of
 from minidl.inputs import Array
 
 pytestmark = pytest.mark.usefixtures("kernels")
@@ -202,6 +203,19 @@ def test_a_wider_beam_finds_what_a_greedy_search_passes_by() -> None:
         for beam in (1, 8)
     ]
     assert (np.array(best[1]) >= best[0]).all() and max(np.subtract(best[1], best[0])) > 0.1
+
+
+def test_of_equal_ones_the_first_come_first() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        values, count = rng.choice([-np.inf, 0.0, 1.0, 2.0], (3, 50)), int(rng.integers(1, 53))
+        found, at = best_of(values, count)
+        assert (at == np.argsort(-values, axis=1, kind="stable")[:, :count]).all()
+        assert (found == np.take_along_axis(values, at, axis=1)).all()
+    net = seq2seq(60, 4)
+    net.build(((None,), (None,)))
+    net.params["scores.W"].value[...] = 0  # all symbols are alike, the end is the last of them
+    assert [h.ids.tolist() for [h] in beam_search(net, SOURCES, go=60, end=60, length=3)] == 5 * [[0, 0, 0]]
 
 
 def test_without_an_end_all_answers_have_one_length() -> None:
