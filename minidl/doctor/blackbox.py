@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shlex
 import textwrap
 from os import PathLike
 from pathlib import Path
@@ -130,7 +131,9 @@ def how_again(box: Box, path: Path) -> str:
     for name, part, known in ("loss", box.loss, LOSSES), ("optimizer", box.optimizer, OPTIMIZERS):
         if type(part) not in known.values():
             own.append(f"{name}={type(part).__name__}(...)")
-    return f"minidl.doctor.replay({str(path)!r}, {', '.join(own)})" if own else f"minidl doctor --replay {path}"
+    if own:
+        return f"minidl.doctor.replay({str(path)!r}, {', '.join(own)})"
+    return f"minidl doctor --replay {shlex.quote(str(path))}"
 
 
 def new_folder(folder: Path) -> Path:

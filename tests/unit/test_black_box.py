@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -509,6 +510,12 @@ def test_how_it_is_made_again_with_what_is_ones_own(tmp_path: Path) -> None:
     assert replay(path, classes=[Doubled], loss=Own()).place.parameter == "lstm.b"
     reason = trained(tmp_path, bad, optimizer=OwnSGD(0.1)).stop_reason
     assert reason.endswith(f"minidl.doctor.replay({path + '-2'!r}, optimizer=OwnSGD(...))")
+
+
+def test_the_command_of_a_folder_with_a_space_is_one_to_copy(tmp_path: Path) -> None:
+    reason = trained(tmp_path / "my runs", At(3, plant("lstm.b", 2, np.nan))).stop_reason
+    command, *options, folder = shlex.split(reason.rpartition(": ")[2])
+    assert (command, *options) == ("minidl", "doctor", "--replay") and Path(folder, "step.npz").exists()
 
 
 def test_where_the_place_cannot_be_found_the_step_is_told(tmp_path: Path, monkeypatch: Any) -> None:
