@@ -20,7 +20,7 @@ def forecast(
     scaler: Scaler,
     window: int,
     targets: int | Sequence[int] | None = None,
-    relative: bool = False,
+    relative: bool | None = None,
 ) -> Array:
     """The steps behind the end of a series, in the units of the data.
 
@@ -30,13 +30,15 @@ def forecast(
         scaler: of all columns, as it was in training.
         window: the steps that the net sees.
         targets: the numbers of the columns that it tells, as in training; None for all.
-        relative: whether it was trained on windows that are relative to their last step.
+        relative: whether it was trained on windows that are relative to their last step; None for what its file
+            tells of it (`net.facts["relative"]`, as `minidl train` writes), or else False.
 
     Returns:
         Quantiles [horizon, K, Q].
 
     Raises:
-        ArgumentError: for a series shorter than a window, or with NaN. ShapeError: for another number of columns, or a
+        ArgumentError: for a series shorter than a window, or with NaN; for a `relative` that is not that of the
+            training. ShapeError: for another number of columns, or a
             net that gives something else.
 
     Example:
@@ -54,7 +56,12 @@ def forecast(
         raise ArgumentError(f"forecast expects a series of at least window={window} steps, got {len(known)}.")
     chosen = as_columns("forecast", targets, len(scaler))
     x = scaler.transform(known[-window:])
-    level = x[-1] if flag("forecast", "relative", relative) else 0 * x[-1]
+    known_as = getattr(net, "facts", {}).get("relative")
+    if relative is not None and known_as not in (None, flag("forecast", "relative", relative)):
+        raise ArgumentError(
+            f"forecast expects relative={known_as}, as the net was trained, got {relative}: leave it out."
+        )
+    level = x[-1] if (known_as if relative is None else relative) is True else 0 * x[-1]
     y = net.predict((x - level)[None])[0].astype(np.float64)
     if y.ndim != 3 or y.shape[1] != len(chosen):
         raise ShapeError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from minidl import LSTM, Dense, Dropout, Embedding, Layer, Sequential, Softmax
+from minidl.arguments import positive_int
 
 
 def char_lm(
@@ -40,7 +41,7 @@ def char_lm(
         (None, 96)
     """
     stack: list[Layer] = [Embedding(vocab_size, min(units, 64) if embedding is None else embedding)]
-    for _ in range(layers):
+    for _ in range(positive_int("char_lm", "layers", layers)):
         stack.append(LSTM(units, peephole=peephole, return_sequences=True))
         if dropout:
             stack.append(Dropout(dropout))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from minidl import LSTM, Ascending, Dense, Dropout, Layer, QuantileLoss, Reshape, Sequential
+from minidl.arguments import positive_int
 
 
 def forecaster(
@@ -45,7 +46,7 @@ def forecaster(
         (12, 2, 3)
     """
     stack: list[Layer] = []
-    for k in range(layers):
+    for k in range(positive_int("forecaster", "layers", layers)):
         stack.append(LSTM(units, peephole=peephole, return_sequences=k < layers - 1))
         if dropout:
             stack.append(Dropout(dropout))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from minidl import LSTM, Attention, Concatenate, Dense, Dropout, Embedding, Graph, Softmax, Tanh
+from minidl.arguments import positive_int
 
 
 def seq2seq(
@@ -54,7 +55,7 @@ def seq2seq(
     net.add("read", symbols, "source").add("written", symbols, "target")
 
     def add_lstms(name: str, last: str, origin: str | None) -> str:
-        for k in range(layers):
+        for k in range(positive_int("seq2seq", "layers", layers)):
             number = f"_{k + 1}" if k else ""
             state = None if origin is None else f"{origin}{number}"
             net.add(f"{name}{number}", LSTM(units, return_sequences=True), last, state=state)

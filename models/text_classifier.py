@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from minidl import LSTM, Bidirectional, Dense, Dropout, Embedding, Layer, PoolTime, Sequential, Softmax
+from minidl.arguments import positive_int
 
 
 def text_classifier(
@@ -53,7 +54,7 @@ def text_classifier(
 def both_ways(vocab_size: int, units: int, layers: int, dropout: float, embedding: int | None) -> list[Layer]:
     """Ids read from both ends: an embedding and bidirectional LSTMs, [B, T] -> [B, T, 2 units]."""
     stack: list[Layer] = [Embedding(vocab_size, min(units, 64) if embedding is None else embedding)]
-    for _ in range(layers):
+    for _ in range(positive_int("the net", "layers", layers)):
         if dropout:
             stack.append(Dropout(dropout))
         stack.append(Bidirectional(LSTM(units, return_sequences=True)))

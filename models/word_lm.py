@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 from minidl import LSTM, Dense, Dropout, Embedding, Layer, Sequential, Softmax, uniform
+from minidl.arguments import positive_int
 from minidl.initializers import Initializer
 
 
@@ -58,7 +59,7 @@ def word_lm(
     embedding = Embedding(vocab_size, units, init=rows)
     stack: list[Layer] = [embedding]
     weights = ("Wx", "Wh", "p") if peephole else ("Wx", "Wh")
-    for _ in range(layers):
+    for _ in range(positive_int("word_lm", "layers", layers)):
         if dropout:
             stack.append(Dropout(dropout))
         own = drawn(*weights)

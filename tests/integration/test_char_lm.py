@@ -51,3 +51,10 @@ def test_every_model_has_such_tests():
     here = Path(__file__).parent
     nets = [name for name in minidl.models.__all__ if name.islower()]
     assert len(nets) >= 6 and all((here / f"test_{name}.py").exists() for name in nets)
+
+
+@pytest.mark.parametrize("name", [name for name in minidl.models.__all__ if name.islower()])
+def test_models_refuse_what_is_no_number_of_layers(name):
+    for layers in 0, -1, 1.5, True:
+        with pytest.raises(minidl.ArgumentError, match="layers to be a positive integer"):
+            getattr(minidl.models, name)(7, 4, layers=layers)

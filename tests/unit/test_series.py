@@ -265,3 +265,17 @@ def test_forecasts_that_cannot_be():
         forecast(net, [SERIES, SERIES], scaler, window=5)
     with pytest.raises(ArgumentError, match=r"got nan in row 19, column 0"):
         forecast(net, np.where(SERIES == 19, np.nan, SERIES), scaler, window=5, targets=0)
+
+
+def test_a_net_knows_how_its_windows_were_made():
+    net = forecaster(horizon=3, targets=2, units=4)
+    net.build((None, 3))
+    scaler = Scaler.of(SERIES)
+    told = {how: forecast(net, SERIES, scaler, 5, [1, 0], relative=how) for how in (True, False)}
+    assert (forecast(net, SERIES, scaler, 5, [1, 0]) == told[False]).all() and (told[True] != told[False]).any()
+    for how in True, False:
+        net.facts = {"relative": how}
+        assert (forecast(net, SERIES, scaler, 5, [1, 0]) == told[how]).all()
+        assert (forecast(net, SERIES, scaler, 5, [1, 0], relative=how) == told[how]).all()
+        with pytest.raises(ArgumentError, match=f"forecast expects relative={how}, as the net was trained"):
+            forecast(net, SERIES, scaler, 5, [1, 0], relative=not how)

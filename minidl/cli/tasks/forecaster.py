@@ -127,7 +127,7 @@ class Forecaster(Task):
                     f"{len(series)}: give more of the series."
                 )
             places = [columns.index(name) for name in targets]
-            told = forecast(net, series, scaler, window, places, relative=net.facts.get("relative") is True)
+            told = forecast(net, series, scaler, window, places)
             for k, name in enumerate(targets):
                 low, high = told[:, k].min(), told[:, k].max()
                 for step, values in enumerate(told[:, k].tolist(), 1):
