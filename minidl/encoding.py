@@ -8,7 +8,7 @@ import numpy as np
 
 from minidl.errors import ArgumentError
 from minidl.inputs import Array
-from minidl.pieces import CONTINUATION, Piece
+from minidl.pieces import CONTINUATION, Piece, index_of
 from minidl.text import CharVocab, WordVocab, code_points, split_words
 
 MARK = 0x80  # in place of what is not ASCII
@@ -45,7 +45,7 @@ def char_ids(vocab: CharVocab, pieces: Pieces) -> Iterator[Array]:
             if len(found) < np.count_nonzero(marked):
                 vocab.encode(piece.text, at)  # says what is not known, and where
             ids = ids.astype(vocab.dtype)
-            ids[marked] = found
+            ids[index_of(marked)] = found
         yield ids
         at += piece.characters
 

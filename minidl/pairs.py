@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -131,7 +131,8 @@ def answers(
 def encoded(owner: str, name: str, texts: Any, vocab: Vocab) -> list[Array]:
     """The ids of texts, as integers that hold the mark too; or what is wrong with one."""
     if isinstance(texts, str) or not isinstance(texts, Sequence):
-        hint = f": write [{texts!r:.20}]" if isinstance(texts, str) else ""
+        told = f": write list({name})" if isinstance(texts, Iterable) else ""
+        hint = f": write [{texts!r:.20}]" if isinstance(texts, str) else told
         raise ArgumentError(f"{owner} expects {name} to be a list of texts, got {type(texts).__name__}{hint}.")
     rows = []
     for n, text in enumerate(texts):

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidl.inputs import Array
 from minidl.text import is_wide, no_text, unreadable
 
-PIECE = 1 << 16  # bytes of a piece
+PIECE = 1 << 17  # bytes of a piece
 CONTINUATION = bytes(range(0x80, 0xC0))  # of a character that another byte begins
 
 
@@ -114,11 +115,16 @@ def others_of(data: bytes) -> str | None:
     codes = np.frombuffer(data, np.int8)  # ASCII from 0, continuations below -0x40
     beyond = codes < 0
     try:
-        others = codes[beyond].tobytes().decode()
+        others = codes[index_of(beyond)].tobytes().decode()
     except UnicodeDecodeError:
         return None
     torn = (codes[1:] < -0x40) > beyond[:-1]  # by ASCII, where a continuation was due
     return None if torn.any() else others
+
+
+def index_of(mask: Array) -> Array:
+    """A mask [N] as an index: a few places are looked up faster by their numbers, many by the mask itself."""
+    return np.flatnonzero(mask) if 8 * np.count_nonzero(mask) < len(mask) else mask
 
 
 def none_of_utf8(path: Path, data: bytes, at: int, wide: bool, chunks: Iterator[bytes]) -> Exception:

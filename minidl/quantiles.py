@@ -70,7 +70,7 @@ class QuantileLoss(Loss):
 
 
 def median_error(y: Any, t: Any, weight: Any = None, mask: Any = None) -> tuple[float, float]:
-    """The mean absolute error of the median of y [..., Q] for t [...]: of the middle one of its quantiles.
+    """The mean absolute error of the median of y [..., Q] for t [...]: of its middle quantile, or middle two's mean.
 
     Args:
         y: quantiles [..., Q], or outputs of t's own shape, which are taken as they are.

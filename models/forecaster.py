@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from minidl import LSTM, Ascending, Dense, Dropout, Layer, Reshape, Sequential
+from minidl import LSTM, Ascending, Dense, Dropout, Layer, QuantileLoss, Reshape, Sequential
 
 
 def forecaster(
@@ -49,7 +49,6 @@ def forecaster(
         stack.append(LSTM(units, peephole=peephole, return_sequences=k < layers - 1))
         if dropout:
             stack.append(Dropout(dropout))
-    table = horizon, targets, len(quantiles)
-    return Sequential(
-        [*stack, Dense(horizon * targets * len(quantiles)), Reshape(table), Ascending()], name="forecaster"
-    )
+    Q = len(QuantileLoss(quantiles).quantiles)  # which says what is wrong with them
+    scores = Dense(horizon * targets * Q)
+    return Sequential([*stack, scores, Reshape((horizon, targets, Q)), Ascending()], name="forecaster")

@@ -36,7 +36,8 @@ def seq2seq(
         layers: the number of LSTM layers of the encoder, and of the decoder.
         embedding: the length of a symbol's row; by default `units`, at most 64.
         attention: False leaves it out: all that is known of the source is then in the state.
-        dropout: the share of units that fall silent behind each LSTM layer in training.
+        dropout: the share of units that fall silent behind each LSTM layer in training; without attention not behind
+            the encoder's last one, of which only the state is read.
 
     Source:
         Sutskever, Vinyals & Le 2014, Sequence to sequence learning with neural networks; Luong, Pham & Manning 2015,
@@ -58,7 +59,7 @@ def seq2seq(
             state = None if origin is None else f"{origin}{number}"
             net.add(f"{name}{number}", LSTM(units, return_sequences=True), last, state=state)
             last = f"{name}{number}"
-            if dropout:
+            if dropout and (name == "decoder" or k < layers - 1 or attention):  # else nothing reads the encoder's end
                 last = f"{name}_dropout{number}"
                 net.add(last, Dropout(dropout), f"{name}{number}")
         return last

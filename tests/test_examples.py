@@ -1,7 +1,9 @@
 """Every example runs to its end with --smoke, as a person would start it, and prints nothing but text."""
 
+import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -108,6 +110,23 @@ def test_the_table_in_the_readme_is_that_of_the_results(tmp_path):
     copy = shutil.copytree(FOLDER, tmp_path / "examples", ignore=shutil.ignore_patterns("__pycache__"))
     assert run(copy / "reproduce.py", "--table", cwd=tmp_path).returncode == 0
     assert (copy / "README.md").read_text(encoding="utf-8") == (FOLDER / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("results/*.json")), ids=lambda path: path.stem)
+def test_the_words_of_a_result_are_those_of_its_script(path):
+    """Whoever changes a set-up measures anew."""
+    told = json.loads(path.read_text(encoding="utf-8"))
+    (call,) = [
+        node
+        for node in ast.walk(ast.parse(TEXTS[FOLDER / f"{path.stem}.py"]))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Report"
+    ]
+    words = {word.arg: word.value for word in call.keywords if word.arg in ("task", "setup", "source", "differs")}
+    assert len(words) >= 3
+    for name, value in words.items():
+        parts = value.values if isinstance(value, ast.JoinedStr) else [value]
+        pattern = "".join(re.escape(part.value) if isinstance(part, ast.Constant) else ".+" for part in parts)
+        assert re.fullmatch(pattern, told[name]), name
 
 
 def test_a_plot_in_a_terminal_that_knows_ascii_alone(folder):

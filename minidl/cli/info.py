@@ -12,6 +12,8 @@ from minidl.container import Container
 from minidl.saving import load
 from minidl.sequential import Sequential
 
+LONGEST = 200  # characters of a fact: a thousand labels say no more than the first
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the subcommand."""
@@ -31,6 +33,8 @@ def run(args: argparse.Namespace) -> int:
         print("\ntraining")
         width = max(map(len, net.facts))
         for name, value in net.facts.items():
-            print(printable(f"  {name:{width}s}  {'none' if value is None else value}"))
+            told = "none" if value is None else str(value)
+            told = told if len(told) <= LONGEST else f"{told[:LONGEST]}..."
+            print(printable(f"  {name:{width}s}  {told}"))
     print(f"\nkernel      {kernels.in_words()}")
     return 0

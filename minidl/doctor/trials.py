@@ -226,17 +226,17 @@ def ignores_targets(net: Layer, loss: Loss, batch: Batch) -> bool:
         other = np.full_like(t, t.max())  # not exchanged: where rows contradict each other, that changes nothing
         if (other == t).all() and t.dtype.kind == "f":
             other = 1 - t if 0 <= t.max() <= 1 else -t
-        if isinstance(loss, QuantileLoss):  # it asks only on which side of the outputs a target is
-            other = -10 * t
         same.append(bool((other == t).all()))
         return other
 
-    others = map_arrays(another, own(batch.t))
-    if all(same):
+    given, others = batch.t, map_arrays(another, own(batch.t))
+    if isinstance(loss, QuantileLoss):  # it asks only on which side of the outputs a target is: above all, below all
+        given, others = (map_arrays(lambda t, far=far: np.full(t.shape, far), own(given)) for far in (1e30, -1e30))
+    elif all(same):
         return False
     found = []
     with np.errstate(all="ignore"):
-        for targets in batch.t, others:
+        for targets in given, others:
             twin = net.copy()
             twin.zero_grads()
             loss_and_grads(twin, loss, batch._replace(t=targets))

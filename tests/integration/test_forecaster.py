@@ -56,6 +56,12 @@ def test_its_shapes_and_its_quantiles(options):
     assert y.shape == (5, *shape) and (np.diff(y) >= 0).all()
 
 
+@pytest.mark.parametrize("quantiles", [0.5, (0.9, 0.1), ()])
+def test_quantiles_that_no_loss_takes(quantiles):
+    with pytest.raises(minidl.ArgumentError, match=r"quantiles to be numbers between 0 and 1 that grow"):
+        forecaster(HORIZON, quantiles=quantiles)
+
+
 def test_a_training_that_was_broken_off_ends_in_the_same_bits(tmp_path):
     def make_net():
         net = forecaster(HORIZON, units=6, layers=2, dropout=0.2)

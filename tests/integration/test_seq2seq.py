@@ -25,6 +25,9 @@ from minidl import (
 from minidl.checking import gradcheck
 
 VOCAB = CharVocab("0123456789+")
+OPTIONS = [
+    {}, {"layers": 2, "dropout": 0.3}, {"attention": False}, {"attention": False, "layers": 2, "dropout": 0.3}
+]  # fmt: skip
 
 
 def sums(count, seed=0):
@@ -62,7 +65,7 @@ def test_it_learns_to_add_and_writes_what_its_metric_says():
     assert min(gains) > -1e-6
 
 
-@pytest.mark.parametrize("options", [{}, {"layers": 2, "dropout": 0.3}, {"attention": False}], ids=str)
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_saved_and_loaded_it_is_the_same_to_the_bit(tmp_path, options):
     questions, answers = sums(30)
     net = seq2seq(len(VOCAB), 10, **options)
@@ -103,7 +106,7 @@ def test_broken_off_and_resumed_it_ends_at_the_same_bits(tmp_path):
     assert ended == steps and bits(resumed) == bits(whole)
 
 
-@pytest.mark.parametrize("options", [{}, {"layers": 2, "dropout": 0.3}, {"attention": False}], ids=str)
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_its_gradients_are_right(options):
     net = seq2seq(5, 4, embedding=3, **options)
     net.build(((None,), (None,)))

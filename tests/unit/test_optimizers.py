@@ -240,6 +240,17 @@ def test_rate_is_that_of_the_next_update() -> None:
     assert optimizer.rate == pytest.approx(1 / 6)
 
 
+def test_last_rate_is_that_of_the_last_update() -> None:
+    optimizer, w = SGD(lambda step: 1.0 / (step + 1)), parameter([0.0])
+    w.grad[...] = 1
+    assert optimizer.last_rate == optimizer.rate == 1
+    optimizer.step({"w": w})
+    assert (optimizer.last_rate, optimizer.rate) == (1, 0.5)
+    optimizer.step({"w": w})
+    assert optimizer.last_rate == 0.5
+    np.testing.assert_allclose(w.value, [-1.5])
+
+
 def test_lr_scale_scales_the_update() -> None:
     w, optimizer = parameter([1.0]), SGD(0.5)
     w.grad[...] = 1

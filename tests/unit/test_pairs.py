@@ -75,6 +75,7 @@ def test_texts_are_answered_as_their_ids_are() -> None:
     [
         (("ab", ["a"]), ArgumentError, "sources to be a list of texts, got str: write \\['ab'\\]"),
         ((["ab"], 3), ArgumentError, "targets to be a list of texts, got int"),
+        ((np.array(["ab"]), ["a"]), ArgumentError, "list of texts, got ndarray: write list\\(sources\\)"),
         ((["ab"], ["a", "b"]), ShapeError, "a target for each source, got 1 and 2"),
         ((["ab", "a"], ["a", "x"]), ArgumentError, r"targets\[1\]: CharVocab knows 4 symbols, got 'x'"),
         ((["ab", 7], ["a", "b"]), ArgumentError, r"sources\[1\]: CharVocab expects a text"),

@@ -105,12 +105,13 @@ def test_quantiles_are_kept_in_a_file(tmp_path):
     assert (twin(x) == net(x)).all() and twin.out_shape == (2, 3)
 
 
+@pytest.mark.parametrize("size", [1.0, 1e-3, 0.0])
 @pytest.mark.parametrize("level", [50.0, -50.0, 0.0])
-def test_the_doctor_knows_that_only_the_side_of_a_target_counts(level):
-    """Of targets far beside the outputs the gradient is the same for all: that alone is no mistake."""
+def test_the_doctor_knows_that_only_the_side_of_a_target_counts(level, size):
+    """Of targets far beside the outputs, or of tiny ones between them, the gradient hardly changes: no mistake yet."""
     net, x = Sequential([Dense(3), Ascending()]), np.random.default_rng(0).standard_normal((8, 4))
     net.build((4,))
-    batch = Batch(x, level + x[:, 0])
+    batch = Batch(x, level + size * x[:, 0])
 
     class Blind(QuantileLoss):
         def positions(self, y, t):

@@ -22,6 +22,11 @@ def test_stairs_fall_at_multiples_of_every() -> None:
     assert StepLR(1.0, every=1)(2) == pytest.approx(0.01)
 
 
+def test_the_first_stair_is_longer_by_hold() -> None:
+    schedule = StepLR(8.0, every=2, factor=0.5, hold=3)
+    assert [schedule(step) for step in range(10)] == [8, 8, 8, 8, 8, 4, 4, 2, 2, 1]
+
+
 def test_exponential_passes_lr_decay_and_its_root() -> None:
     schedule = ExponentialLR(3.0, decay=0.25, every=4)
     assert [schedule(step) for step in (0, 2, 4, 8)] == pytest.approx([3, 1.5, 0.75, 0.1875])
@@ -62,7 +67,7 @@ def test_short_cycles_stay_between_end_and_peak(steps: int, warmup: float) -> No
 
 def test_schedules_are_values() -> None:
     assert CosineLR(0.1, 100) == CosineLR(0.1, 100, warmup=0)
-    assert repr(StepLR(0.1, 10)) == "StepLR(lr=0.1, every=10, factor=0.1)"
+    assert repr(StepLR(0.1, 10)) == "StepLR(lr=0.1, every=10, factor=0.1, hold=0)"
     with pytest.raises(dataclasses.FrozenInstanceError):
         ConstantLR(0.1).lr = 0.2  # type: ignore[misc]
 
@@ -75,6 +80,8 @@ def test_schedules_are_values() -> None:
         (lambda: ConstantLR(math.inf), "ConstantLR expects lr to be a positive number, got inf"),
         (lambda: StepLR(0.1, every=0), "StepLR expects every to be a positive integer, got 0"),
         (lambda: StepLR(0.1, every=2.5), "StepLR expects every to be a positive integer, got 2.5"),
+        (lambda: StepLR(0.1, 1, hold=-1), "StepLR expects hold to be a positive integer, got -1"),
+        (lambda: StepLR(0.1, 1, hold=0.5), "StepLR expects hold to be a positive integer, got 0.5"),
         (lambda: StepLR(0.1, 1, factor=0), "StepLR expects factor to be a positive number, got 0"),
         (lambda: ExponentialLR(0.1, decay=-0.5), "ExponentialLR expects decay to be a positive number, got -0.5"),
         (lambda: ExponentialLR(0.1, 0.5, every=0), "ExponentialLR expects every to be a positive integer, got 0"),
