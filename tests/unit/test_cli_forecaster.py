@@ -243,6 +243,12 @@ def test_tables_that_hold_no_series(folder, capsys):
     assert "other.csv has no column 'load' for the net" in refused(capsys, "train", "s.csv", "other.csv", *SMALL)
 
 
+def test_numbers_whose_spread_cannot_be_told(folder, capsys):
+    write(folder / "vast.csv", WAVE * 1e300)
+    words = "numbers whose squares float64 holds, up to about 1e150, got 2.5e+301: give them in a larger unit."
+    assert words in refused(capsys, "train", "vast.csv", *SMALL)
+
+
 def test_rows_from_the_newest_to_the_oldest(folder, capsys):
     """Nothing but the dates tells it: the numbers would be learned backwards."""
     rows = [f"20{99 - k // 12:02d}-{12 - k % 12:02d}-01,{v}" for k, v in enumerate(WAVE)]
