@@ -140,6 +140,12 @@ class Scaler:
             mean = sum(one.sum(axis=0, dtype=np.float64) for one in several) / count
             scale = np.sqrt(sum(np.square(one - mean).sum(axis=0) for one in several) / count)
         constant = low == high
+        if not np.isfinite(np.where(constant, 0.0, scale)).all():
+            most = max(np.abs(low).max(), np.abs(high).max())
+            raise ArgumentError(
+                f"Scaler.of expects numbers whose squares float64 holds, up to about 1e150, got {most:.4g}: give them "
+                f"in a larger unit."
+            )
         return cls(np.where(constant, low, mean), np.where(constant | (scale == 0), 1.0, scale))
 
     def __len__(self) -> int:

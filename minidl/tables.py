@@ -243,6 +243,7 @@ def records(text: str, kind: str, source: str) -> Iterator[Row]:
         reader = csv.reader(io.StringIO(text), delimiter=delimiter, quoting=csv.QUOTE_NONE)
     else:
         reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True, skipinitialspace=True)
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # a field may be a whole book; csv allows 131,072
     try:
         for fields in reader:
             begins, line = line + 1, reader.line_num
@@ -293,9 +294,22 @@ def objects(text: str, source: str) -> Iterator[Row]:
             row = json.loads(line)
         except (ValueError, RecursionError):
             row = line
+        if "\\ud" in line.lower() and not is_unicode(row):
+            raise ArgumentError(
+                f"{source}:{n + 1} has half of a surrogate pair, which is no character: write both, or leave it out."
+            )
         if not isinstance(row, dict):
             raise ArgumentError(f"{source}:{n + 1} expects a JSON object, one a line, got {line.strip()!r:.60}.")
         yield n + 1, row
+
+
+def is_unicode(value: Any) -> bool:
+    """Whether all strings in what JSON held are of whole characters."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def named(columns: Sequence[str]) -> str:

@@ -78,6 +78,8 @@ def understand(argv: Sequence[str] | None) -> argparse.Namespace | None:
             parser.error(f"unrecognized arguments: {' '.join(unknown)}")
         parser.print_help(sys.stderr)
         return None
+    if hasattr(args, "paths") and not any(word.startswith("-") for word in unknown):
+        args.paths, unknown = [*args.paths, *unknown], []  # argparse knows no paths behind an option, if not all are
     if unknown:
         commands.choices[args.command].error(f"unrecognized arguments: {' '.join(unknown)}")
     return args

@@ -173,6 +173,16 @@ def test_its_own_settings_learn_and_predict(files, capsys):
     assert len(told) == 60 and all(row.keys() == {"perplexity", "text"} for row in told)
 
 
+def test_what_is_held_out_may_begin_with_empty_lines(files, capsys, tmp_path):
+    """The samples then go on from the end of a line, and nobody is told of a prompt that was not given."""
+    (tmp_path / "valid.txt").write_text("\n" * 200 + "the cat sat\n", encoding="utf-8")
+    assert main(["train", *files, "--steps", "1", "--units", "3", "--quiet"]) == 0
+    (tmp_path / "train.txt").write_text("a\n" * 40 + " \t", encoding="utf-8")
+    options = ["--model", "word_lm", "train.txt", "--valid", "0.01", "--steps", "1"]
+    assert main(["train", *options]) == 2
+    assert "--valid 0.01 expects to hold out at least 2 words of the text, got 0" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -8,6 +8,7 @@ import os
 import random
 import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -68,6 +69,64 @@ def refused(capsys, *argv):
     assert code == 2 and not out
     assert err.startswith(f"minidl {argv[0]}: ") and err.count("\n") == 1, err
     return err
+
+
+# -- inputs ----------------------------------------------------------------------------------------
+
+
+def fed(monkeypatch, data):
+    """These bytes on standard input, in a locale that is not UTF-8, as Python opens it: line ends as they are."""
+    stream = io.TextIOWrapper(io.BytesIO(data), encoding="latin1", newline="\n")
+    monkeypatch.setattr(sys, "stdin", stream)
+
+
+@pytest.fixture
+def classifier(reviews, capsys):
+    """A model of reviews."""
+    assert run(capsys, "train", reviews, *TEXTS, "--steps", "1", "--quiet")[0] == 0
+    return "model.npz"
+
+
+def test_standard_input_is_read_as_files_are(classifier, capsys, monkeypatch):
+    """UTF-8 whatever the locale, a mark at the beginning, the line ends of all systems, an empty line, no last end."""
+    data = "\ufeffgood caf\xe9\r\n\r\nbad\u2028film".encode()
+    Path("lines.txt").write_bytes(data)
+    fed(monkeypatch, data)
+    piped = run(capsys, "predict", classifier, "--json")
+    assert piped == run(capsys, "predict", classifier, "lines.txt", "--json")
+    told = [json.loads(line)["text"] for line in piped[1].split("\n")[:-1]]
+    assert told == ["good caf\xe9", "", "bad\u2028film"]
+
+
+def test_a_line_is_what_ends_with_a_line_end(reviews, capsys, monkeypatch):
+    """A form feed ends none: a line of output for each of the input, wherever that comes from."""
+    write("text.txt", "so\x0c it\u2028 is\n" * 100)
+    assert run(capsys, "train", "text.txt", "--steps", "1", "--units", "3", "--quiet")[0] == 0
+    write("lines.txt", "it\x0c\n\nis\u2028so\n")
+    fed(monkeypatch, "it\x0c\n\nis\u2028so\n".encode())
+    given = [], ["lines.txt"], ["--text", "it\x0c\n\nis\u2028so\n"]
+    told = [run(capsys, "predict", "model.npz", "--json", *inputs)[1].split("\n")[:-1] for inputs in given]
+    assert [json.loads(line)["text"] for line in told[0]] == ["it\x0c", "", "is\u2028so"]
+    assert told[0] == told[1] == told[2]
+
+
+def test_files_may_stand_before_and_behind_the_options(classifier, capsys):
+    write("a.txt", "good\n")
+    write("b.txt", "bad\n")
+    told = run(capsys, "predict", classifier, "a.txt", "b.txt", "--json")
+    assert told[0] == 0 and told[1].count("\n") == 2
+    assert run(capsys, "predict", classifier, "--json", "a.txt", "b.txt") == told
+    assert run(capsys, "predict", classifier, "a.txt", "--json", "b.txt") == told
+    assert "unrecognized arguments: --jsno" in refused(capsys, "predict", classifier, "--jsno", "a.txt")
+
+
+def test_standard_input_that_is_closed_or_no_text(classifier, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    assert run(capsys, "predict", classifier) == (0, "", "")
+    fed(monkeypatch, b"good\ncaf\xe9\n")
+    code, out, err = run(capsys, "predict", classifier)
+    assert code == 2 and out.count("\n") == 1  # the lines before it are answered
+    assert "standard input is expected to be text in UTF-8, but 0xE9 in line 2 is none" in err and err.count("\n") == 1
 
 
 # -- texts ------------------------------------------------------------------------------------------

@@ -124,7 +124,7 @@ def test_equal_sources_are_on_one_side(pairs, tmp_path):
 @pytest.mark.parametrize(
     ("text", "options", "words"),
     [
-        ("source,target\na,b\n", [], "cannot hold 0.1 out of 1 row"),
+        ("source,target\na,b\n", [], "--valid 0.1 cannot hold out any of 1 row: give more rows, a larger"),
         ("text\na\nb\n", [], "pairs.csv expects two columns, a source and a target, got 'text' for both"),
         ("source,target\na,b\nc\n", [], "pairs.csv:3 expects 2 fields"),
         ("source,target\na,b\n", ["--source", "sorce"], "no column 'sorce' for the source: did you mean 'source'?"),

@@ -17,7 +17,7 @@ import numpy as np
 
 from minidl.arguments import is_real
 from minidl.cli.options import count, printable
-from minidl.cli.tasks.inputs import title
+from minidl.cli.tasks.inputs import standard_input, title
 from minidl.cli.tasks.task import Job, Task, no_default_data
 from minidl.errors import ArgumentError
 from minidl.forecasting import forecast, naive_forecast
@@ -174,7 +174,7 @@ def choose(table: Table, args: argparse.Namespace) -> tuple[list[str], list[str]
         columns += [name for name in targets if name not in columns]
     else:
         numeric = [name for name in table.columns if name in targets or is_numeric(table.values[name])]
-        columns = [name for name in numeric if name in targets or not counts_steps(table.numbers(name))] or numeric
+        columns = [name for name in numeric if name in targets or not counts_steps(seen(table, name))] or numeric
     if not columns:
         raise ArgumentError(f"{table.source} is expected to have a column of numbers, got none: name such a file.")
     if not targets:
@@ -189,14 +189,28 @@ def named(option: str, given: str, table: Table) -> list[str]:
     return list(dict.fromkeys(table.choose(option, name) for name in names))
 
 
+def seen(table: Table, name: str) -> Array:
+    """The numbers of a column that nobody asked for; if one is missing, the column may be left out as well."""
+    try:
+        return table.numbers(name)
+    except ArgumentError as error:
+        told = str(error).removesuffix(".")
+        raise ArgumentError(f"{told}, or name the columns that are of use with --inputs and --target.") from None
+
+
 def is_numeric(values: Sequence[Any]) -> bool:
     """Whether the first value that is there is a number; if another is none, that is a mistake to be told."""
-    first = next((value for value in values if value is not None and value != ""), None)
+    first = next((value for value in values if value is not None and not is_gap(value)), None)
     if isinstance(first, str):
         with contextlib.suppress(ValueError):
             return math.isfinite(float(first.replace(",", ".")))  # a decimal comma is a mistake to be told as well
         return False
     return is_real(first)
+
+
+def is_gap(value: Any) -> bool:
+    """Whether a field stands for a number that is not there: empty, NaN, NA."""
+    return str(value).strip().lower() in ("", "nan", "na", "n/a", "null", "none")
 
 
 def counts_steps(values: Array) -> bool:
@@ -277,7 +291,7 @@ def tables_of(args: argparse.Namespace) -> Iterator[Table]:
     if args.paths:
         yield from map(read_table, args.paths)
         return
-    text, source = (sys.stdin.read(), "standard input") if args.text is None else (args.text, "--text")
+    text, source = ("\n".join(standard_input()), "standard input") if args.text is None else (args.text, "--text")
     yield parse_table(text, "jsonl" if text.lstrip().startswith("{") else "csv", source)
 
 

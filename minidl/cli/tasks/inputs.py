@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from minidl.cli.options import printable
+from minidl.errors import ArgumentError
 from minidl.text import read_text
 
 
 def lines_of(args: argparse.Namespace) -> Iterator[str]:
     """The lines to predict something of: of --text, of the files, or of standard input, one after the other."""
     if args.text is not None:
-        yield from args.text.splitlines() or [""]
+        yield from args.text.replace("\r\n", "\n").removesuffix("\n").split("\n")
     elif args.paths:
-        yield from read_text(args.paths).splitlines()
+        yield from read_text(args.paths).removesuffix("\n").split("\n")
     else:
-        yield from (line.rstrip("\n") for line in sys.stdin)
+        yield from standard_input()
+
+
+def standard_input() -> Iterator[str]:
+    """The lines of standard input as they come, read as files are: UTF-8, in any locale, with any line ends."""
+    if sys.stdin is None:  # closed, as <&- does
+        return
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape", newline=None)
+    for n, line in enumerate(sys.stdin, 1):
+        try:
+            line.encode()
+        except UnicodeEncodeError as error:
+            byte = ord(line[error.start]) & 0xFF
+            raise ArgumentError(
+                f"standard input is expected to be text in UTF-8, but 0x{byte:02X} in line {n} is none: convert it, "
+                f"for example with iconv -f LATIN1 -t UTF-8."
+            ) from None
+        yield (line.removeprefix("\ufeff") if n == 1 else line).removesuffix("\n")
 
 
 def title(paths: list[str]) -> str:

@@ -20,14 +20,15 @@ from minidl.text import count_of
 Item = TypeVar("Item")
 
 
-def hold_out(rows: Sequence[Any], labels: Sequence[str], args: argparse.Namespace) -> tuple[Array, Array]:
+def hold_out(rows: Sequence[Any], labels: Sequence[str] | None, args: argparse.Namespace) -> tuple[Array, Array]:
     """The numbers of the rows to train on, and of those that --valid holds out."""
     try:
         return split_rows(rows, args.valid, labels, seed=args.seed)
     except ArgumentError:
+        each = "" if labels is None else " and leave some of each label"
         raise ArgumentError(
-            f"--valid {args.valid:g} cannot hold out any of {count_of(len(rows), 'row')} and leave some of each label: "
-            f"give more rows, a larger share or a file."
+            f"--valid {args.valid:g} cannot hold out any of {count_of(len(rows), 'row')}{each}: give more rows, a "
+            f"larger share or a file."
         ) from None
 
 

@@ -171,7 +171,13 @@ def parts_of(args: argparse.Namespace, each: str, corpora: list[Corpus]) -> tupl
     tested = None if args.test is None else long_enough("--test", each, others.pop(), 2)
     if not others:
         return *cut(ids, args, each), tested
-    held = long_enough("--valid", each, others.pop(), 2)
+    held = others.pop()
+    if isinstance(args.valid, float) and len(held) < 2:
+        raise ArgumentError(
+            f"--valid {args.valid:g} expects to hold out at least 2 {each}s of the text, got {len(held)}: give a "
+            f"longer text, or a larger share."
+        )
+    held = long_enough("--valid", each, held, 2)
     return long_enough(f"--batch {args.batch}", each, ids, max(args.batch + 1, 5)), held, tested
 
 

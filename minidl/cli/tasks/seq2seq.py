@@ -15,14 +15,13 @@ import numpy as np
 from minidl.baselines import ngram_bits
 from minidl.cli.options import printable
 from minidl.cli.tasks.inputs import lines_of, title
-from minidl.cli.tasks.labelled import fact, in_groups
+from minidl.cli.tasks.labelled import fact, hold_out, in_groups
 from minidl.cli.tasks.task import Job, Task, no_default_data
 from minidl.errors import ArgumentError
 from minidl.inputs import Array
 from minidl.losses import CrossEntropy
 from minidl.metrics import accuracy, exact_match
 from minidl.pairs import Answer, pair_batches, translate
-from minidl.splits import split_rows
 from minidl.tables import KINDS, read_table
 from minidl.text import CharVocab, Vocab, WordVocab, count_of
 
@@ -59,7 +58,7 @@ class Seq2Seq(Task):
             train, valid = table, read_table(args.valid)
         else:
             table.texts(target)  # a row without one is told before the rows are told apart
-            kept, held = split_rows(table.texts(source), args.valid, seed=args.seed)
+            kept, held = hold_out(table.texts(source), None, args)
             train, valid = table.take(kept), table.take(held)
         parts = [train, valid] + ([] if args.test is None else [read_table(args.test)])
         read, written = ([part.texts(name) for part in parts] for name in (source, target))

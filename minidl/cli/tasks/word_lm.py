@@ -76,7 +76,8 @@ class WordLM(LanguageTask):
         assert isinstance(vocab, WordVocab)
         corpora += [word_corpus(path, vocab) for path in others_of(args)]
         ids = parts_of(args, self.each, corpora)
-        prompt = " ".join(vocab.decode(ids[1][:99]).split()[:5]) if args.prompt is None else args.prompt
+        words = " ".join(vocab.decode(ids[1][:99]).split()[:5]) or "\n"  # nothing but empty lines
+        prompt = words if args.prompt is None else args.prompt
         return Texts(vocab, *ids, prompt)
 
     def net(self, args: argparse.Namespace, V: int) -> Container:
