@@ -53,6 +53,7 @@ class TextStream:
         ids: integers [N].
         batch_size: the number of rows, B.
         time: the length of a window, T; the last one may be shorter.
+        drop_last: leave out a last window that is shorter.
 
     Shapes:
         x [B, T], t [B, T]: views of `ids`, not copies.
@@ -69,7 +70,7 @@ class TextStream:
         [([[0, 1], [3, 4]], [[1, 2], [4, 5]], True), ([[2], [5]], [[3], [6]], False)]
     """
 
-    def __init__(self, ids: Any, batch_size: int, time: int) -> None:
+    def __init__(self, ids: Any, batch_size: int, time: int, drop_last: bool = False) -> None:
         self.batch_size = positive_int("TextStream", "batch_size", batch_size)
         self.time = positive_int("TextStream", "time", time)
         ids = np.asarray(ids)
@@ -81,14 +82,20 @@ class TextStream:
                 f"TextStream expects at least {batch_size + 1} ids for batch_size={batch_size}, got {len(ids)}: "
                 f"give a longer text or a smaller batch_size."
             )
+        if flag("TextStream", "drop_last", drop_last) and length < time:
+            raise ArgumentError(
+                f"TextStream expects at least {batch_size * time + 1} ids for batch_size={batch_size}, time={time} and "
+                f"drop_last=True, got {len(ids)}: give a longer text or a smaller time."
+            )
+        self.end = length - length % time if drop_last else length  # of what the windows reach, in each row
         self.x: Array = ids[: batch_size * length].reshape(batch_size, length)
         self.t: Array = ids[1 : batch_size * length + 1].reshape(batch_size, length)
 
     def __len__(self) -> int:
-        return -(-self.x.shape[1] // self.time)
+        return -(-self.end // self.time)
 
     def __iter__(self) -> Iterator[Batch]:
-        for at in range(0, self.x.shape[1], self.time):
+        for at in range(0, self.end, self.time):
             window = np.s_[:, at : at + self.time]
             yield Batch(self.x[window], self.t[window], start=at == 0)
 

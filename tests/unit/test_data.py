@@ -66,6 +66,17 @@ def rows_of(batches: Any) -> list[int]:
     return [int(t) for batch in batches for t in batch.t]
 
 
+def test_a_last_window_that_is_shorter_may_be_left_out() -> None:
+    ids = np.arange(24)
+    whole, cut = TextStream(ids, 2, 4), TextStream(ids, 2, 4, drop_last=True)
+    assert (len(whole), len(cut)) == (3, 2)
+    for one, other in zip(whole, cut, strict=False):
+        assert (one.x == other.x).all() and (one.t == other.t).all() and one.start == other.start
+    assert len(list(cut)) == 2 and len(TextStream(ids, 2, 11, drop_last=True)) == 1
+    with pytest.raises(ArgumentError, match="at least 25 ids for batch_size=2, time=12 and drop_last=True, got 24"):
+        TextStream(ids, 2, 12, drop_last=True)
+
+
 def test_arrays_in_order() -> None:
     x = np.arange(14).reshape(7, 2)
     batches = ArrayBatches(x, np.arange(7), batch_size=3)

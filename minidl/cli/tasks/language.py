@@ -78,7 +78,7 @@ class LanguageTask(Task):
         return Job(
             net=net,
             in_shape=(None,),
-            train=TextStream(texts.train, args.batch, args.window),
+            train=self.stream(texts.train, args),
             valid=TextStream(held, rows, args.window),
             test=None if texts.test is None else TextStream(texts.test, 1, args.window),
             loss=CrossEntropy(),
@@ -93,6 +93,10 @@ class LanguageTask(Task):
             callbacks=[SampleText(vocab, texts.prompt, 200, seed=args.seed)],
             hint=f"minidl sample {{model}} --prompt {shlex.quote(printable(words))}",
         )
+
+    def stream(self, ids: Array, args: argparse.Namespace) -> TextStream:
+        """The windows to train on."""
+        return TextStream(ids, args.batch, args.window)
 
     def predict(self, net: Any, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         for line in lines_of(args):

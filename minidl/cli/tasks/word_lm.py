@@ -14,7 +14,9 @@ from minidl.cli.tasks.language import LanguageTask, Texts, others_of, parts_of, 
 from minidl.cli.tasks.task import Job
 from minidl.container import Container
 from minidl.corpus import Corpus, cut_lines, word_corpora, word_corpus
+from minidl.data import TextStream
 from minidl.errors import ArgumentError
+from minidl.inputs import Array
 from minidl.metrics import perplexity
 from minidl.optimizer import Optimizer
 from minidl.optimizers import SGD
@@ -98,6 +100,9 @@ class WordLM(LanguageTask):
             job.callbacks = [SumOverTime(), *job.callbacks]
             job.keep_best = False  # its rate falls until the last epoch, which is the one that was published
         return job
+
+    def stream(self, ids: Array, args: argparse.Namespace) -> TextStream:
+        return TextStream(ids, args.batch, args.window, drop_last=args.preset is not None)
 
     def optimizer(self, args: argparse.Namespace, steps: int, steps_per_epoch: int) -> Optimizer:
         if args.preset is None:
