@@ -18,6 +18,7 @@ from minidl.cli import finishing, main, train
 from minidl.cli.options import count, number, printable
 from minidl.cli.tasks import NAMES, char_lm, language
 from minidl.trainer import Trainer
+from tests.command import refused, run
 
 TEXT = "the quick brown fox jumps over the lazy dog,\nand the lazy dog sleeps on.\n" * 30
 SMALL = ["--units", "8", "--batch", "4", "--window", "16"]
@@ -36,24 +37,6 @@ def model(text):
     """A model file, trained a little."""
     assert main(["train", text, *SMALL, "--steps", "3", "--quiet"]) == 0
     return "model.npz"
-
-
-def run(capsys, *argv):
-    """(exit code, standard output, standard error) of the command."""
-    capsys.readouterr()
-    try:
-        code = main(list(argv))
-    except SystemExit as error:  # argparse
-        code = error.code
-    return code, *capsys.readouterr()
-
-
-def refused(capsys, *argv):
-    """The one line on standard error with which the command ends."""
-    code, out, err = run(capsys, *argv)
-    assert code == 2 and not out
-    assert err.startswith(f"minidl {argv[0]}: ") and err.count("\n") == 1 and err.endswith("\n"), err
-    return err
 
 
 # -- what works ---------------------------------------------------------------------------------------

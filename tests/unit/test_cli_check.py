@@ -11,7 +11,7 @@ import pytest
 
 from minidl.checking import explain
 from minidl.checking.naming.findings import CODES
-from minidl.cli import main
+from tests.command import refused, run
 
 GOOD = """
 import numpy as np
@@ -115,25 +115,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def write(text: str, name: str = "mine.py") -> str:
     Path(name).write_text(text, encoding="utf-8")
     return name
-
-
-def run(capsys: Any, *argv: str) -> tuple[int, str, str]:
-    """(exit code, standard output, standard error) of the command."""
-    capsys.readouterr()
-    try:
-        code = main(list(argv))
-    except SystemExit as error:  # argparse
-        code = int(str(error.code))
-    return code, *capsys.readouterr()
-
-
-def refused(capsys: Any, *argv: str) -> str:
-    """The one line on standard error with which the command ends."""
-    code, out, err = run(capsys, *argv)
-    assert code == 2 and not out
-    assert err.startswith(f"minidl {argv[0]}: ") and err.count("\n") == 1 and err.endswith("\n"), err
-    assert "Traceback" not in err
-    return err
 
 
 # -- what works ---------------------------------------------------------------------------------------

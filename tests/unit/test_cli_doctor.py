@@ -7,7 +7,7 @@ import pytest
 from minidl.models import char_lm, seq2seq
 
 import minidl
-from minidl.cli import main
+from tests.command import refused, run
 
 TEXT = "the cat sat on the mat, and the dog sat on the log.\n" * 60
 HEAD = """
@@ -32,26 +32,8 @@ def code(tmp_path, monkeypatch):
     return write
 
 
-def run(capsys, *argv):
-    """(exit code, standard output, standard error) of the command."""
-    capsys.readouterr()
-    try:
-        exit_code = main(["doctor", *argv])
-    except SystemExit as error:  # argparse
-        exit_code = error.code
-    return exit_code, *capsys.readouterr()
-
-
-def refused(capsys, *argv):
-    """The one line on standard error with which the command ends."""
-    exit_code, out, err = run(capsys, *argv)
-    assert exit_code == 2 and not out
-    assert err.startswith("minidl doctor: ") and err.count("\n") == 1 and "Traceback" not in err, err
-    return err
-
-
 def as_json(capsys, *argv):
-    exit_code, out, err = run(capsys, *argv, "--json")
+    exit_code, out, err = run(capsys, "doctor", *argv, "--json")
     assert not err and out.count("\n") == 1
     return exit_code, json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
 
@@ -69,7 +51,7 @@ RETURNS = [
 @pytest.mark.parametrize("returns", RETURNS)
 def test_a_healthy_training_in_all_forms(code, capsys, returns):
     code(f"def training():\n    {returns}\n")
-    exit_code, out, err = run(capsys, "code.py:training")
+    exit_code, out, err = run(capsys, "doctor", "code.py:training")
     assert exit_code == 0 and not err
     assert out.startswith("looked at  2 batches of 32 rows\n") and out.endswith("nothing was found\n")
     steps = 30 if "steps" in returns else 100
@@ -78,7 +60,7 @@ def test_a_healthy_training_in_all_forms(code, capsys, returns):
 
 def test_what_is_found_and_where_to_read_on(code, capsys):
     code("rule = minidl.SGD(3.0)\ndef training():\n    return net, loss, (x, t), rule\n")
-    exit_code, out, err = run(capsys, "code.py:training")
+    exit_code, out, err = run(capsys, "doctor", "code.py:training")
     assert exit_code == 1 and not err and "\x1b" not in out
     assert "L503" in out and out.endswith("\nmore on it: minidl explain L503\n")
     assert max(map(len, out.splitlines())) <= 100
@@ -103,7 +85,7 @@ def test_warnings_alone_are_no_error(code, capsys):
 
 def test_what_the_code_prints_is_no_part_of_the_report(code, capsys):
     code("print('importing')\ndef training():\n    print('hello')\n    return net, loss, (x, t)\n")
-    exit_code, out, err = run(capsys, "code.py:training", "--json")
+    exit_code, out, err = run(capsys, "doctor", "code.py:training", "--json")
     assert exit_code == 0 and err == "importing\nhello\n" and json.loads(out)["ok"]
 
 
@@ -133,15 +115,15 @@ def test_what_the_code_prints_is_no_part_of_the_report(code, capsys):
 )
 def test_wrong_code_is_told_in_one_line(code, capsys, body, words):
     code(body)
-    assert words in refused(capsys, "code.py:training")
+    assert words in refused(capsys, "doctor", "code.py:training")
 
 
 def test_a_name_that_is_not_there(code, capsys):
     code("def training():\n    return net, loss, (x, t)\n")
-    assert "did you mean training?" in refused(capsys, "code.py:trainin")
-    assert "code.py:NAME" in refused(capsys, "code.py")
-    assert "no such file" in refused(capsys, "other.py:training")
-    assert "expects no text" in refused(capsys, "code.py:training", "text.txt")
+    assert "did you mean training?" in refused(capsys, "doctor", "code.py:trainin")
+    assert "code.py:NAME" in refused(capsys, "doctor", "code.py")
+    assert "no such file" in refused(capsys, "doctor", "other.py:training")
+    assert "expects no text" in refused(capsys, "doctor", "code.py:training", "text.txt")
 
 
 @pytest.mark.parametrize(
@@ -151,13 +133,13 @@ def test_a_name_that_is_not_there(code, capsys):
 )
 def test_wrong_options(code, capsys, argv):
     code("def training():\n    return net, loss, (x, t)\n")
-    exit_code, out, err = run(capsys, "code.py:training", *argv)
+    exit_code, out, err = run(capsys, "doctor", "code.py:training", *argv)
     assert exit_code == 2 and not out and "Traceback" not in err
 
 
 def test_nothing_and_two_things_asked_for(code, capsys):
     for argv in [], ["code.py:training", "--replay", "box"]:
-        assert "one of them" in refused(capsys, *argv)
+        assert "one of them" in refused(capsys, "doctor", *argv)
 
 
 # -- models ---------------------------------------------------------------------------------------
@@ -188,25 +170,25 @@ def test_a_model_with_a_rate_has_a_trial(model, capsys):
 
 
 def test_a_model_that_is_none_or_has_no_vocabulary(model, capsys, tmp_path):
-    assert "no-such.npz" in refused(capsys, "no-such.npz")
-    assert "text.txt" in refused(capsys, "text.txt")
-    assert "no-such.txt" in refused(capsys, model, "no-such.txt")
+    assert "no-such.npz" in refused(capsys, "doctor", "no-such.npz")
+    assert "text.txt" in refused(capsys, "doctor", "text.txt")
+    assert "no-such.txt" in refused(capsys, "doctor", model, "no-such.txt")
     net = minidl.Dense(2)
     net.build((3,))
     net.save("plain.npz")
-    assert "expects a language model, with a vocabulary" in refused(capsys, "plain.npz")
+    assert "expects a language model, with a vocabulary" in refused(capsys, "doctor", "plain.npz")
     pairs = seq2seq(5, 4)
     pairs.build(((None,), (None,)))
     pairs.vocab = minidl.CharVocab("abcde")
     pairs.save("pairs.npz")
-    assert "expects a language model, with a vocabulary" in refused(capsys, "pairs.npz")
-    assert str(tmp_path.name) in refused(capsys, str(tmp_path))
+    assert "expects a language model, with a vocabulary" in refused(capsys, "doctor", "pairs.npz")
+    assert str(tmp_path.name) in refused(capsys, "doctor", str(tmp_path))
 
 
 def test_a_text_that_is_too_short_or_has_other_symbols(model, capsys, tmp_path):
     for name, text in ("short.txt", "the cat"), ("empty.txt", ""), ("other.txt", "ΩΩΩ " * 500):
         (tmp_path / name).write_text(text, encoding="utf-8")
-        refused(capsys, model, name)
+        refused(capsys, "doctor", model, name)
 
 
 # -- black boxes ----------------------------------------------------------------------------------
@@ -225,21 +207,21 @@ def box(code):
 
 
 def test_a_black_box_is_made_again(box, capsys):
-    exit_code, out, err = run(capsys, "--replay", box)
+    exit_code, out, err = run(capsys, "doctor", "--replay", box)
     assert exit_code == 1 and not err
     assert "N702" in out and "step 1, epoch 1, seed 0: the loss is nan" in out and "the same as in the training" in out
     assert "row 5" in out and out.endswith("minidl explain N702\n")
     exit_code, found = as_json(capsys, "--replay", box)
     assert exit_code == 1 and [f["code"] for f in found["findings"]] == ["N702"]
     assert found["curves"]["loss"] == [None]
-    exit_code, again, _ = run(capsys, "--replay", f"{box}/step.npz")
+    exit_code, again, _ = run(capsys, "doctor", "--replay", f"{box}/step.npz")
     assert exit_code == 1 and again == out
 
 
 def test_what_is_no_black_box(model, box, capsys, tmp_path):
-    assert "nowhere" in refused(capsys, "--replay", "nowhere")
+    assert "nowhere" in refused(capsys, "doctor", "--replay", "nowhere")
     (tmp_path / "empty").mkdir()
-    assert "empty" in refused(capsys, "--replay", "empty")
-    assert "model.npz" in refused(capsys, "--replay", model)
+    assert "empty" in refused(capsys, "doctor", "--replay", "empty")
+    assert "model.npz" in refused(capsys, "doctor", "--replay", model)
     (tmp_path / box / "step.npz").write_bytes(b"PK nonsense")
-    assert "step.npz" in refused(capsys, "--replay", box)
+    assert "step.npz" in refused(capsys, "doctor", "--replay", box)

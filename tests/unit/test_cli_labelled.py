@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from minidl import load
-from minidl.cli import main
 from minidl.cli.tasks.tagger import Sentences, by_token
 from minidl.trainer import Trainer
+from tests.command import refused, run
 
 TEXTS = ["--model", "text_classifier", "--units", "8"]
 TAGS = ["--model", "tagger", "--units", "8"]
@@ -51,24 +51,6 @@ def tagged(tmp_path, monkeypatch):
     shapes = [["DET", "NOUN", "VERB"], ["NOUN", "VERB", "DET", "NOUN"], ["VERB", "DET", "NOUN"]]
     sentences = ["".join(f"{draw.choice(words[tag])} {tag}\n" for tag in draw.choice(shapes)) for _ in range(80)]
     return write("tagged.txt", "\n".join(f"{sentence}{n} NUM\n" for n, sentence in enumerate(sentences)))
-
-
-def run(capsys, *argv):
-    """(exit code, standard output, standard error) of the command."""
-    capsys.readouterr()
-    try:
-        code = main(list(argv))
-    except SystemExit as error:  # argparse
-        code = error.code
-    return code, *capsys.readouterr()
-
-
-def refused(capsys, *argv):
-    """The one line on standard error with which the command ends."""
-    code, out, err = run(capsys, *argv)
-    assert code == 2 and not out
-    assert err.startswith(f"minidl {argv[0]}: ") and err.count("\n") == 1, err
-    return err
 
 
 # -- inputs ----------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from minidl.models import char_lm
 
 from minidl import LSTM, CharVocab, Dense, Embedding, Sequential
 from minidl.cli import look as command
-from minidl.cli import main
+from tests.command import refused, run
 
 TEXT = 'He said "yes" (and no),\nthen "no" (and yes).\n' * 30
 V = len(set(TEXT))
@@ -31,26 +31,8 @@ def save(net, path, text=TEXT):
     net.save(path)
 
 
-def run(capsys, *argv):
-    """(exit code, standard output, standard error) of the command."""
-    capsys.readouterr()
-    try:
-        code = main(["look", *argv])
-    except SystemExit as error:  # argparse
-        code = error.code
-    return code, *capsys.readouterr()
-
-
-def refused(capsys, *argv):
-    """The one line on standard error with which the command ends."""
-    code, out, err = run(capsys, *argv)
-    assert code == 2 and not out
-    assert err.startswith("minidl look: ") and err.count("\n") == 1, err
-    return err
-
-
 def test_the_overview_in_a_pipe(model, capsys):
-    code, out, err = run(capsys, model, "text.txt", "--width", "80")
+    code, out, err = run(capsys, "look", model, "text.txt", "--width", "80")
     assert code == 0 and not err and "\x1b" not in out
     assert out.startswith("model.npz reads 1,350 symbols of text.txt\n")
     for words in "inside quotes", "next best", "forget gate", "share of all steps", "steps back", "↵", "▁":
@@ -59,25 +41,25 @@ def test_the_overview_in_a_pipe(model, capsys):
 
 
 def test_one_cell_and_one_gate(model, capsys):
-    _, out, _ = run(capsys, model, "--text", 'say "yes"', "--cell", "5")
+    _, out, _ = run(capsys, "look", model, "--text", 'say "yes"', "--cell", "5")
     assert "lstm, cell 5, tanh(c)" in out and 'say "yes"\n' in out and "-1 ▁▂▃▄▅▆▇█ +1" in out
-    _, out, _ = run(capsys, model, "text.txt", "--gate", "f", "--layer", "lstm", "--chars", "24")
+    _, out, _ = run(capsys, "look", model, "text.txt", "--gate", "f", "--layer", "lstm", "--chars", "24")
     assert "lstm, mean forget gate f of all cells" in out and re.search(r"symbols \d+ to \d+ of 1,350", out)
-    _, out, _ = run(capsys, model, "text.txt", "--cell", "0", "--gate", "o", "--read", "40")
+    _, out, _ = run(capsys, "look", model, "text.txt", "--cell", "0", "--gate", "o", "--read", "40")
     assert "lstm, cell 0, output gate o" in out and "reads 40 symbols" in out and "0 shut" in out
 
 
 def test_a_layer_of_several(model, capsys):
     save(char_lm(V, 8, layers=2), "two.npz")
-    _, out, _ = run(capsys, "two.npz", "text.txt")
+    _, out, _ = run(capsys, "look", "two.npz", "text.txt")
     assert "lstm, forget gate" in out and "lstm_2, forget gate" in out
-    _, out, _ = run(capsys, "two.npz", "text.txt", "--layer", "lstm_2")
+    _, out, _ = run(capsys, "look", "two.npz", "text.txt", "--layer", "lstm_2")
     assert "lstm, forget gate" not in out and "lstm_2, forget gate" in out
-    assert "lstm, lstm_2" in refused(capsys, "two.npz", "text.txt", "--cell", "3")
+    assert "lstm, lstm_2" in refused(capsys, "look", "two.npz", "text.txt", "--cell", "3")
 
 
 def test_json(model, capsys):
-    code, out, err = run(capsys, model, "text.txt", "--json", "--cell", "3", "--chars", "45")
+    code, out, err = run(capsys, "look", model, "text.txt", "--json", "--cell", "3", "--chars", "45")
     assert code == 0 and not err
     data = json.loads(out)
     assert data["symbols"] == 1350 and data["layers"]["lstm"]["cells"] == 8
@@ -90,21 +72,23 @@ def test_json(model, capsys):
 
 
 def test_html_and_svg(model, capsys, tmp_path):
-    code, out, _ = run(capsys, model, "text.txt", "--html", "look.html", "--svg", "look.svg")
+    code, out, _ = run(capsys, "look", model, "text.txt", "--html", "look.html", "--svg", "look.svg")
     assert code == 0 and out.endswith("saved look.html\nsaved look.svg\n")
     page = (tmp_path / "look.html").read_text(encoding="utf-8")
     assert page.startswith("<!DOCTYPE html>") and "background-color: #" in page
     assert (tmp_path / "look.svg").read_text(encoding="utf-8").startswith("<svg")
-    code, out, err = run(capsys, model, "text.txt", "--json", "--svg", "again.svg")
+    code, out, err = run(capsys, "look", model, "text.txt", "--json", "--svg", "again.svg")
     assert json.loads(out) and err == "saved again.svg\n"
 
 
 def test_without_a_path_it_reads_the_language_reference(model, capsys, monkeypatch):
     monkeypatch.setattr(command, "language_reference", lambda: TEXT)
-    code, out, _ = run(capsys, model)
+    code, out, _ = run(capsys, "look", model)
     assert code == 0 and out.startswith("model.npz reads 1,350 symbols of the language reference\n")
     monkeypatch.setattr(command, "language_reference", lambda: "Ünknown")
-    assert "has learned text.txt" in (err := refused(capsys, model)) and "minidl look model.npz my_text.txt" in err
+    assert (
+        "has learned text.txt" in (err := refused(capsys, "look", model)) and "minidl look model.npz my_text.txt" in err
+    )
 
 
 @pytest.mark.parametrize(
@@ -124,24 +108,24 @@ def test_without_a_path_it_reads_the_language_reference(model, capsys, monkeypat
     ],
 )
 def test_mistakes_are_one_line(model, capsys, options, words):
-    code, _, err = run(capsys, model, *options)
+    code, _, err = run(capsys, "look", model, *options)
     assert code == 2 and words in err and err.count("\n") == 1, err
 
 
 def test_nets_that_cannot_be_looked_into(model, capsys):
     save(Sequential([Embedding(V, 4), Dense(V)]), "plain.npz")
-    assert "no recurrent layer" in refused(capsys, "plain.npz", "text.txt")
+    assert "no recurrent layer" in refused(capsys, "look", "plain.npz", "text.txt")
     save(Sequential([Embedding(V, 4), LSTM(4)]), "silent.npz", text="")
-    assert "vocabulary" in refused(capsys, "silent.npz", "text.txt")
+    assert "vocabulary" in refused(capsys, "look", "silent.npz", "text.txt")
 
 
 def test_a_net_that_only_reads_is_looked_into_without_its_way_back(model, capsys):
     save(Sequential([Embedding(V, 4), LSTM(4, return_sequences=True), Dense(2)]), "tagger.npz")
-    code, out, _ = run(capsys, "tagger.npz", "text.txt")
+    code, out, _ = run(capsys, "look", "tagger.npz", "text.txt")
     assert code == 0 and "forget gate" in out and "way back" not in out
 
 
 def test_a_short_text(model, capsys):
     for text in "H", "He", "\n":
-        code, out, err = run(capsys, model, "--text", text)
+        code, out, err = run(capsys, "look", model, "--text", text)
         assert code == 0 and not err and "forget gate" in out

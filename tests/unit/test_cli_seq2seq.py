@@ -10,26 +10,9 @@ import pytest
 
 from minidl import load, translate
 from minidl.cli import main
+from tests.command import refused, run
 
 SMALL = ["--units", "12", "--batch", "8", "--quiet"]
-
-
-def run(capsys, *argv):
-    """(exit code, standard output, standard error) of the command."""
-    capsys.readouterr()
-    try:
-        code = main(list(argv))
-    except SystemExit as error:  # argparse
-        code = error.code
-    return code, *capsys.readouterr()
-
-
-def refused(capsys, *argv):
-    """The one line on standard error with which the command ends."""
-    code, out, err = run(capsys, *argv)
-    assert code == 2 and not out
-    assert err.startswith(f"minidl {argv[0]}: ") and err.count("\n") == 1 and err.endswith("\n"), err
-    return err
 
 
 def rows(count=60, most=30):
