@@ -87,15 +87,15 @@ class TextStream:
                 f"TextStream expects at least {batch_size * time + 1} ids for batch_size={batch_size}, time={time} and "
                 f"drop_last=True, got {len(ids)}: give a longer text or a smaller time."
             )
-        self.end = length - length % time if drop_last else length  # of what the windows reach, in each row
-        self.x: Array = ids[: batch_size * length].reshape(batch_size, length)
-        self.t: Array = ids[1 : batch_size * length + 1].reshape(batch_size, length)
+        end = length - length % time if drop_last else length
+        self.x: Array = ids[: batch_size * length].reshape(batch_size, length)[:, :end]
+        self.t: Array = ids[1 : batch_size * length + 1].reshape(batch_size, length)[:, :end]
 
     def __len__(self) -> int:
-        return -(-self.end // self.time)
+        return -(-self.x.shape[1] // self.time)
 
     def __iter__(self) -> Iterator[Batch]:
-        for at in range(0, self.end, self.time):
+        for at in range(0, self.x.shape[1], self.time):
             window = np.s_[:, at : at + self.time]
             yield Batch(self.x[window], self.t[window], start=at == 0)
 
