@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from minidl.data import ArrayBatches, Batch, TextStream, split
 from minidl.errors import ArgumentError, ShapeError
 from minidl.inputs import cast_input, each_array
 from minidl.layer import Layer
+
+Item = TypeVar("Item")
 
 
 def arrange(
@@ -87,9 +89,9 @@ def epoch_of(data: Any, epoch: int, what: str = "data") -> Iterator[Batch]:
         raise ArgumentError(f"The {what} is expected to yield batches in every epoch, got none{when}: {hint}.")
 
 
-def groups_of(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
-    """The batches in lists of `size`; the last may be shorter."""
-    iterator = iter(batches)
+def groups_of(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Yield the items in lists of `size`; the last list may be shorter."""
+    iterator = iter(items)
     while group := list(islice(iterator, size)):
         yield group
 

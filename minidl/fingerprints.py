@@ -76,9 +76,9 @@ def form(value: Any) -> str:
 
     Of ids that are mapped from a file, the file's checksum does: to read them all would take as long as they are.
     """
-    if isinstance(value, np.ndarray) and value.flags.c_contiguous and (whole := whole_of(value)) is not None:
-        at = (value.ctypes.data - whole.ctypes.data) // value.itemsize
-        return f"{value.shape} of {value.dtype}, from {at} of ids with checksum {whole.checksum:08x}"
+    if isinstance(value, np.ndarray) and (whole := whole_of(value)) is not None:
+        at, steps = value.ctypes.data - whole.ctypes.data, value.strides
+        return f"{value.shape} of {value.dtype}, from byte {at} by {steps} of ids with checksum {whole.checksum:08x}"
     shape = f"{value.shape} of {value.dtype}, " if isinstance(value, np.ndarray) else ""
     return f"{shape}checksum {checksum(value):08x}"
 

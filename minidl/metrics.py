@@ -44,8 +44,7 @@ def accuracy(y: Any, t: Any, weight: Any = None, mask: Any = None) -> tuple[floa
     """
     y, t, counts = _counted("accuracy", y, t, weight, mask)
     right = _right("accuracy", y, t, counts != 0)
-    total = float(counts.sum())
-    return (float(np.where(right, counts, 0.0).sum()) / total if total else 0.0), total
+    return weighted_mean(right, counts)
 
 
 def exact_match(y: Any, t: Any, weight: Any = None, mask: Any = None) -> tuple[float, float]:
@@ -74,8 +73,7 @@ def exact_match(y: Any, t: Any, weight: Any = None, mask: Any = None) -> tuple[f
     if counts.ndim > 1:
         rest = tuple(range(1, counts.ndim))
         right, counts = right.all(axis=rest), counts.max(axis=rest, initial=0.0)
-    total = float(counts.sum())
-    return (float(np.where(right, counts, 0.0).sum()) / total if total else 0.0), total
+    return weighted_mean(right, counts)
 
 
 def _counted(owner: str, y: Any, t: Any, weight: Any, mask: Any) -> tuple[Array, Array, Array]:
@@ -83,11 +81,19 @@ def _counted(owner: str, y: Any, t: Any, weight: Any, mask: Any) -> tuple[Array,
     y, t = np.asarray(y), np.asarray(t)
     if y.ndim == 0:
         raise ShapeError(f"{owner} expects outputs y of shape [..., V], got {y.shape}: one row of scores a position.")
-    shape = y.shape[:-1]
+    return y, t, position_weights(owner, weight, mask, y.shape[:-1])
+
+
+def position_weights(owner: str, weight: Any, mask: Any, shape: tuple[int, ...]) -> Array:
+    """Return the weight of each position; 0 where the mask is False."""
     counts = np.ones(shape) if weight is None else spread(owner, "weight", weight, shape)
-    if mask is not None:
-        counts = np.where(spread(owner, "mask", mask, shape).astype(bool), counts, 0.0)
-    return y, t, counts
+    return counts if mask is None else np.where(spread(owner, "mask", mask, shape).astype(bool), counts, 0.0)
+
+
+def weighted_mean(each: Array, counts: Array) -> tuple[float, float]:
+    """Return the weighted mean and the total weight; (0.0, 0.0) if the total is 0, whatever the values are."""
+    total = float(counts.sum())
+    return (float(np.where(counts != 0, each * counts, 0.0).sum()) / total if total else 0.0), total
 
 
 def _right(owner: str, y: Array, t: Array, counted: Array) -> Array:

@@ -12,8 +12,9 @@ import numpy as np
 
 from minidl.arguments import is_real
 from minidl.errors import ArgumentError, ShapeError
-from minidl.inputs import Array, spread
+from minidl.inputs import Array
 from minidl.losses import Loss
+from minidl.metrics import position_weights, weighted_mean
 
 
 class QuantileLoss(Loss):
@@ -88,7 +89,7 @@ def median_error(y: Any, t: Any, weight: Any = None, mask: Any = None) -> tuple[
         (0.5, 2.0)
     """
     y, t = fitting("median_error", y, t)
-    return weighted_mean("median_error", np.abs(t - np.median(y, axis=-1)), weight, mask)
+    return weighted_mean(np.abs(t - np.median(y, axis=-1)), position_weights("median_error", weight, mask, t.shape))
 
 
 def coverage(y: Any, t: Any, weight: Any = None, mask: Any = None) -> tuple[float, float]:
@@ -112,7 +113,7 @@ def coverage(y: Any, t: Any, weight: Any = None, mask: Any = None) -> tuple[floa
         (0.5, 2.0)
     """
     y, t = fitting("coverage", y, t)
-    return weighted_mean("coverage", ((y[..., 0] <= t) & (t <= y[..., -1])).astype(float), weight, mask)
+    return weighted_mean((y[..., 0] <= t) & (t <= y[..., -1]), position_weights("coverage", weight, mask, t.shape))
 
 
 def fitting(owner: str, y: Any, t: Any) -> tuple[Array, Array]:
@@ -123,15 +124,6 @@ def fitting(owner: str, y: Any, t: Any) -> tuple[Array, Array]:
     if y.shape[:-1] != t.shape or not y.ndim:
         raise ShapeError(f"{owner} expects targets of shape {y.shape[:-1]} for quantiles {y.shape}, got {t.shape}.")
     return y, t
-
-
-def weighted_mean(owner: str, each: Array, weight: Any, mask: Any) -> tuple[float, float]:
-    """The mean of what counts, and how much counts; (0.0, 0.0) where nothing does."""
-    counts = np.ones(each.shape) if weight is None else spread(owner, "weight", weight, each.shape)
-    if mask is not None:
-        counts = np.where(spread(owner, "mask", mask, each.shape).astype(bool), counts, 0.0)
-    total = float(counts.sum())
-    return (float(np.where(counts != 0, each * counts, 0.0).sum()) / total if total else 0.0), total
 
 
 def as_quantiles(owner: str, quantiles: Any) -> tuple[float, ...]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import math
 from typing import Any
 
 from minidl.cli.tasks.language import LanguageTask, Texts, others_of, parts_of, say_long
+from minidl.cli.tasks.task import from_models
 from minidl.container import Container
 from minidl.corpus import Corpus, char_corpora
 from minidl.metrics import bits_per_character
@@ -35,9 +35,8 @@ class CharLM(LanguageTask):
         return Texts(vocab, *ids, prompt)
 
     def net(self, args: argparse.Namespace, V: int) -> Container:
-        models = importlib.import_module("minidl.models")  # they stand on minidl
         peephole = False if args.peephole == "none" else args.peephole
-        net: Container = models.char_lm(V, args.units, args.layers, peephole=peephole, dropout=args.dropout)
+        net: Container = from_models("char_lm")(V, args.units, args.layers, peephole=peephole, dropout=args.dropout)
         return net
 
     def figure(self, loss: float) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import math
 import re
 import shlex
@@ -18,7 +17,7 @@ import numpy as np
 from minidl.arguments import is_real
 from minidl.cli.options import count, printable
 from minidl.cli.tasks.inputs import standard_input, title
-from minidl.cli.tasks.task import Job, Task, no_default_data
+from minidl.cli.tasks.task import Job, Task, from_models, no_default_data
 from minidl.errors import ArgumentError
 from minidl.forecasting import forecast, naive_forecast
 from minidl.inputs import Array
@@ -89,13 +88,12 @@ class Forecaster(Task):
             if season is not None:
                 losses[name], told = naive(counted, held, season, loss, metrics)
                 errors.append(f"{name} {', '.join(f'{error} {value:.4g}' for error, value in told.items())}")
-        models = importlib.import_module("minidl.models")
         names = ", ".join(map(printable, targets))
         steps = sum(map(len, series))
         seen = f"{names} from {count_of(len(columns), 'column')}"
         without = [f"without {', '.join(printable(name) or repr(name) for name in left_out)}"] if left_out else []
         return Job(
-            net=models.forecaster(
+            net=from_models("forecaster")(
                 args.horizon, len(targets), args.units, args.layers, QUANTILES, dropout=args.dropout
             ),
             in_shape=(None, len(columns)),

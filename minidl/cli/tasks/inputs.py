@@ -13,6 +13,8 @@ from minidl.cli.options import printable
 from minidl.errors import ArgumentError
 from minidl.text import read_text
 
+INPUTS_PER_CALL = 64
+
 
 def lines_of(args: argparse.Namespace) -> Iterator[str]:
     """The lines to predict something of: of --text, of the files, or of standard input, one after the other."""
@@ -22,6 +24,11 @@ def lines_of(args: argparse.Namespace) -> Iterator[str]:
         yield from read_text(args.paths).removesuffix("\n").split("\n")
     else:
         yield from standard_input()
+
+
+def inputs_per_call(args: argparse.Namespace) -> int:
+    """Return how many inputs are predicted together: 1 for standard input, so that each line is answered at once."""
+    return 1 if args.text is None and not args.paths else INPUTS_PER_CALL
 
 
 def standard_input() -> Iterator[str]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Any, TypeVar
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +15,6 @@ from minidl.padding import PaddedBatches
 from minidl.splits import split_rows
 from minidl.tables import named
 from minidl.text import count_of
-
-Item = TypeVar("Item")
 
 
 def hold_out(rows: Sequence[Any], labels: Sequence[str] | None, args: argparse.Namespace) -> tuple[Array, Array]:
@@ -61,20 +58,18 @@ def usual(labels: Iterable[Any]) -> Any:
     return Counter(labels).most_common(1)[0][0]
 
 
-def batches_of(sequences: Sequence[Any], targets: Any, size: int, seed: int | None) -> PaddedBatches:
-    """Batches to train on, or in order where there is no seed; rows of similar length side by side if there are many.
+def worth_sorting(count: int, size: int) -> bool:
+    """Return whether there are enough rows to group them by length.
 
-    Few rows of similar length side by side would make the same batches each epoch.
+    With few rows, sorting by length would give the same batches in every epoch.
     """
-    many = seed is None or len(sequences) > 100 * size
-    return PaddedBatches(sequences, targets, size, shuffle=seed is not None, seed=seed or 0, by_length=many)
+    return count > 100 * size
 
 
-def in_groups(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Items, so many at a time; the last group may be smaller."""
-    items = iter(items)
-    while group := list(islice(items, size)):
-        yield group
+def batches_of(sequences: Sequence[Any], targets: Any, size: int, seed: int | None) -> PaddedBatches:
+    """Return batches, shuffled if a seed is given; rows of similar length share a batch if there are many rows."""
+    alike = seed is None or worth_sorting(len(sequences), size)
+    return PaddedBatches(sequences, targets, size, shuffle=seed is not None, seed=seed or 0, by_length=alike)
 
 
 def fact(net: Any, name: str, kind: type) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import math
 import shlex
 from collections.abc import Callable, Iterator
@@ -14,10 +13,11 @@ import numpy as np
 
 from minidl.baselines import ngram_bits
 from minidl.cli.options import printable
-from minidl.cli.tasks.inputs import lines_of, title
-from minidl.cli.tasks.labelled import fact, hold_out, in_groups
-from minidl.cli.tasks.task import Job, Task, no_default_data
+from minidl.cli.tasks.inputs import inputs_per_call, lines_of, title
+from minidl.cli.tasks.labelled import fact, hold_out, worth_sorting
+from minidl.cli.tasks.task import Job, Task, from_models, no_default_data
 from minidl.errors import ArgumentError
+from minidl.feeding import groups_of
 from minidl.inputs import Array
 from minidl.losses import CrossEntropy
 from minidl.metrics import accuracy, exact_match
@@ -27,7 +27,6 @@ from minidl.text import CharVocab, Vocab, WordVocab, count_of
 
 SOURCES = "source", "question", "input", "src", "from", "text"
 TARGETS = "target", "answer", "output", "tgt", "to", "label"
-ROWS = 32  # texts that are answered side by side
 
 
 class Seq2Seq(Task):
@@ -67,17 +66,15 @@ class Seq2Seq(Task):
             vocab = CharVocab.of("".join(text for texts in read + written for text in texts))
         else:
             vocab = WordVocab.of("\n".join(read[0] + written[0]))  # a word of the other parts may be unknown
-        many = len(train) > 100 * args.batch  # few rows, sorted by length, would make the same batches each epoch
+        alike = worth_sorting(len(train), args.batch)
         batches = [
-            pair_batches(x, t, vocab, args.batch, shuffle=n == 0, seed=args.seed, by_length=n > 0 or many)
+            pair_batches(x, t, vocab, args.batch, shuffle=n == 0, seed=args.seed, by_length=n > 0 or alike)
             for n, (x, t) in enumerate(zip(read, written, strict=True))
         ]
         counted, held_out = (behind_marks(part.targets, len(vocab)) for part in batches[:2])
         bits = ngram_bits(counted, held_out, len(vocab) + 1, min(5, len(counted)))
         longest = max(len(ids) for ids in batches[0].targets) - 1
-        net = importlib.import_module("minidl.models").seq2seq(  # they stand on minidl
-            len(vocab), args.units, args.layers, dropout=args.dropout
-        )
+        net = from_models("seq2seq")(len(vocab), args.units, args.layers, dropout=args.dropout)
         net.vocab = vocab
         name, pairs = title(args.paths), sum(map(len, parts))
         example = printable(read[1][0][:40])
@@ -107,9 +104,8 @@ class Seq2Seq(Task):
         if net.vocab is None:
             raise ArgumentError(f"{args.model} holds no vocabulary, so it cannot read a text: train it anew.")
         texts = sources_of(str(columns.get("source")), args)
-        rows = ROWS if args.text is not None or args.paths else 1  # a person who types wants each answer at once
         length = 2 * longest + 1
-        for some in in_groups(texts, rows):
+        for some in groups_of(texts, inputs_per_call(args)):
             for place, text in some:
                 try:
                     net.vocab.encode(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -12,19 +11,19 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from minidl.cli.options import count, printable
-from minidl.cli.tasks.inputs import lines_of, title
+from minidl.cli.tasks.inputs import inputs_per_call, lines_of, title
 from minidl.cli.tasks.labelled import (
     batches_of,
     by_shares,
     hold_out,
-    in_groups,
     known_already,
     labels_of,
     labels_to_ids,
 )
-from minidl.cli.tasks.task import Job, Task, no_default_data
+from minidl.cli.tasks.task import Job, Task, from_models, no_default_data
 from minidl.container import Container
 from minidl.errors import ArgumentError
+from minidl.feeding import groups_of
 from minidl.inputs import Array
 from minidl.losses import CrossEntropy
 from minidl.metrics import accuracy
@@ -104,8 +103,7 @@ class Tagger(Task):
         x, t = encoded(train)
         held_x, held_t = encoded(valid)
         test = None if args.test is None else encoded(read(args.test))
-        models = importlib.import_module("minidl.models")  # they stand on minidl
-        net: Container = models.tagger(len(vocab), len(labels), args.units, args.layers, args.dropout)
+        net: Container = from_models("tagger")(len(vocab), len(labels), args.units, args.layers, args.dropout)
         net.vocab = vocab
         shares = Counter(labels) + Counter(tag for tags in train.tags for tag in tags)  # none is impossible
         most = shares.most_common(1)[0][0]
@@ -139,8 +137,7 @@ class Tagger(Task):
 
     def predict(self, net: Any, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         labels, known = labels_of(net), set(net.vocab.words)
-        streamed = args.text is None and not args.paths  # then each line is answered as it comes
-        for group in in_groups(sentences_to_tag(args, net.facts.get("tokens column")), 1 if streamed else 64):
+        for group in groups_of(sentences_to_tag(args, net.facts.get("tokens column")), inputs_per_call(args)):
             x, mask = pad([to_ids(tokens, net.vocab, known) for tokens in group])
             for tokens, y in zip(group, net.predict(x, mask=mask), strict=True):
                 tags = [labels[id] for id in y[: len(tokens)].argmax(axis=-1)]

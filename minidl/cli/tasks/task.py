@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -106,6 +107,11 @@ class Task(ABC):
     def verdict(self, figures: dict[str, Any]) -> str:
         """A loss, in the unit that is shown, and metrics as words, for the last lines."""
         return ", ".join(f"{name} {value:z.4g}" for name, value in figures.items())
+
+
+def from_models(name: str) -> Any:
+    """Return a public name of `minidl.models`, imported at run time because the models import minidl."""
+    return getattr(importlib.import_module("minidl.models"), name)
 
 
 def no_default_data(name: str, what: str) -> ArgumentError:

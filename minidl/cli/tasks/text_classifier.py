@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import shlex
 import statistics
 from collections.abc import Callable, Iterator, Sequence
@@ -12,21 +11,21 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from minidl.cli.options import count, printable
-from minidl.cli.tasks.inputs import lines_of, title
+from minidl.cli.tasks.inputs import inputs_per_call, lines_of, title
 from minidl.cli.tasks.labelled import (
     batches_of,
     by_shares,
     fact,
     hold_out,
-    in_groups,
     known_already,
     labels_of,
     labels_to_ids,
     usual,
 )
-from minidl.cli.tasks.task import Job, Task, no_default_data
+from minidl.cli.tasks.task import Job, Task, from_models, no_default_data
 from minidl.container import Container
 from minidl.errors import ArgumentError
+from minidl.feeding import groups_of
 from minidl.inputs import Array
 from minidl.losses import CrossEntropy
 from minidl.metrics import accuracy
@@ -95,8 +94,7 @@ class TextClassifier(Task):
         x, t = encoded(train)
         held_x, held_t = encoded(valid)
         test = None if args.test is None else encoded(examples(read_table(args.test), args))
-        models = importlib.import_module("minidl.models")  # they stand on minidl
-        net: Container = models.text_classifier(len(vocab), len(labels), args.units, args.layers, args.dropout)
+        net: Container = from_models("text_classifier")(len(vocab), len(labels), args.units, args.layers, args.dropout)
         net.vocab = vocab
         most = usual(train.labels)
         always = valid.labels.count(most) / len(valid.labels)
@@ -126,8 +124,7 @@ class TextClassifier(Task):
 
     def predict(self, net: Any, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         labels, longest = labels_of(net), fact(net, "max length", int)
-        streamed = args.text is None and not args.paths  # then each line is answered as it comes
-        for group in in_groups(texts_to_label(args, fact(net, "text column", str)), 1 if streamed else 64):
+        for group in groups_of(texts_to_label(args, fact(net, "text column", str)), inputs_per_call(args)):
             ids = [to_ids(text, net.vocab, longest) for text in group]
             x, mask = pad(ids)
             for text, read, y in zip(group, ids, net.predict(x, mask=mask), strict=True):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
@@ -11,7 +10,7 @@ from typing import Any, ClassVar
 from minidl.callbacks import SumOverTime
 from minidl.cli.options import count, value_of
 from minidl.cli.tasks.language import LanguageTask, Texts, others_of, parts_of, say_long
-from minidl.cli.tasks.task import Job
+from minidl.cli.tasks.task import Job, from_models
 from minidl.container import Container
 from minidl.corpus import Corpus, cut_lines, word_corpora, word_corpus
 from minidl.data import TextStream
@@ -24,12 +23,11 @@ from minidl.schedules import StepLR
 from minidl.text import WordVocab, language_reference
 
 END = "<eos>"  # of a line
-PRESETS = "zaremba-small", "zaremba-medium", "zaremba-large"
 
 
 def recipe_of(preset: str) -> Any:
-    """A published recipe by its name; whole nets are looked up at run time, for they stand on minidl."""
-    return importlib.import_module("minidl.models").RECIPES[preset]
+    """A published recipe by its name."""
+    return from_models("RECIPES")[preset]
 
 
 class WordLM(LanguageTask):
@@ -44,11 +42,12 @@ class WordLM(LanguageTask):
     def add_arguments(self, add: Callable[..., Any]) -> None:
         super().add_arguments(add)
         add("--vocab-size", metavar="N", type=count, default=10_000, help="words that are known; the rest are <unk>")
-        add("--preset", choices=PRESETS, help="SGD and epochs by this recipe (default: Adam, --minutes)")
+        recipes = [*from_models("RECIPES")]
+        add("--preset", choices=recipes, help="SGD and epochs by this recipe (default: Adam, --minutes)")
 
     def defaults_of(self, given: Sequence[str]) -> dict[str, Any]:
         preset = value_of("--preset", given)
-        if preset not in PRESETS:
+        if preset is None or preset not in from_models("RECIPES"):
             return self.defaults
         recipe = recipe_of(preset)
         same = {name: getattr(recipe, name) for name in ("units", "layers", "dropout", "lr", "clip")}
@@ -86,8 +85,7 @@ class WordLM(LanguageTask):
         peephole = False if args.peephole == "none" else args.peephole
         net: Container
         if args.preset is None:
-            models = importlib.import_module("minidl.models")
-            net = models.word_lm(V, args.units, args.layers, peephole, args.dropout, tie=True)
+            net = from_models("word_lm")(V, args.units, args.layers, peephole, args.dropout, tie=True)
         else:
             recipe = recipe_of(args.preset)
             net = recipe._replace(units=args.units, layers=args.layers, dropout=args.dropout).net(V, peephole)
