@@ -10,8 +10,7 @@ from typing import Any
 from minidl.errors import ArgumentError, ShapeError, UnknownNameError, tell_place
 from minidl.inputs import Shape
 from minidl.layer import Layer
-from minidl.parameter import Parameter
-from minidl.summary import holds_layers, print_summary, rows_of
+from minidl.summary import print_summary
 
 
 class Container(Layer, abstract=True):
@@ -40,16 +39,17 @@ class Container(Layer, abstract=True):
     # -- parts ------------------------------------------------------------------------------------
 
     @property
-    def params(self) -> dict[str, Parameter]:
-        """All parameters by dotted name; one that is shared stands under its first name only."""
-        found: dict[str, Parameter] = {}
-        seen: set[int] = set()
-        for slot, layer in self.layers.items():
-            for name, p in layer.params.items():
-                if id(p) not in seen:
-                    seen.add(id(p))
-                    found[f"{slot}.{name}"] = p
-        return found
+    def sublayers(self) -> dict[str, Layer]:
+        """The layers by name, and those that a subclass holds besides."""
+        held = {id(layer) for layer in self.layers.values()}
+        more = {name: layer for name, layer in super().sublayers.items() if id(layer) not in held}
+        taken = next((name for name in more if name.partition(".")[0] in self.layers), None)
+        if taken is not None:
+            raise ArgumentError(f"{self._title()} has a layer {taken!r} and another one as an attribute. Rename one.")
+        return self.layers | more
+
+    def _attributes(self) -> list[tuple[str, Any]]:
+        return [(name, value) for name, value in super()._attributes() if name not in ("layers", "nodes")]
 
     def __getitem__(self, key: int | str) -> Any:
         """A layer by position, name or dotted path."""
@@ -59,13 +59,14 @@ class Container(Layer, abstract=True):
         if first not in self.layers:
             raise UnknownNameError(f"{self._title()} has no layer {first!r}: it has {', '.join(self.layers)}.")
         layer = self.layers[first]
-        for name in rest.split(".") if rest else []:
-            if not holds_layers(layer):
+        while rest:
+            inner = layer.sublayers
+            if not inner:
                 raise UnknownNameError(f"{self._title()}: {first!r} is a {type(layer).__name__}, it has no layers.")
-            inner = vars(layer)["layers"]  # of a container, and of a layer around another one
-            if name not in inner:
-                raise UnknownNameError(f"{self._title()}: {first!r} has no layer {name!r}: it has {', '.join(inner)}.")
-            first, layer = f"{first}.{name}", inner[name]
+            name = next((name for name in inner if f"{rest}.".startswith(f"{name}.")), None)
+            if name is None:
+                raise UnknownNameError(f"{self._title()}: {first!r} has no layer {rest!r}: it has {', '.join(inner)}.")
+            first, layer, rest = f"{first}.{name}", inner[name], rest[len(name) + 1 :]
         return layer
 
     def __len__(self) -> int:
@@ -120,18 +121,6 @@ class Container(Layer, abstract=True):
         while name in self.layers:
             name, count = f"{base}_{count + 1}", count + 1
         return name
-
-    @contextmanager
-    def _whole(self) -> Iterator[None]:
-        """What is raised while the net is built leaves all of it as it was."""
-        before = [(layer, dict(vars(layer))) for _, layer, _, _ in rows_of(self)]
-        try:
-            yield
-        except BaseException:
-            for layer, attributes in before:
-                vars(layer).clear()
-                vars(layer).update(attributes)
-            raise
 
     @contextmanager
     def _place(self, name: str) -> Iterator[None]:

@@ -20,6 +20,7 @@ from minidl.errors import ArgumentError, ModelFormatError
 from minidl.graph import Graph
 from minidl.inputs import Array
 from minidl.layer import Layer
+from minidl.parameter import Parameter
 from minidl.sequential import Sequential
 from minidl.text import CharVocab, WordVocab
 from minidl.version import __version__
@@ -169,17 +170,39 @@ class Description:
         if any(type(other).__name__ == name and type(other) is not cls for other in self.layers):
             raise ArgumentError(f"The net has layers of two classes that are called {name}: rename one.")
         check_named(cls, args)
-        for own, p in layer._own_params.items():
+        stored = params_to_store(layer)
+        for own, p in stored.items():
             if id(p) not in self._names:
                 raise ArgumentError(
                     f"A {name} that the net mentions has a parameter {own!r} that is none of net.params: it would be "
                     f"lost. Let the params of the layer that mentions it contain it."
                 )
-        params = {own: self._names[id(p)] for own, p in layer._own_params.items()}
+        params = {own: self._names[id(p)] for own, p in stored.items()}
         self.entries.append({"class": name, "args": args, "in_shape": layer.in_shape, "params": params})
         self.layers.append(layer)
         self._places[id(layer)] = len(self.layers) - 1
         return self._places[id(layer)]
+
+
+def params_to_store(layer: Layer) -> dict[str, Parameter]:
+    """Return the parameters that the layer's entry lists: its own, and those of the layers that it makes itself.
+
+    Layers among the constructor's arguments have entries of their own.
+    """
+    listed: list[Layer] = []
+
+    def place(inner: Layer) -> int:
+        listed.append(inner)
+        return 0
+
+    for argument in layer.config().values():
+        plain(type(layer).__name__, argument, place)
+    taken = {id(p) for inner in listed for p in inner.params.values()} | {id(p) for p in layer._own_params.values()}
+    found = dict(layer._own_params)
+    for name, p in layer.params.items():
+        if id(p) not in taken:
+            found[name] = p
+    return found
 
 
 def check_named(cls: type[Layer], args: Mapping[str, Any]) -> None:

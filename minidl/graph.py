@@ -219,12 +219,11 @@ class Graph(Container):
                 f"build({f'({example})' if wanted > 1 else example})."
             )
         shapes = self._by_input(in_shape[0] if several(in_shape) and count == 1 else in_shape)
-        with self._whole():
-            for name, (layer, sources, origin) in self.nodes.items():
-                with self._place(name):
-                    shapes[name] = layer.build(of_sources(shapes, sources), rng, dtype)
-                    if origin is not None:
-                        check_start(name, layer, origin, self.nodes)
+        for name, (layer, sources, origin) in self.nodes.items():
+            with self._place(name):
+                shapes[name] = layer.build(of_sources(shapes, sources), rng, dtype)
+                if origin is not None:
+                    check_start(name, layer, origin, self.nodes)
         if self.in_shape in (None, in_shape):
             self.shapes = {name: shapes[name] for name in self.nodes}
         return of_sources(shapes, self.outputs)

@@ -17,10 +17,11 @@ from minidl.errors import ArgumentError, NotBuiltError, ShapeError
 from minidl.initializers import Drawn
 from minidl.inputs import Array, Shape, as_mask, as_shape, cast_input, clear_padding, each_shape
 from minidl.kernels import one_blas_thread
-from minidl.parameter import DTYPES, Parameter, set_trainable
+from minidl.layer_tree import LayerTree
+from minidl.parameter import DTYPES, Parameter
 
 
-class Layer:
+class Layer(LayerTree):
     """A piece of a net. Nothing about a pass lives on `self`: a pass returns its cache, and backward takes it.
 
     A layer without memory is two methods, and `setup` if it has parameters:
@@ -43,6 +44,8 @@ class Layer:
         - `mask` [B, T] is True where a step is real. What stands in the padding never changes a result.
         - Several inputs are a tuple x, with a tuple of shapes and one of masks; `takes_several` says that it may be.
         - Arrays that go into or come out of a pass are not written to until its backward is done.
+        - Layers that a layer holds, as attributes or in lists, tuples and dicts there, are parts of it: `setup` builds
+          them, and their parameters are among its own, as "encoder.Wx" or "cells.0.Wx".
 
     Example:
         >>> class Scale(minidl.Layer):
@@ -58,17 +61,17 @@ class Layer:
         True
     """
 
-    mixes_steps: ClassVar[bool] = False  # True: a step of y looks at other steps of x, so the layer wants the mask
+    mixes_steps: bool = False  # True: a step of y looks at other steps of x, so the layer wants the mask
     takes_several: ClassVar[bool] = False  # True: x may be a tuple of inputs
     name: str | None = None  # a container's own name; a plain layer is named by its slot in the container
     in_shape: Shape | None  # what it was first built with; None before
     out_shape: Shape | None
-    _own_params: dict[str, Parameter]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         check_arguments(cls, args, kwargs)
         self = super().__new__(cls)
         self._own_params = {}
+        self._holders, self._freeze_rules = None, ()
         self.in_shape = self.out_shape = None
         return self
 
@@ -112,6 +115,8 @@ class Layer:
         keep_cache: bool = True,
     ) -> tuple[Any, Any, Any]:
         """Compute y from x and the state before the first step; return (y, state after the last step, cache)."""
+        if mask is not None and self.mask_obstacle and not np.all(mask):
+            raise ArgumentError(f"{type(self).__name__} got a mask, but {self.mask_obstacle}")
         result = self.forward(clear_padding(x, mask), rng=rng)
         if not isinstance(result, tuple) or len(result) != 2:
             raise ArgumentError(
@@ -143,8 +148,15 @@ class Layer:
 
     @property
     def streams(self) -> bool:
-        """Whether a sequence may be cut into windows with the state carried from one to the next."""
-        return True
+        """Whether a sequence may be cut into windows with the state carried from one to the next.
+
+        Where a layer holds a recurrent one and has no state of its own, that state would be lost between windows.
+        """
+        own = type(self).initial_state is not Layer.initial_state
+        return all(
+            layer.streams and (own or layer.in_shape is None or layer.initial_state(1) is None)
+            for layer in self.sublayers.values()
+        )
 
     def example(self, in_shape: Shape, rng: np.random.Generator, batch: int = 3, time: int = 5) -> Any:
         """A random input for checks: normal numbers [B, *in_shape], free lengths becoming `time`."""
@@ -165,8 +177,7 @@ class Layer:
         if np.dtype(dtype).name not in DTYPES:
             raise ArgumentError(f"{type(self).__name__} expects dtype np.float32 or np.float64, got {dtype!r}.")
         rng = np.random.default_rng(seed).spawn(1)[0]
-        before = dict(vars(self))
-        try:
+        with self._building(np.dtype(dtype)):
             out_shape = self.setup(shape, rng, np.dtype(dtype))
             if not isinstance(out_shape, tuple):
                 raise ArgumentError(f"{type(self).__name__}.setup must return the output's shape, got {out_shape!r}.")
@@ -176,13 +187,20 @@ class Layer:
                         f"{type(self).__name__}.setup made {name} in {p.value.dtype}, asked for is {np.dtype(dtype)}: "
                         f"write self.add_param({name!r}, value.astype(dtype))."
                     )
-        except BaseException:
-            vars(self).clear()  # half a layer is no layer
-            vars(self).update(before)
-            raise
         if self.in_shape in (None, shape):
             self.in_shape, self.out_shape = shape, out_shape
         return out_shape
+
+    @property
+    def mask_obstacle(self) -> str | None:
+        """Why a mask does not reach a layer inside that needs it: the pair forward/backward has none to pass on."""
+        if not self._holders or type(self).forward_with_state is not Layer.forward_with_state:
+            return None
+        name = next((name for name, layer in self.sublayers.items() if layer.mixes_steps), None)
+        return name and (
+            f"cannot pass it to its {name!r}, {self.sublayers[name]!r:.60}. Write forward_with_state and "
+            f"backward_with_state instead of forward and backward."
+        )
 
     def add_param(self, name: str, value: Array | Drawn | Parameter, trainable: bool = True) -> Parameter:
         """Register a parameter in `setup`; where the layer has it already, check the shape and keep that one."""
@@ -202,11 +220,6 @@ class Layer:
         return known
 
     @property
-    def params(self) -> dict[str, Parameter]:
-        """The parameters by name, in a fixed order; a container's names are dotted paths."""
-        return self._own_params
-
-    @property
     def dtype(self) -> Any:
         """The dtype of the parameters; None without any."""
         return next((p.value.dtype for p in self.params.values()), None)
@@ -215,16 +228,6 @@ class Layer:
         """Set all gradients to zero."""
         for p in self.params.values():
             p.zero_grad()
-
-    def freeze(self, pattern: str | None = None) -> Self:
-        """Keep all parameters ("encoder.*", "*.b": those) as they are in every net; gradients still flow through."""
-        set_trainable("freeze", self.params, pattern, False)
-        return self
-
-    def unfreeze(self, pattern: str | None = None) -> Self:
-        """Let training change all parameters again, or those whose names the pattern fits."""
-        set_trainable("unfreeze", self.params, pattern, True)
-        return self
 
     def copy(self, dtype: Any = None) -> Self:
         """An independent copy, in another dtype on request; what is shared inside stays shared."""

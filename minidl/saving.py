@@ -32,6 +32,7 @@ from minidl.description import (
     check_layers,
     describe,
     mentioned,
+    params_to_store,
     plain,
     read_header,
     recall,
@@ -327,7 +328,10 @@ def build_from(layer: Layer, in_shape: Any, dtype: Any, names: Mapping[str, str]
         layer.build(in_shape, dtype=dtype)
     finally:
         vars(layer).pop("add_param", None)
-    if list(layer._own_params) != list(names):
+    made = params_to_store(layer)
+    for name in made.keys() - layer._own_params.keys():  # drawn by layers that the layer made itself
+        adopt(name, made[name])
+    if list(made) != list(names):
         raise ModelFormatError(f"{type(layer).__name__} has other parameters than {', '.join(names) or 'none'}.")
 
 

@@ -129,10 +129,9 @@ class Sequential(Container):
         if not self.layers:
             raise ArgumentError(f"{self._title()} has no layers to build: add some first.")
         shapes, shape = {}, in_shape
-        with self._whole():
-            for name, layer in self.layers.items():
-                with self._place(name):
-                    shape = shapes[name] = layer.build(shape, rng, dtype)
+        for name, layer in self.layers.items():
+            with self._place(name):
+                shape = shapes[name] = layer.build(shape, rng, dtype)
         if self.in_shape in (None, in_shape):
             self.shapes = shapes
         return shape

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from minidl.graph import Graph
 from minidl.layer import Layer
-from minidl.summary import holds_layers
 
 
 def obstacles(net: Layer) -> str:
@@ -23,7 +22,7 @@ def parts_of(layer: Layer, path: str) -> list[str]:
     if layer.streams:
         return []
     found = []
-    for name, part in vars(layer)["layers"].items() if holds_layers(layer) else ():
+    for name, part in layer.sublayers.items():
         inside = f"{path}.{name}" if path else name
         origin = layer.nodes[name].state if isinstance(layer, Graph) else None
         if origin:

@@ -14,17 +14,19 @@ if TYPE_CHECKING:
 
 
 def rows_of(net: Any, prefix: str = "") -> Iterator[tuple[str, Any, Shape | None, bool]]:
-    """All layers as (path, layer, output shape, whether it is a container), inner ones behind their container."""
-    for name, layer in net.layers.items():
-        nested = holds_layers(layer)
-        yield prefix + name, layer, net.shapes.get(name, layer.out_shape), nested
+    """Yield all layers as (path, layer, output shape, whether it holds layers), outer ones first."""
+    for name, layer in net.sublayers.items():
+        nested = bool(layer.sublayers)
+        yield prefix + name, layer, output_shape(net, name, layer), nested
         if nested:
             yield from rows_of(layer, f"{prefix}{name}.")
 
 
-def holds_layers(layer: Any) -> bool:
-    """Whether a layer is made of layers by name; one of somebody's own may keep something else as `layers`."""
-    return "shapes" in vars(layer) and isinstance(vars(layer).get("layers"), dict)
+def output_shape(net: Any, name: str, layer: Any) -> Shape | None:
+    """Return the output shape of a layer at its place in a net; a layer used twice may have two."""
+    shapes = net.shapes if isinstance(getattr(net, "shapes", None), dict) else {}
+    shape: Shape | None = shapes.get(name, layer.out_shape)
+    return shape
 
 
 class Notes:
@@ -87,8 +89,8 @@ def summary_tree(net: Any, width: int = 80) -> Tree:
     places: dict[int, str] = {}  # of each layer, where it comes first
 
     def list_nodes(part: Any, depth: int, prefix: str) -> None:
-        for name, layer in part.layers.items():
-            shape, nested = part.shapes.get(name, layer.out_shape), holds_layers(layer)
+        for name, layer in part.sublayers.items():
+            shape, nested = output_shape(part, name, layer), bool(layer.sublayers)
             node = getattr(part, "nodes", {}).get(name)
             sources = () if node is None else (*node.sources, *([f"state of {node.state}"] if node.state else []))
             twin = places.setdefault(id(layer), prefix + name)

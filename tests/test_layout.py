@@ -19,6 +19,7 @@ LEVELS = [
     ["errors", "history", "version", "durable"],
     ["arguments", "inputs", "names"],
     ["initializers", "kernels", "nested", "parameter", "summary", "archive", "mapped"],
+    ["layer_tree"],
     ["layer"],
     ["container", "wiring"],
     ["layers"],

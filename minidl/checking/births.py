@@ -17,7 +17,7 @@ from minidl.checking.places import (
     within,
     without_padding,
 )
-from minidl.checking.watched import BackwardCall, Call, parts, traced
+from minidl.checking.watched import BackwardCall, Call, inner_layers, parts, traced
 from minidl.data import Batch
 from minidl.inputs import Array, as_mask, cast_input, spread, start_rows
 from minidl.layer import Layer
@@ -194,7 +194,8 @@ class Births:
             where = f"{call.title}, {came.name}, {came.words}"
             at = came.place(call.path, came.name)
             raise Located(found("N702", where, came.told, f"on the way into {call.title}", place=at, **FROM_SUM))
-        own = call.layer.params if call.layer is self.body else vars(call.layer)["_own_params"]
+        whole = call.layer is self.body or not inner_layers(call.layer)
+        own = call.layer.params if whole else vars(call.layer)["_own_params"]
         names = {f"gradient of {name!r}": name for name in (self.names.get(id(p), key) for key, p in own.items())}
         spots = [spot(p.grad, name) for name, p in zip(names, own.values(), strict=True)]
         bad = next((one for one in [spot_in(back.dx, "dx"), *spots, spot_in(back.dbefore, "dstate")] if one), None)

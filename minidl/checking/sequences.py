@@ -101,6 +101,8 @@ def check_padding(s: Subject) -> str | None:
         if not s.free_time and not all(x.ndim == 3 for x in leaves(s.x).values()):
             return DOES_NOT_APPLY  # ids [B, 4] of 4 features, images [B, 28, 28, 1]: a fixed axis that is no time
         return steps_alone(s) or mask_handed_on(s) or DOES_NOT_APPLY
+    if s.layer.mask_obstacle is not None:
+        return f"a mask must have an effect, but {type(s.layer).__name__} {s.layer.mask_obstacle}"
     for size in s, s.other():
         for check in mask_handed_on, mask_of_ones, padding_filled, padding_kept_out, padding_added:
             message = check(size)

@@ -111,7 +111,7 @@ class Subject:
 
     @property
     def takes_mask(self) -> bool:
-        return self.has_steps and self.layer.mixes_steps
+        return self.has_steps and self.layer.mixes_steps and self.layer.mask_obstacle is None
 
     @property
     def recurrent(self) -> bool:

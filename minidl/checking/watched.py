@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidl.container import Container
 from minidl.inputs import Array
 from minidl.layer import Layer
-from minidl.summary import holds_layers, rows_of
+from minidl.layers import LearnedState
 
 
 class Call(NamedTuple):
@@ -75,11 +76,21 @@ def watch(net: Layer, on_forward: Callable[[Call], None], on_backward: Callable[
         watch_layer(layer, paths, layer.mixes_steps or layer is net, on_forward, on_backward)
 
 
-def parts(layer: Layer) -> Iterator[tuple[str, Layer]]:
-    """A layer and all that are inside, in the order in which they run, with dotted paths."""
-    yield "", layer
-    if holds_layers(layer):
-        yield from ((path, inner) for path, inner, _, _ in rows_of(layer))
+def parts(layer: Layer, path: str = "") -> Iterator[tuple[str, Layer]]:
+    """Yield a layer and all whose passes can be watched inside it, in the order in which they run, by dotted path."""
+    yield path, layer
+    for name, inner in inner_layers(layer).items():
+        yield from parts(inner, f"{path}.{name}" if path else name)
+
+
+def inner_layers(layer: Layer) -> dict[str, Layer]:
+    """Return the layers inside whose passes go through `forward_with_state`.
+
+    A layer of your own may call either pair of the layers that it holds, so it is watched as a whole.
+    """
+    if isinstance(layer, Container):
+        return layer.layers
+    return {"layer": layer.layer} if isinstance(layer, LearnedState) else {}
 
 
 def watch_layer(
@@ -119,7 +130,7 @@ def watch_layer(
 
 def can_trace(layer: Layer) -> bool:
     """Whether it is a recurrent layer that tells what it computes; one around another leaves it to that one."""
-    return hasattr(layer, "trace") and not holds_layers(layer)
+    return hasattr(layer, "trace") and not inner_layers(layer)
 
 
 def traced(call: Call, back: BackwardCall | None = None) -> dict[str, Array]:

@@ -11,10 +11,9 @@ from minidl.graph import Graph
 from minidl.inputs import Array, as_mask
 from minidl.inputs import several as is_several
 from minidl.layer import Layer
-from minidl.layers import Embedding
+from minidl.layers import Embedding, LearnedState
 from minidl.losses import ClassLoss, Loss
 from minidl.sequential import Sequential
-from minidl.summary import holds_layers
 
 
 class Part(NamedTuple):
@@ -105,8 +104,7 @@ def ids_read(layer: Layer, k: int = 0) -> int | None:
         return next((size for reader, at in readers if (size := ids_read(reader, at)) is not None), None)
     if isinstance(layer, Sequential):
         return ids_read(layer[0], k) if len(layer) else None
-    inner = list(vars(layer)["layers"].values()) if holds_layers(layer) else []
-    return ids_read(inner[0], k) if inner else None
+    return ids_read(layer.layer, k) if isinstance(layer, LearnedState) else None
 
 
 def classes_of(net: Layer, loss: Loss) -> int | None:

@@ -63,6 +63,11 @@ class Dense(Layer):
         self.tie = tie
         self.init = choose("Dense", init, W=glorot_uniform, b=zeros)
 
+    @property
+    def sublayers(self) -> dict[str, Layer]:
+        """None: the tied Embedding stays a layer of the net around."""
+        return {}
+
     def setup(self, in_shape: Shape, rng: np.random.Generator, dtype: Any) -> Shape:
         if not in_shape or in_shape[-1] is None:
             raise ShapeError(f"Dense expects a known size of the last axis, got in_shape {in_shape}.")

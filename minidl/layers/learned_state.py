@@ -12,7 +12,6 @@ from minidl.errors import ArgumentError, tell_place
 from minidl.inputs import Array, Shape, start_rows
 from minidl.layer import Layer
 from minidl.layers.recurrent import Stateful, stop_at_start
-from minidl.parameter import Parameter
 
 
 class LearnedStateCache(NamedTuple):
@@ -54,8 +53,6 @@ class LearnedState(Stateful):
             hint = f"write {layer.__name__}(...)" if isinstance(layer, type) else "there is no state to learn"
             raise ArgumentError(f"LearnedState expects a recurrent layer, like LSTM(32), got {layer!r}: {hint}.")
         self.layer = layer
-        self.layers = {"layer": layer}  # for the summary, which tells the parts of a container
-        self.shapes: dict[str, Shape] = {}
 
     def setup(self, in_shape: Shape, rng: np.random.Generator, dtype: Any) -> Shape:
         with self._inside():
@@ -74,10 +71,6 @@ class LearnedState(Stateful):
         for name, a in zip(names, first, strict=True):
             self.add_param(name, np.zeros(a.shape[1:], dtype))
         return out_shape
-
-    @property
-    def params(self) -> dict[str, Parameter]:
-        return self._own_params | {f"layer.{name}": p for name, p in self.layer.params.items()}
 
     def initial_state(self, batch: int) -> Any:
         first = self.layer.initial_state(batch)

@@ -132,7 +132,7 @@ def test_the_same_instance_twice_and_the_same_layer_in_two():
     assert list(net.params) == [*names, "learned_state_3.h0", "learned_state_3.c0"]
     twin = net.copy()
     assert twin[0] is twin[1] and twin[2].layer is twin[0].layer is twin[3]
-    assert twin[0].layers["layer"] is twin[0].layer
+    assert twin[0].sublayers["layer"] is twin[0].layer
     assert minidl.checking.check_layer(net, (None, D)).ok
 
 

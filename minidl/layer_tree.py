@@ -1,0 +1,193 @@
+"""`LayerTree`: what a layer holds: parameters of its own, and other layers with theirs, under dotted names."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from minidl.errors import ArgumentError
+from minidl.inputs import Shape
+from minidl.parameter import Parameter, set_trainable
+
+BUILDING: ContextVar[bool] = ContextVar("BUILDING", default=False)  # True inside `build`: an inner build is nested
+ORDER = itertools.count()  # of the calls of freeze and unfreeze on layers that are not built yet
+
+
+class FreezeRule(NamedTuple):
+    """A call of `freeze` or `unfreeze` on an unbuilt layer, to be applied when its parameters exist."""
+
+    order: int
+    pattern: str | None
+    trainable: bool
+
+
+class LayerTree:
+    """A layer as a tree: its parameters and the layers inside it, how they are named, found and frozen."""
+
+    in_shape: Shape | None
+    mixes_steps: bool
+    _own_params: dict[str, Parameter]
+    _holders: tuple[str, ...] | None  # the attributes that hold layers, once it is built
+    _freeze_rules: tuple[FreezeRule, ...]
+
+    @property
+    def params(self) -> dict[str, Parameter]:
+        """The parameters by name, in a fixed order: the layer's own, then those of the layers inside, by dotted path.
+
+        A parameter that is shared is listed once, under its first name.
+        """
+        inner = self.sublayers
+        if not inner:
+            return self._own_params
+        found, seen = dict(self._own_params), {id(p) for p in self._own_params.values()}
+        try:
+            named = [(f"{slot}.{name}", p) for slot, layer in inner.items() for name, p in layer.params.items()]
+        except RecursionError:
+            raise ArgumentError(f"{type(self).__name__} holds itself. Keep no layer that contains this one.") from None
+        for name, p in named:
+            if id(p) not in seen:
+                seen.add(id(p))
+                found[name] = p
+        return found
+
+    @property
+    def sublayers(self) -> dict[str, Any]:
+        """The layers that this one holds: in attributes, and in lists, tuples and dicts there, as "cells.0".
+
+        Override it where an attribute refers to a layer that is not a part of this one.
+
+        Raises:
+            ArgumentError: for a layer in a set, or under a key that is not a word or a number.
+        """
+        found: dict[str, Any] = {}
+        for attribute, value in self._attributes():
+            for name, layer in layers_in(type(self).__name__, attribute, value):
+                if name in found:
+                    raise ArgumentError(f"{type(self).__name__} holds two layers as {name!r}. Choose other keys.")
+                found[name] = layer
+        return found
+
+    def _tree(self, around: tuple[LayerTree, ...] = ()) -> Iterator[LayerTree]:
+        """Yield this layer and all layers inside it."""
+        yield self
+        if not any(layer is self for layer in around):
+            for layer in self.sublayers.values():
+                yield from layer._tree((*around, self))
+
+    def _attributes(self) -> list[tuple[str, Any]]:
+        """The attributes that may hold layers: all of them before the first build, then those that do."""
+        if self._holders is None:
+            return list(vars(self).items())
+        return [(name, vars(self)[name]) for name in self._holders if name in vars(self)]
+
+    # -- building ---------------------------------------------------------------------------------
+
+    @contextmanager
+    def _building(self, dtype: Any) -> Iterator[None]:
+        """Take the layers that `setup` has built as parts; where it fails, leave all of them as they were."""
+        before = [(layer, dict(vars(layer))) for layer in self._tree()]
+        outermost, token = not BUILDING.get(), BUILDING.set(True)
+        try:
+            yield
+            self._take_sublayers(dtype)
+            if outermost:
+                self._apply_freeze_rules()
+        except BaseException:
+            for layer, attributes in before:
+                vars(layer).clear()
+                vars(layer).update(attributes)
+            raise
+        finally:
+            BUILDING.reset(token)
+
+    def _take_sublayers(self, dtype: Any) -> None:
+        """Note which attributes hold layers, and refuse a layer that has no name or was not built by `setup`."""
+        owner = type(self).__name__
+        self._holders = None  # to look at all attributes again
+        for name, layer in self.sublayers.items():
+            if layer is self or any(inner is self for inner in layer._tree()):
+                raise ArgumentError(f"{owner} holds itself, as {name!r}. Keep no layer that contains this one.")
+            if layer.in_shape is None:
+                raise ArgumentError(
+                    f"{owner}.setup must build the layer {name!r}, {layer!r:.60}. "
+                    f"Call build(in_shape, rng, dtype) of it in setup."
+                )
+            for own, p in layer.params.items():
+                if p.value.dtype != dtype:
+                    raise ArgumentError(
+                        f"{owner}.setup must build '{name}.{own}' as {dtype}, got {p.value.dtype}. "
+                        f"Pass rng and dtype on: build(in_shape, rng, dtype)."
+                    )
+            self.mixes_steps = self.mixes_steps or layer.mixes_steps
+        self._holders = tuple(name for name, value in self._attributes() if any(layers_in(owner, name, value)))
+
+    # -- freezing ---------------------------------------------------------------------------------
+
+    def freeze(self, pattern: str | None = None) -> Self:
+        """Keep all parameters as they are, or those whose names fit a pattern such as "encoder.*" or "*.b".
+
+        It holds in every net that the parameters are in, and gradients still flow through. Before the layer is built,
+        it is noted and applied by `build`.
+
+        Raises:
+            ArgumentError: for a pattern that no parameter fits; before the build, `build` raises it.
+        """
+        return self._set_trainable("freeze", pattern, False)
+
+    def unfreeze(self, pattern: str | None = None) -> Self:
+        """Let training change all parameters again, or those whose names the pattern fits."""
+        return self._set_trainable("unfreeze", pattern, True)
+
+    def _set_trainable(self, owner: str, pattern: str | None, trainable: bool) -> Self:
+        if self.in_shape is None:
+            self._freeze_rules = (*self._freeze_rules, FreezeRule(next(ORDER), pattern, trainable))
+        else:
+            set_trainable(owner, self.params, pattern, trainable)
+        return self
+
+    def _apply_freeze_rules(self) -> None:
+        """Apply what was frozen and unfrozen before the build, here and in the layers inside, in that order."""
+        tree = {id(layer): layer for layer in self._tree()}
+        rules = [(rule, layer) for layer in tree.values() for rule in layer._freeze_rules]
+        for rule, layer in sorted(rules, key=lambda entry: entry[0].order):
+            set_trainable("unfreeze" if rule.trainable else "freeze", layer.params, rule.pattern, rule.trainable)
+        for layer in tree.values():
+            layer._freeze_rules = ()
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes any parameter. Setting it calls `unfreeze()` or `freeze()`."""
+        whole = [rule.trainable for rule in self._freeze_rules if rule.pattern is None]
+        return whole[-1] if whole else not self.params or any(p.trainable for p in self.params.values())
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        if not isinstance(value, bool | np.bool_):
+            raise ArgumentError(f"{type(self).__name__}.trainable must be True or False, got {value!r:.60}.")
+        self._set_trainable("trainable", None, bool(value))
+
+
+def layers_in(owner: str, name: str, value: Any) -> Iterator[tuple[str, LayerTree]]:
+    """Yield the layers in an attribute under their names: itself, or in lists, tuples and dicts, however deep."""
+    if isinstance(value, LayerTree):
+        yield name, value
+    elif isinstance(value, list | tuple):
+        for k, part in enumerate(value):
+            yield from layers_in(owner, f"{name}.{k}", part)
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            for path, layer in layers_in(owner, f"{name}.{key}", part):
+                if not isinstance(key, str | int) or not str(key) or "." in str(key):
+                    raise ArgumentError(
+                        f"{owner} holds a layer in {name!r} under {key!r:.60}. Use a word without dots as the key."
+                    )
+                yield path, layer
+    elif isinstance(value, set | frozenset) and any(isinstance(part, LayerTree) for part in value):
+        raise ArgumentError(
+            f"{owner} holds layers in the set {name!r}, where they have no names. Use a list or a dict."
+        )
