@@ -53,7 +53,7 @@ class Loss(ABC):
 
     def weighted(self, y: Array, t: Array, share: Array) -> tuple[Array, Array]:
         """The loss of each position [...], and its gradient by y times its share [...] in the mean."""
-        each, dy = self.positions(y, t)
+        each, dy = self.checked_positions(y, self.positions(y, t))
         return each, dy * share[..., None]
 
     def targets(self, y: Array, t: Array) -> Array:
@@ -103,8 +103,20 @@ class Loss(ABC):
             t = np.where(real if t.shape == shape else real[..., None], t, 0)
         total = float(counts.sum())
         share = (counts / total if total else counts).astype(dtype)
-        each, dy = self.weighted(y, t, share)
+        each, dy = self.checked_positions(y, self.weighted(y, t, share))
         return (each * share).sum(), dy, total
+
+    def checked_positions(self, y: Array, result: Any) -> tuple[Array, Array]:
+        """Refuse what `positions` or `weighted` returned where a shape would be broadcast to another meaning."""
+        shapes = [np.shape(part) for part in result] if isinstance(result, tuple) else []
+        if shapes != [y.shape[:-1], y.shape]:
+            got = " and ".join(map(str, shapes)) or type(result).__name__
+            raise ShapeError(
+                f"{self.title}.positions must return the loss of each position {y.shape[:-1]} and its gradient "
+                f"{y.shape} for outputs {y.shape}, got {got}. Average the loss over the last axis, and no other."
+            )
+        each, dy = result
+        return np.asarray(each), np.asarray(dy)
 
     def check_shares(self, what: str, values: Array, hint: str) -> None:
         """Refuse numbers outside of [0, 1], with room for rounding; positions that do not count hold 0 by now."""

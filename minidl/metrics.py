@@ -13,6 +13,8 @@ import numpy as np
 from minidl.errors import ArgumentError, IdError, ShapeError
 from minidl.inputs import Array, spread
 
+SLACK = 1e-3  # how far the sum of a target's probabilities may be from 1 by rounding
+
 
 def accuracy(y: Any, t: Any, weight: Any = None, mask: Any = None) -> tuple[float, float]:
     """The share of positions at which the net is right, and how much it counts.
@@ -20,12 +22,13 @@ def accuracy(y: Any, t: Any, weight: Any = None, mask: Any = None) -> tuple[floa
         y [..., V], t [...] ids           right where argmax(y) = t
         y [..., V], t [..., V] one-hot    right where argmax(y) = argmax(t)
         y [..., 1], t [..., 1] or [...]   right where (y > 0.5) = (t > 0.5): probabilities of one yes or no
+        y [...] ids, t [...] ids          right where y = t: integers or bools, as argmax gives them
 
-    The shapes alone decide. Several independent yes-or-no outputs, [..., K], are K positions:
-    `accuracy(y[..., None], t)`. Of equal highest scores the first one counts.
+    Several independent yes-or-no outputs, [..., K], are K positions: `accuracy(y[..., None], t)`. Of equal highest
+    scores the first one counts.
 
     Args:
-        y: outputs; scores or probabilities for classes, probabilities for yes or no.
+        y: outputs; scores or probabilities for classes, probabilities for yes or no; or predicted ids.
         t: targets.
         weight: how much each position counts; broadcast to the positions, a weight per row [B] to its steps.
         mask: False takes a position out, whatever stands there; broadcast likewise.
@@ -36,6 +39,8 @@ def accuracy(y: Any, t: Any, weight: Any = None, mask: Any = None) -> tuple[floa
 
     Raises:
         ShapeError, IdError: for targets that do not fit y, or an id that is no class at a position that counts.
+        ArgumentError: for targets of the shape of y that are neither ids nor probabilities, and for integer arrays
+            that could be ids as well as one-hot rows.
 
     Example:
         >>> y = np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]])
@@ -43,7 +48,7 @@ def accuracy(y: Any, t: Any, weight: Any = None, mask: Any = None) -> tuple[floa
         (1.0, 2.0)
     """
     y, t, counts = _counted("accuracy", y, t, weight, mask)
-    right = _right("accuracy", y, t, counts != 0)
+    right = np.equal(y, t) if are_ids(y, t) else _right("accuracy", y, t, counts != 0)
     return weighted_mean(right, counts)
 
 
@@ -69,7 +74,8 @@ def exact_match(y: Any, t: Any, weight: Any = None, mask: Any = None) -> tuple[f
         (0.5, 2.0)
     """
     y, t, counts = _counted("exact_match", y, t, weight, mask)
-    right = _right("exact_match", y, t, counts != 0) | (counts == 0)
+    right = np.equal(y, t) if are_ids(y, t) else _right("exact_match", y, t, counts != 0)
+    right |= counts == 0
     if counts.ndim > 1:
         rest = tuple(range(1, counts.ndim))
         right, counts = right.all(axis=rest), counts.max(axis=rest, initial=0.0)
@@ -81,7 +87,25 @@ def _counted(owner: str, y: Any, t: Any, weight: Any, mask: Any) -> tuple[Array,
     y, t = np.asarray(y), np.asarray(t)
     if y.ndim == 0:
         raise ShapeError(f"{owner} expects outputs y of shape [..., V], got {y.shape}: one row of scores a position.")
-    return y, t, position_weights(owner, weight, mask, y.shape[:-1])
+    if y.dtype.kind in "iub" and y.shape[-1:] == (1,) and t.shape == y.shape[:-1]:
+        y = y[..., 0]  # ids in a column
+    if are_ids(y, t) and is_one_hot(y) and is_one_hot(t):
+        raise ArgumentError(
+            f"{owner} got integers {y.shape} that may be ids or one-hot rows. Pass y.argmax(-1) and t.argmax(-1) for "
+            f"one-hot rows, y.ravel() and t.ravel() for ids."
+        )
+    return y, t, position_weights(owner, weight, mask, y.shape if are_ids(y, t) else y.shape[:-1])
+
+
+def are_ids(y: Array, t: Array) -> bool:
+    """Return whether y holds predicted ids: integers or bools, one for each target."""
+    return y.dtype.kind in "iub" and y.shape == t.shape
+
+
+def is_one_hot(a: Array) -> bool:
+    """Return whether each row of the last of several axes holds one 1 and zeros; a row of one number does not."""
+    rows = a.ndim > 1 and a.shape[-1] > 1 and a.size > 0
+    return rows and bool(((a == 0) | (a == 1)).all() and (a.sum(axis=-1) == 1).all())
 
 
 def position_weights(owner: str, weight: Any, mask: Any, shape: tuple[int, ...]) -> Array:
@@ -102,6 +126,12 @@ def _right(owner: str, y: Array, t: Array, counted: Array) -> Array:
     if V == 1 and t.shape in (shape, y.shape):
         return (y[..., 0] > 0.5) == (t.reshape(shape) > 0.5)
     if t.shape == y.shape:
+        rows = t[counted]
+        if (rows < -SLACK).any() or (abs(rows.sum(axis=-1) - 1) > SLACK).any():
+            raise ArgumentError(
+                f"{owner} targets of the outputs' shape {y.shape} must be one-hot or probabilities, got rows that do "
+                f"not sum to 1. Pass ids as targets, or y[..., None] where each output is a yes or no of its own."
+            )
         return np.equal(y.argmax(axis=-1), t.argmax(axis=-1))
     if t.shape != shape:
         raise ShapeError(

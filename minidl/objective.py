@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.data import Batch
-from minidl.errors import ArgumentError
+from minidl.errors import ArgumentError, ShapeError
 from minidl.inputs import as_mask, cast_input
 from minidl.kernels import one_blas_thread
 from minidl.layer import Layer
@@ -85,8 +85,25 @@ def loss_and_grads(
     with one_blas_thread():
         y, after, cache = body.forward_with_state(x, state, start=batch.start, mask=mask, rng=rng)
         value, dy, weight = loss(y, batch.t, batch.weight, None if mask is None else body.hand_on(mask))
+        check_loss_result(loss, value, dy, y)
         dx, dstate = body.backward_with_state(dy * weight if weigh else dy, None, cache)
     return LossAndGrads(value, weight, y, after, dx, dstate)
+
+
+def check_loss_result(loss: Loss, value: Any, dy: Any, y: Any) -> None:
+    """Refuse a loss whose value is not one number, or whose gradient does not have the shapes of the outputs."""
+    several = isinstance(y, tuple)
+    got, expected = ([np.shape(a) for a in (part if several else (part,))] for part in (dy, y))
+    if np.ndim(value) or got != expected:
+        raise ShapeError(
+            f"{loss.title} must return one number and a gradient {shapes_text(expected)}, the shape of y, "
+            f"got {np.shape(value)} and {shapes_text(got)}."
+        )
+
+
+def shapes_text(shapes: list[Any]) -> str:
+    """Return the shapes of one array or of several as text."""
+    return " and ".join(map(str, shapes))
 
 
 def check_given(net: Any, loss: Any, batch: Any) -> None:

@@ -662,3 +662,24 @@ def test_a_subclass_that_computes_otherwise_is_not_passed_over(base, last):
     value = minidl.loss_value(net, base(), batch)[0]
     np.testing.assert_allclose(minidl.loss_value(net, Doubled(), batch)[0], 2 * value, rtol=1e-6)
     assert Doubled().on(net)[0] is net and Renamed().on(net)[0] is not net
+
+
+@pytest.mark.parametrize("result", [
+    lambda y, t: (abs(y - t), np.sign(y - t)),
+    lambda y, t: (abs(y - t).mean(), np.sign(y - t)),
+    lambda y, t: (abs(y - t).mean(axis=-1), np.sign(y - t)[..., 0]),
+    lambda y, t: (abs(y - t).mean(axis=-1), np.sign(y - t).mean(axis=-1, keepdims=True)[:1]),
+    lambda y, t: abs(y - t).mean(axis=-1),
+], ids=["not averaged", "averaged over all", "gradient too small", "gradient of one row", "no gradient"])  # fmt: skip
+@pytest.mark.parametrize("shape", [(2, 1), (3, 2), (4, 4), (2, 3, 3)])
+@pytest.mark.parametrize("method", ["positions", "weighted"])
+def test_a_loss_whose_shapes_would_be_broadcast_is_refused(result, shape, method):
+    class Own(minidl.Loss):
+        def positions(self, y, t):
+            return result(y, t)
+
+    if method == "weighted":
+        Own.weighted = lambda self, y, t, share: result(y, t)
+    y = np.random.default_rng(0).standard_normal(shape)
+    with pytest.raises(ShapeError, match=r"Own\.positions must return the loss of each position .* and its gradient"):
+        Own()(y, np.zeros(shape))

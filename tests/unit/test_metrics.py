@@ -144,3 +144,46 @@ def test_exact_match_refuses_what_accuracy_refuses() -> None:
         exact_match(Y, IDS[0])
     with pytest.raises(IdError, match="exact_match expects ids in"):
         exact_match(Y, IDS + 3)
+
+
+@pytest.mark.parametrize(("y", "t", "right"), [
+    ([0, 1, 1, 0], [0, 1, 0, 0], 0.75),
+    ([0, 2, 1, 0], [0, 1, 2, 0], 0.5),
+    ([[0, 1, 1], [2, 2, 0]], [[0, 1, 1], [2, 1, 0]], 5 / 6),
+    ([True, False, True], [1, 0, 0], 2 / 3),
+    ([[3], [2]], [[3], [1]], 0.5),
+    ([[3], [2]], [3, 1], 0.5),
+    ([1, 0], [1.0, 1.0], 0.5),
+    ([], [], 0.0),
+], ids=str)  # fmt: skip
+def test_accuracy_takes_predicted_ids(y, t, right):
+    value, count = accuracy(np.array(y, int) if y == [] else np.array(y), np.array(t))
+    assert value == pytest.approx(right) and count == np.size(y)
+
+
+def test_exact_match_takes_predicted_ids():
+    y, t = np.array([[0, 1, 1], [2, 2, 0]]), np.array([[0, 1, 1], [2, 1, 0]])
+    assert exact_match(y, t) == (0.5, 2.0)
+    assert exact_match(y, t, mask=np.array([[1, 1, 1], [1, 0, 1]], bool)) == (1.0, 2.0)
+    assert accuracy(y, t, weight=np.array([1.0, 0.0])) == (1.0, 3.0)
+
+
+@pytest.mark.parametrize("metric", [accuracy, exact_match])
+def test_integers_that_may_be_ids_or_one_hot_rows_are_refused(metric):
+    y, t = np.array([[0, 1], [1, 0]]), np.array([[0, 1], [0, 1]])
+    with pytest.raises(ArgumentError, match="may be ids or one-hot rows"):
+        metric(y, t)
+    assert accuracy(y.argmax(-1), t.argmax(-1)) == (0.5, 2.0) and accuracy(y.ravel(), t.ravel()) == (0.5, 4.0)
+
+
+@pytest.mark.parametrize("metric", [accuracy, exact_match])
+@pytest.mark.parametrize("t", [[[0, 1, 1], [2, 1, 0]], [[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]], [[2.0, -1.0, 0.0]] * 2])
+def test_targets_of_the_shape_of_scores_that_are_not_probabilities_are_refused(metric, t):
+    with pytest.raises(ArgumentError, match="must be one-hot or probabilities, got rows that do not sum to 1"):
+        metric(np.random.default_rng(0).random((2, 3)), np.array(t))
+
+
+def test_targets_that_do_not_count_may_be_anything():
+    y = np.array([[0.2, 0.8], [0.9, 0.1]])
+    assert accuracy(y, np.array([[0.0, 1.0], [7.0, 7.0]]), mask=np.array([True, False])) == (1.0, 1.0)
+    assert accuracy(y, np.array([[0.1, 0.9], [0.9, 0.1]])) == (1.0, 2.0)  # smoothed labels

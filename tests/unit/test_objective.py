@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import minidl
 from minidl import (
     LSTM,
     Batch,
@@ -354,3 +355,23 @@ def test_dropout_acts_with_a_generator_only(layers):
 
     assert values(None) == values(None) and values(1) == values(1)
     assert len({values(seed) for seed in (None, 1, 2)}) == 3
+
+
+@pytest.mark.parametrize("result", [
+    lambda y: (y.sum(axis=-1), np.ones_like(y), 1.0),
+    lambda y: (y.sum(), np.ones(len(y)), 1.0),
+    lambda y: (y.sum(), np.ones((1, *y.shape[1:])), 1.0),
+    lambda y: (y.sum(), (np.ones_like(y),) * 2, 1.0),
+], ids=["value", "gradient", "gradient of one row", "two gradients"])  # fmt: skip
+def test_a_loss_whose_own_call_returns_other_shapes_is_refused(result):
+    class Own(minidl.Loss):
+        def positions(self, y, t):
+            raise NotImplementedError
+
+        def __call__(self, y, t, weight=None, mask=None):
+            return result(y)
+
+    net = minidl.Dense(2)
+    net.build((3,))
+    with pytest.raises(minidl.ShapeError, match="Own must return one number and a gradient"):
+        minidl.loss_and_grads(net, Own(), minidl.Batch(np.ones((4, 3)), np.ones((4, 2))))
