@@ -87,7 +87,7 @@ from minidl.layers import (
     Tanh,
 )
 from minidl.losses import BinaryCrossEntropy, CrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
-from minidl.metrics import accuracy, bits_per_character, exact_match, perplexity
+from minidl.metrics import Metric, accuracy, bits_per_character, exact_match, perplexity
 from minidl.objective import loss_and_grads, loss_value
 from minidl.optimizer import Optimizer
 from minidl.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, RMSProp
@@ -171,6 +171,7 @@ __all__ = [
     "LogSoftmax",
     "Loss",
     "MeanSquaredError",
+    "Metric",
     "MinidlError",
     "ModelFormatError",
     "Multiply",

@@ -63,7 +63,7 @@ def contents(trainer: Trainer, over: bool = False) -> dict[str, Array]:
         "elapsed": time.perf_counter() - trainer.epoch_began,
         "history": trainer.history.rows,
         "row": trainer.row,
-        "means": vars(trainer.means),
+        "means": trainer.means.state_dict(),
         "carried": trainer.state,
         "last batch": None if trainer.learned is None else fingerprints.of_batch(trainer.learned),
         "optimizer": {name: getattr(trainer.optimizer, name) for name in ("steps", "lr_scale", "state")}
@@ -150,7 +150,7 @@ def restore(trainer: Trainer, saved: Saved) -> None:
     trainer.row = state["row"]
     if not trainer.epoch_open and trainer.history.rows:
         trainer.row = trainer.history.rows[-1]
-    vars(trainer.means).update(state["means"])
+    trainer.means.load_state_dict(state["means"])
     trainer.state = carried(trainer.net, state["carried"])
     optimizer = trainer.optimizer
     optimizer.steps, optimizer.lr_scale = state["optimizer"]["steps"], state["optimizer"]["lr_scale"]

@@ -1,9 +1,10 @@
-"""The figures of an epoch: means of the loss and of the metrics over batches, and what they are called."""
+"""The values of an epoch: the loss and the metrics over its batches, their names and directions."""
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,63 +15,92 @@ from minidl.errors import ArgumentError
 from minidl.inputs import as_mask
 from minidl.layer import Layer
 from minidl.losses import Loss
+from minidl.metrics import Metric
 
-# the figures of a row that no metric may be called by: the trainer's own, and those of the callbacks
-RESERVED = {"epoch", "loss", "step", "rate", "seconds", "targets_per_second"}
-RESERVED |= {"norm", "norm_after", "clipped", "dominant", "sample", "rollbacks"}
-Metric = Callable[..., tuple[float, float]]  # (y, t, weight, mask) -> (value, how much it counts)
+TRAINER_KEYS = "epoch", "loss", "step", "rate", "seconds", "targets_per_second"  # of a row
 
 
 class Means:
-    """Means of the loss and the metrics over batches, by the weight of each."""
+    """The loss and the metrics over batches: means by the weight of each batch, or what a `Metric` makes of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: Sequence[Any] = ()) -> None:
         self.sums: dict[str, float] = {}
         self.weights: dict[str, float] = {}
         self.count = 0  # of targets
+        self.metrics = {m.name: copy.deepcopy(m) for m in metrics if isinstance(m, Metric)}  # those that are not means
 
     def add(
-        self, net: Layer, loss: Loss, metrics: Sequence[Metric], batch: Batch, value: Any, weight: float, y: Any
+        self, net: Layer, loss: Loss, metrics: Sequence[Any], batch: Batch, value: Any, weight: float, y: Any
     ) -> None:
         """Take in a batch and what came of it; y are the outputs that the loss saw."""
         found = {"loss": (value, weight)}
         if metrics:
             y, seen = outputs(net, loss, y), counted(net, loss, batch, y)
-            found |= {name_of(metric): metric(y, *seen) for metric in metrics}
+            for metric in metrics:
+                if isinstance(metric, Metric):
+                    self.metrics[metric.name].update(y, *seen)
+                else:
+                    found[name_of(metric)] = metric(y, *seen)
         for name, (mean, share) in found.items():
             self.sums[name] = self.sums.get(name, 0.0) + float(mean) * float(share)
             self.weights[name] = self.weights.get(name, 0.0) + float(share)
         self.count += numbers_in(batch.t)
 
     def copy(self) -> Means:
-        """As they are now, whatever is added later."""
+        """Return the values as they are now, whatever is added later."""
         twin = Means()
         twin.sums, twin.weights, twin.count = dict(self.sums), dict(self.weights), self.count
+        twin.metrics = copy.deepcopy(self.metrics)
         return twin
 
     def go_back(self, then: Means) -> None:
-        """Forget what was added since `then`, but not which figures there are."""
+        """Forget what was added since `then`, but not which values there are."""
         self.sums = {name: then.sums.get(name, 0.0) for name in self.sums}
         self.weights = {name: then.weights.get(name, 0.0) for name in self.weights}
-        self.count = then.count
+        self.count, self.metrics = then.count, copy.deepcopy(then.metrics)
 
     def values(self) -> dict[str, float]:
-        """The means; nan where nothing counted."""
-        return {
+        """Return the values so far; NaN where nothing counted."""
+        means = {
             name: total / self.weights[name] if self.weights[name] else math.nan for name, total in self.sums.items()
         }
+        return means | {name: float(metric.result()) for name, metric in self.metrics.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps."""
+        kept = {name: vars(metric) for name, metric in self.metrics.items()}
+        return {"sums": self.sums, "weights": self.weights, "count": self.count, "metrics": kept}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from what `state_dict` returned."""
+        self.sums, self.weights, self.count = state["sums"], state["weights"], state["count"]
+        for name, metric in self.metrics.items():
+            vars(metric).update(state["metrics"].get(name, {}))
 
 
-def name_of(metric: Metric) -> str:
-    """What the figures of a metric are called."""
+def name_of(metric: Any) -> str:
+    """Return the key of a metric in the row of an epoch."""
+    if isinstance(metric, Metric):
+        return metric.name
     return getattr(metric, "__name__", type(metric).__name__)
 
 
-def check_names(names: list[str]) -> None:
-    """Refuse metrics whose figures would overwrite others in the row of an epoch."""
+def row_directions(metrics: Iterable[Any], validated: bool, callbacks: Iterable[Any]) -> dict[str, bool | None]:
+    """Return the keys of an epoch's row, and whether a higher value is better; None where nothing says so."""
+    own: dict[str, bool | None] = {"loss": False}
+    own |= {name_of(metric): getattr(metric, "higher_is_better", None) for metric in metrics}
+    found: dict[str, bool | None] = dict.fromkeys(TRAINER_KEYS)
+    written = (name for callback in callbacks for name in getattr(callback, "writes", ()))
+    found |= {name: own.get(name.removeprefix("valid_")) for name in written}
+    return found | own | ({f"valid_{name}": higher for name, higher in own.items()} if validated else {})
+
+
+def check_names(names: list[str], callbacks: Iterable[Any] = ()) -> None:
+    """Refuse metrics whose values would overwrite others in the row of an epoch."""
+    taken = {*TRAINER_KEYS, *(name for callback in callbacks for name in getattr(callback, "writes", ()))}
     for name in names:
-        if name in RESERVED or name.startswith("valid_") or names.count(name) > 1:
-            why = "the name of two metrics" if names.count(name) > 1 else "a figure that the row has already"
+        if name in taken or name.startswith("valid_") or names.count(name) > 1:
+            why = "the name of two metrics" if names.count(name) > 1 else "a value that the row has already"
             raise ArgumentError(
                 f"Trainer expects metrics to have names of their own, got {name!r}, {why}: write a function with "
                 f"another name (def), or set its __name__."

@@ -1,12 +1,15 @@
-"""Metrics: figures for people, which nothing is trained by; they take what a loss takes.
+"""Metrics: values for people, which nothing is trained by; they take what a loss takes.
 
-A position is all of y's axes but the last, as in `losses.py`.
+A position is all of y's axes but the last, as in `losses.py`. A metric whose batches can be averaged is a plain
+function (y, t, weight, mask) -> (value, weight). One that cannot, such as F1, is a `Metric`.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -14,8 +17,69 @@ from minidl.errors import ArgumentError, IdError, ShapeError
 from minidl.inputs import Array, spread
 
 SLACK = 1e-3  # how far the sum of a target's probabilities may be from 1 by rounding
+Function = TypeVar("Function", bound=Callable[..., Any])
+MetricFunction = Callable[..., tuple[float, float]]  # (y, t, weight, mask) -> (value, weight)
 
 
+class Metric(ABC):
+    """A value over a whole epoch that is not the mean of the batches' values.
+
+    A Trainer copies it for each epoch and each validation, so `__init__` sets the counts to 0, and the metric that was
+    passed stays as it is. What it counts in are numbers and arrays, for checkpoints hold them.
+
+    Attributes:
+        name: the key of the value in the epoch's row; the class name by default.
+        higher_is_better: which direction callbacks take as better; None where there is none.
+
+    Example:
+        >>> class Recall(minidl.Metric):
+        ...     name, higher_is_better = "recall", True
+        ...     def __init__(self):
+        ...         self.found = self.there = 0
+        ...     def update(self, y, t, weight=None, mask=None):
+        ...         self.found += int(((y[..., 0] > 0.5) & (t == 1)).sum())
+        ...         self.there += int((t == 1).sum())
+        ...     def result(self):
+        ...         return self.found / self.there if self.there else float("nan")
+        >>> recall = Recall()
+        >>> recall.update(np.array([[0.9], [0.2]]), np.array([1, 1]))
+        >>> recall.result()
+        0.5
+    """
+
+    name: ClassVar[str]
+    higher_is_better: bool | None = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not hasattr(cls, "name"):
+            cls.name = cls.__name__
+
+    @abstractmethod
+    def update(self, y: Any, t: Any, weight: Any = None, mask: Any = None) -> None:
+        """Count a batch: outputs, targets, the weight of each position or None, and the mask or None."""
+
+    @abstractmethod
+    def result(self) -> float:
+        """Return the value over all batches since the copy was made; NaN where nothing counted."""
+
+
+def with_direction(higher_is_better: bool) -> Callable[[Function], Function]:
+    """Return a decorator that marks which direction of a metric function is better, which callbacks read.
+
+    Example:
+        >>> minidl.accuracy.higher_is_better, minidl.median_error.higher_is_better
+        (True, False)
+    """
+
+    def mark(metric: Function) -> Function:
+        metric.higher_is_better = higher_is_better  # type: ignore[attr-defined]
+        return metric
+
+    return mark
+
+
+@with_direction(higher_is_better=True)
 def accuracy(y: Any, t: Any, weight: Any = None, mask: Any = None) -> tuple[float, float]:
     """The share of positions at which the net is right, and how much it counts.
 
@@ -52,6 +116,7 @@ def accuracy(y: Any, t: Any, weight: Any = None, mask: Any = None) -> tuple[floa
     return weighted_mean(right, counts)
 
 
+@with_direction(higher_is_better=True)
 def exact_match(y: Any, t: Any, weight: Any = None, mask: Any = None) -> tuple[float, float]:
     """The share of rows that are right at every position, and how much it counts: whole answers, whole sentences.
 

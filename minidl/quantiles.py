@@ -14,7 +14,7 @@ from minidl.arguments import is_real
 from minidl.errors import ArgumentError, ShapeError
 from minidl.inputs import Array
 from minidl.losses import Loss
-from minidl.metrics import position_weights, weighted_mean
+from minidl.metrics import position_weights, weighted_mean, with_direction
 
 
 class QuantileLoss(Loss):
@@ -70,6 +70,7 @@ class QuantileLoss(Loss):
         return each.mean(axis=-1), dy / len(q)
 
 
+@with_direction(higher_is_better=False)
 def median_error(y: Any, t: Any, weight: Any = None, mask: Any = None) -> tuple[float, float]:
     """The mean absolute error of the median of y [..., Q] for t [...]: of its middle quantile, or middle two's mean.
 

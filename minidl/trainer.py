@@ -16,12 +16,13 @@ from minidl.arguments import positive_int
 from minidl.data import Batch, natural
 from minidl.errors import ArgumentError
 from minidl.feeding import arrange, batches_of, build_for, epoch_of, first_of, groups_of
-from minidl.figures import Means, Metric, check_names, name_of
+from minidl.figures import Means, check_names, name_of
 from minidl.history import History
 from minidl.interrupts import INTERRUPTED, TERMINATED, interrupt_stops
 from minidl.kernels import one_blas_thread
 from minidl.layer import Layer
 from minidl.losses import Loss
+from minidl.metrics import Metric, MetricFunction
 from minidl.objective import loss_and_grads, loss_value
 from minidl.optimizer import Optimizer
 from minidl.optimizers import Adam
@@ -39,9 +40,9 @@ class Trainer:
         loss: what is made small.
         optimizer: how the parameters are updated; by default `Adam()`.
         callbacks: what else happens, called in this order: clipping, early stopping, logs, ...
-        metrics: functions (y, t, weight, mask) -> (value, weight), as `minidl.accuracy`; shown under their names.
+        metrics: functions (y, t, weight, mask) -> (value, weight) such as `minidl.accuracy`, or instances of `Metric`.
         accumulate: how many batches make one update; their gradients are averaged by the batches' weights.
-        seed: of the initial weights, of the order of the data and of dropout.
+        seed: of the initial weights, the order of the data and dropout.
         quiet: True for no console by default; one among the callbacks shows what it shows all the same.
 
     Attributes:
@@ -73,7 +74,7 @@ class Trainer:
         optimizer: Optimizer | None = None,
         callbacks: Sequence[Any] = (),
         *,
-        metrics: Sequence[Metric] = (),
+        metrics: Sequence[MetricFunction | Metric] = (),
         accumulate: int = 1,
         seed: int = 0,
         quiet: bool = False,
@@ -95,9 +96,9 @@ class Trainer:
                     f"Trainer expects callbacks to be instances with hooks such as on_epoch_end, got {callback!r}."
                 )
         for metric in metrics:
-            if not callable(metric):
+            if not callable(metric) and not isinstance(metric, Metric):
                 raise ArgumentError(f"Trainer expects metrics to be functions such as accuracy, got {metric!r}.")
-        check_names([name_of(metric) for metric in metrics])
+        check_names([name_of(metric) for metric in metrics], callbacks)
         self.callbacks, self.metrics, self.history = list(callbacks), list(metrics), History()
         self.seed, self.quiet = natural("Trainer", "seed", seed), quiet
         self.accumulate = positive_int("Trainer", "accumulate", accumulate)
@@ -116,7 +117,7 @@ class Trainer:
         self.last_epoch: float = 0
         self.last_step: int | None = None
         self.row: dict[str, Any] = {}
-        self.means = Means()
+        self.means = Means(self.metrics)
         self.value = float("nan")
         self.values: list[float] = []
         self.state: Any = None
@@ -225,7 +226,7 @@ class Trainer:
         """One epoch, or with `recall` what is left of one; False where it does not come to its end."""
         if not recall:
             self.epoch, self.groups_done, self.epoch_open, self.under_way = self.epoch + 1, 0, True, True
-            self.row, self.means, self.epoch_began = {"epoch": self.epoch}, Means(), time.perf_counter()
+            self.row, self.means, self.epoch_began = {"epoch": self.epoch}, Means(self.metrics), time.perf_counter()
         self._call("on_epoch_start")
         if recall:
             recall()
@@ -350,7 +351,7 @@ class Trainer:
 
     def _figures(self, batches: Iterator[Batch]) -> dict[str, float]:
         """The loss and the metrics of batches, forward only."""
-        means, state = Means(), None
+        means, state = Means(self.metrics), None
         for batch in batches:
             value, weight, y, state = loss_value(self.net, self.loss, batch, self._before(batch, state))
             means.add(self.net, self.loss, self.metrics, batch, value, weight, y)

@@ -21,10 +21,12 @@ class Callback:
         ...     def on_epoch_end(self, trainer):
         ...         print(f"epoch {trainer.epoch} done")
 
-    What it has to know again when a training goes on from a checkpoint are the attributes that `remembers` names.
+    What it has to know again when a training goes on from a checkpoint are the attributes that `remembers` names. The
+    keys that it writes into `trainer.row` are those that `writes` names, so that others can monitor them.
     """
 
     remembers: ClassVar[tuple[str, ...]] = ()
+    writes: ClassVar[tuple[str, ...]] = ()
 
     def on_fit_start(self, trainer: Trainer) -> None:
         """Before the first batch; the net is built."""

@@ -49,7 +49,7 @@ class Checkpoint(Callback):
         every: a number of updates, or a `timedelta`; the end of a `fit` is always written.
         keep: how many are kept, the newest.
         best: a figure such as "valid_loss": the epoch that was best in it is kept besides, as best.npz.
-        higher_is_better: for a `best` such as an accuracy.
+        higher_is_better: only for a `best` that has no direction of its own; None reads it from the metric.
         on_error: "stop" ends the training where a checkpoint cannot be written; "continue" warns and goes on.
 
     Raises:
@@ -75,7 +75,7 @@ class Checkpoint(Callback):
         every: int | timedelta = timedelta(minutes=1),
         keep: int = 2,
         best: str | None = None,
-        higher_is_better: bool = False,
+        higher_is_better: bool | None = None,
         on_error: Literal["stop", "continue"] = "stop",
     ) -> None:
         self.folder = Path(folder)
@@ -96,6 +96,8 @@ class Checkpoint(Callback):
     # -- the moments of a training ----------------------------------------------------------------
 
     def on_fit_start(self, trainer: Trainer) -> None:
+        if self.best is not None:
+            self.best.choose(trainer)
         if trainer is not self.trainer:
             self.begin(trainer)
         durable.sweep(self.folder)
@@ -282,5 +284,5 @@ def standing(trainer: Trainer, over: bool) -> object:
 class Best(Watching):
     """The figure by which an epoch is the best one so far."""
 
-    def __init__(self, figure: str, higher_is_better: bool) -> None:
+    def __init__(self, figure: str, higher_is_better: bool | None) -> None:
         super().__init__(figure, 0.0, higher_is_better)

@@ -30,6 +30,7 @@ class Clipping(Callback, ABC):
         True
     """
 
+    writes: ClassVar[tuple[str, ...]] = "norm", "norm_after", "clipped", "dominant"
     remembers: ClassVar[tuple[str, ...]] = "before", "after", "updates", "fired", "sum_before", "sum_after", "largest"
 
     def __init__(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from minidl.arguments import positive_int
 from minidl.callbacks.base import Callback
@@ -25,6 +25,8 @@ class SampleText(Callback):
         >>> vocab = minidl.CharVocab.of("hello world")
         >>> sample = minidl.SampleText(vocab, prompt="hello")
     """
+
+    writes: ClassVar[tuple[str, ...]] = ("sample",)
 
     def __init__(self, vocab: Any, prompt: str, length: int = 200, temperature: float = 0.7, seed: int = 0) -> None:
         self.vocab, self.prompt, self.temperature, self.seed = vocab, prompt, temperature, seed

@@ -24,7 +24,7 @@ class SaveBest(Watching):
             that a file cannot hold.
 
     Example:
-        >>> best = minidl.SaveBest("best.npz", figure="valid_accuracy", higher_is_better=True)
+        >>> best = minidl.SaveBest("best.npz", figure="valid_accuracy")
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class SaveBest(Watching):
         path: str | os.PathLike[str],
         figure: str | None = None,
         min_delta: float = 0.0,
-        higher_is_better: bool = False,
+        higher_is_better: bool | None = None,
     ) -> None:
         super().__init__(figure, min_delta, higher_is_better)
         self.path = path

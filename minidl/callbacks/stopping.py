@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from itertools import takewhile
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from minidl.arguments import positive_int, real
 from minidl.callbacks.base import Callback, Remembering
-from minidl.errors import NonFiniteError, UnknownNameError
+from minidl.errors import ArgumentError, NonFiniteError, UnknownNameError
+from minidl.figures import row_directions
 from minidl.gradients import check_finite
 from minidl.inputs import Array
+from minidl.names import offer
 from minidl.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -19,23 +22,61 @@ if TYPE_CHECKING:
 
 
 class Watching(Remembering):
-    """The base of callbacks that remember the best value so far of one figure of the row, and when that was.
+    """The base of callbacks that remember the best value so far of one key of the row, and its epoch.
 
-    What is remembered belongs to one trainer and one figure: another call of `fit` goes on with it, another trainer
-    begins anew, and so does another figure, where the first call had validation and the second has none.
+    What is remembered belongs to one trainer and one key: another call of `fit` continues with it, another trainer
+    starts from scratch, and so does another key, where the first call had validation and the second has none.
 
     Args:
         figure: a key of `trainer.row`; None for "valid_loss", or "loss" without validation.
         min_delta: how much better counts as better.
-        higher_is_better: for accuracies.
+        higher_is_better: only for a metric that has no direction of its own; None reads it from the metric.
+
+    Raises:
+        UnknownNameError, ArgumentError: when `fit` starts, for a key that no epoch will have, or a direction that is
+            unknown or contradicts the metric's own.
     """
 
     remembers: ClassVar[tuple[str, ...]] = "watched", "best", "best_epoch", "epochs_since"
 
-    def __init__(self, figure: str | None, min_delta: float, higher_is_better: bool) -> None:
-        self.figure, self.sign = figure, -1.0 if higher_is_better else 1.0
-        self.min_delta = real(type(self).__name__, "min_delta", min_delta, 0.0)
+    def __init__(self, figure: str | None, min_delta: float, higher_is_better: bool | None) -> None:
+        name = type(self).__name__
+        if figure is not None and not isinstance(figure, str):
+            raise ArgumentError(f"{name} figure must be a key of the epoch's row or None, got {figure!r:.60}.")
+        if not isinstance(higher_is_better, bool | None):
+            raise ArgumentError(f"{name} higher_is_better must be True, False or None, got {higher_is_better!r:.60}.")
+        self.figure, self.higher_is_better = figure, higher_is_better
+        self.min_delta = real(name, "min_delta", min_delta, 0.0)
+        self.sign = 1.0  # of the direction: -1 where higher is better
         self.forget()
+
+    def on_fit_start(self, trainer: Trainer) -> None:
+        super().on_fit_start(trainer)
+        self.choose(trainer)
+
+    def choose(self, trainer: Trainer) -> None:
+        """Find the key to monitor among those that the epochs of this `fit` have, and its direction."""
+        name, before = type(self).__name__, takewhile(lambda callback: callback is not self, trainer.active)
+        known = row_directions(trainer.metrics, trainer.validation is not None, before)
+        self.key = self.figure or ("valid_loss" if "valid_loss" in known else "loss")
+        if self.key not in known:
+            hint = "Pass validation data to fit. " if self.key.startswith("val") and trainer.validation is None else ""
+            raise UnknownNameError(
+                f"{name} monitors {self.key!r}, which no epoch will have: {offer(self.key, known, '')}. {hint}"
+                f"A callback that writes a key names it in `writes`, and comes first in the list."
+            )
+        own, wanted = known[self.key], self.higher_is_better
+        if own is None and wanted is None:
+            raise ArgumentError(
+                f"{name} monitors {self.key!r}, whose better direction is not known. Pass higher_is_better=True or "
+                f"False, or set the attribute higher_is_better of the metric."
+            )
+        if None not in (own, wanted) and own != wanted:
+            raise ArgumentError(
+                f"{name} got higher_is_better={wanted}, but {self.key!r} is better when it is "
+                f"{'higher' if own else 'lower'}. Leave higher_is_better out."
+            )
+        self.sign = -1.0 if (wanted if own is None else own) else 1.0
 
     def forget(self) -> None:
         self.watched: str | None = None
@@ -44,17 +85,14 @@ class Watching(Remembering):
 
     def improves(self, trainer: Trainer) -> bool:
         """Take in the row of an epoch; say whether it is the best so far."""
-        row = trainer.row
-        figure = self.figure or ("valid_loss" if "valid_loss" in row else "loss")
-        if figure not in row:
+        if self.key not in trainer.row:
             raise UnknownNameError(
-                f"{type(self).__name__} watches {figure!r}, but the epoch has {', '.join(row)}: give validation data "
-                f"or a metric."
+                f"{type(self).__name__} monitors {self.key!r}, but the epoch has {', '.join(trainer.row)}."
             )
-        if self.watched not in (None, figure):
+        if self.watched not in (None, self.key):
             self.forget()
-        self.watched = figure
-        value = self.sign * row[figure]
+        self.watched = self.key
+        value = self.sign * trainer.row[self.key]
         if value < self.best - self.min_delta:
             self.best, self.best_epoch, self.epochs_since = value, trainer.epoch, 0
             return True
@@ -71,7 +109,7 @@ class EarlyStopping(Watching):
         patience: how many epochs without improvement are waited for.
         figure: a key of the epoch's row; None for "valid_loss", or "loss" without validation.
         min_delta: how much better counts as better.
-        higher_is_better: True for accuracies.
+        higher_is_better: only for a metric that has no direction of its own; None reads it from the metric.
         restore_best: whether the weights of the best epoch come back, also when the training ends otherwise.
 
     Example:
@@ -86,7 +124,7 @@ class EarlyStopping(Watching):
         patience: int = 3,
         figure: str | None = None,
         min_delta: float = 0.0,
-        higher_is_better: bool = False,
+        higher_is_better: bool | None = None,
         restore_best: bool = True,
     ) -> None:
         super().__init__(figure, min_delta, higher_is_better)
@@ -135,7 +173,7 @@ class ReduceLROnPlateau(Watching):
         patience: int = 2,
         figure: str | None = None,
         min_delta: float = 0.0,
-        higher_is_better: bool = False,
+        higher_is_better: bool | None = None,
         min_scale: float = 1e-3,
     ) -> None:
         super().__init__(figure, min_delta, higher_is_better)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -52,6 +52,8 @@ class Rollback(Watch):
         >>> history["rollbacks"], trainer.step, trainer.optimizer.lr_scale, bool(np.isfinite(history["loss"][0]))
         ([1], 31, 0.5, True)
     """
+
+    writes: ClassVar[tuple[str, ...]] = ("rollbacks",)
 
     def __init__(
         self,

@@ -75,7 +75,7 @@ class Script(Callback):
     """Figures of a row as they are given, an epoch after the other."""
 
     def __init__(self, figure, script):
-        self.figure, self.script = figure, list(script)
+        self.figure, self.script, self.writes = figure, list(script), (figure,)
 
     def on_epoch_end(self, trainer):
         trainer.row[self.figure] = self.script[trainer.epoch - 1]
@@ -388,6 +388,7 @@ def test_the_guard_lets_a_sound_training_pass():
 
 def test_watching():
     def found(callback, figures, name="f"):
+        callback.choose(SimpleNamespace(active=[Script(name, [])], metrics=[], validation=None))
         rows = ({name: f} for f in figures)
         return [callback.improves(SimpleNamespace(row=row, epoch=k)) for k, row in enumerate(rows, 1)]
 
@@ -413,7 +414,7 @@ def test_another_figure_is_another_story():
 
 @pytest.mark.parametrize("figures", [[9.0, 9.0], [math.nan, math.nan]])
 def test_weights_never_come_back_into_another_net(figures):
-    stopper, one, other = EarlyStopping(5, "f"), net_of(), net_of()
+    stopper, one, other = EarlyStopping(5, "f", higher_is_better=False), net_of(), net_of()
     trainer_of(Script("f", [1.0, 2.0]), stopper, net=one).fit(X, T, epochs=2)
     kept, weights = values(one), []
     note = Callback()
@@ -421,7 +422,7 @@ def test_weights_never_come_back_into_another_net(figures):
     trainer_of(Script("f", figures), note, stopper, net=other, lr=0.01).fit(X, T, epochs=2)
     assert same(values(other), weights[1 if math.isnan(figures[0]) else 0]) and same(values(one), kept)
     with pytest.raises(RuntimeError):  # nor when that training ends before its first epoch
-        trainer_of(Fails("on_epoch_start"), stopper, net=(third := net_of())).fit(X, T)
+        trainer_of(Script("f", []), Fails("on_epoch_start"), stopper, net=(third := net_of())).fit(X, T)
     assert same(values(third), values(net_of()))
 
 
@@ -436,7 +437,8 @@ class Fails(Callback):
 
 
 def test_the_rate_and_the_file_of_another_trainer_begin_anew(tmp_path):
-    plateau, saver = ReduceLROnPlateau(0.5, 2, "f"), SaveBest(tmp_path / "best.npz", "f")
+    plateau = ReduceLROnPlateau(0.5, 2, "f", higher_is_better=False)
+    saver = SaveBest(tmp_path / "best.npz", "f", higher_is_better=False)
     trainer_of(Script("f", [1.0, 1.0]), plateau, saver).fit(X, T, epochs=2)
     other = trainer_of(Script("f", [5.0, 5.0, 5.0]), plateau, saver, net=(net := net_of()), lr=0.01)
     other.fit(X, T)
@@ -451,14 +453,67 @@ def test_a_figure_that_is_not_there(make):
     with pytest.raises(UnknownNameError) as caught:
         trainer_of(callback).fit(X, T)
     name = type(callback).__name__
-    assert str(caught.value).startswith(f"{name} watches 'valid_loss', but the epoch has epoch, loss, step, rate")
-    assert str(caught.value).endswith("give validation data or a metric.")
+    assert str(caught.value).startswith(f"{name} monitors 'valid_loss', which no epoch will have: there are epoch,")
+    assert "Pass validation data to fit." in str(caught.value)
+
+
+@pytest.mark.parametrize("make", [EarlyStopping, ReduceLROnPlateau, lambda **o: SaveBest("never.npz", **o),
+                                  lambda figure, **o: minidl.Checkpoint("never", best=figure, **o)])  # fmt: skip
+def test_the_direction_is_read_from_the_metric(make, tmp_path, monkeypatch):
+    def odd(y, t, weight=None, mask=None):
+        return 0.0, 1.0
+
+    def fit(callback, *metrics):
+        steps = []
+        count = Callback()
+        count.on_step_end = lambda trainer: steps.append(1)
+        try:
+            trainer_of(count, callback, metrics=metrics).fit(X, T, validation=(X, T))
+        finally:
+            assert bool(steps) == (callback in good)
+        return callback
+
+    monkeypatch.chdir(tmp_path)
+    good = []
+    for wrong in "val_loss", "vaild_loss", "valid_los":
+        with pytest.raises(UnknownNameError, match="did you mean 'valid_loss'"):
+            fit(make(figure=wrong))
+    with pytest.raises(ArgumentError, match=r"'valid_odd', whose better direction is not known. Pass higher_is_better"):
+        fit(make(figure="valid_odd"), odd)
+    odd.higher_is_better = True
+    with pytest.raises(ArgumentError, match=r"higher_is_better=False, but 'valid_odd' is better when it is higher"):
+        fit(make(figure="valid_odd", higher_is_better=False), odd)
+    with pytest.raises(ArgumentError, match=r"higher_is_better=True, but 'loss' is better when it is lower"):
+        fit(make(figure="loss", higher_is_better=True))
+    good.append(make(figure="valid_odd"))
+    fit(good[0], odd)
+
+
+def test_the_best_accuracy_is_kept():
+    net, weights = net_of(), []
+    note = Callback()
+    note.on_epoch_end = lambda trainer: weights.append(values(net))
+
+    def scripted(y, t, weight=None, mask=None):
+        return [0.5, 0.9, 0.7][len(weights)], 1.0
+
+    scripted.higher_is_better = True
+    stopper = EarlyStopping(5, "valid_scripted")
+    trainer_of(note, stopper, net=net, metrics=[scripted]).fit(X, T, epochs=3, validation=(X, T))
+    assert same(values(net), weights[1]) and stopper.best == -0.9
+
+
+def test_a_key_of_a_callback_behind_is_refused():
+    with pytest.raises(UnknownNameError, match="comes first in the list"):
+        trainer_of(EarlyStopping(figure="f", higher_is_better=True), Script("f", [1.0])).fit(X, T)
+    with pytest.raises(ArgumentError, match="higher_is_better must be True, False or None, got 'max'"):
+        EarlyStopping(figure="f", higher_is_better="max")
 
 
 def early(script, **options):
     """A training with these figures: the reason, the epoch of the weights that it ends with, and the epochs."""
     net, weights = net_of(), []
-    stopper = EarlyStopping(figure="figure", **options)
+    stopper = EarlyStopping(figure="figure", **{"higher_is_better": False, **options})
     note = Callback()
     note.on_epoch_end = lambda trainer: weights.append(values(net))
     history = trainer_of(Script("figure", script), note, stopper, net=net).fit(X, T, epochs=len(script))
@@ -478,7 +533,9 @@ def test_early_stopping_brings_the_best_weights_back():
 
 
 def test_early_stopping_has_the_whole_patience_in_the_next_fit():
-    trainer = trainer_of(Script("figure", [1.0, 2.0, 2.0, 2.0, 2.0, 2.0]), EarlyStopping(2, "figure"))
+    trainer = trainer_of(
+        Script("figure", [1.0, 2.0, 2.0, 2.0, 2.0, 2.0]), EarlyStopping(2, "figure", higher_is_better=False)
+    )
     assert len(trainer.fit(X, T, epochs=9)) == 3
     assert len(trainer.fit(X, T, epochs=9)) == 5
     assert "the best was epoch 1" in trainer.history.reason
@@ -502,14 +559,18 @@ def test_early_stopping_brings_them_back_after_an_error():
 
 def test_the_rate_is_reduced_on_a_plateau():
     script = [3.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 1.0]
-    trainer = trainer_of(Script("f", script), ReduceLROnPlateau(0.1, 2, "f", min_scale=0.02), lr=0.1)
+    trainer = trainer_of(
+        Script("f", script), ReduceLROnPlateau(0.1, 2, "f", higher_is_better=False, min_scale=0.02), lr=0.1
+    )
     history = trainer.fit(X, T, epochs=8)
     assert history["rate"] == pytest.approx([0.1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.002, 0.002])
     assert trainer.optimizer.lr == 0.1 and trainer.optimizer.lr_scale == 0.02
 
 
 def test_a_scale_below_the_least_is_not_raised():
-    trainer = trainer_of(Script("f", [1.0, 1.0, 1.0]), ReduceLROnPlateau(0.5, 1, "f", min_scale=0.1))
+    trainer = trainer_of(
+        Script("f", [1.0, 1.0, 1.0]), ReduceLROnPlateau(0.5, 1, "f", higher_is_better=False, min_scale=0.1)
+    )
     trainer.optimizer.lr_scale = 0.01
     trainer.fit(X, T, epochs=3)
     assert trainer.optimizer.lr_scale == 0.01

@@ -461,6 +461,8 @@ def test_a_checkpoint_now_and_then(tmp_path):
 
 def test_the_best_does_not_stand_in_for_the_others(tmp_path):
     class Better(minidl.Callback):
+        writes = ("score",)
+
         def on_epoch_end(self, trainer):
             trainer.row["score"] = trainer.epoch
 
@@ -524,6 +526,8 @@ def test_a_file_with_another_state_is_no_checkpoint(tmp_path):
 
 def test_the_best_is_kept_besides(tmp_path):
     class Script(minidl.Callback):
+        writes = ("score",)
+
         def on_epoch_end(self, trainer):
             trainer.row["score"] = [1, 3, 2, 3, 9][trainer.epoch - 1]
 

@@ -241,6 +241,8 @@ def test_the_best_after_a_full_disk(tmp_path, monkeypatch):
     """The next epoch that is better than the one in the file is written, be it worse than the one that was lost."""
 
     class Script(minidl.Callback):
+        writes = ("score",)
+
         def on_epoch_end(self, trainer):
             trainer.row["score"] = [1, 5, 3, 4, 2][trainer.epoch - 1]
 

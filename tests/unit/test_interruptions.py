@@ -53,7 +53,7 @@ def test_ctrl_c_at_any_moment_loses_nothing(hook, call, tmp_path):
     """Again and again, in the training that goes on as well."""
 
     def callbacks():
-        return [minidl.ClipNorm(0.1), Script("score", 0), minidl.EarlyStopping(1, "score")]
+        return [minidl.ClipNorm(0.1), Script("score", 0), minidl.EarlyStopping(1, "score", higher_is_better=False)]
 
     whole = training(tmp_path / "b", callbacks())
     whole.fit(data(), epochs=3, validation=data())
@@ -71,7 +71,7 @@ class Script(minidl.Callback):
     """A figure that is always the same."""
 
     def __init__(self, figure, value):
-        self.figure, self.value = figure, value
+        self.figure, self.value, self.writes = figure, value, (figure,)
 
     def on_epoch_end(self, trainer):
         trainer.row[self.figure] = self.value

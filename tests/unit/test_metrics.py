@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import minidl
 from minidl.errors import ArgumentError, IdError, ShapeError
 from minidl.metrics import accuracy, bits_per_character, exact_match, perplexity
 
@@ -187,3 +188,83 @@ def test_targets_that_do_not_count_may_be_anything():
     y = np.array([[0.2, 0.8], [0.9, 0.1]])
     assert accuracy(y, np.array([[0.0, 1.0], [7.0, 7.0]]), mask=np.array([True, False])) == (1.0, 1.0)
     assert accuracy(y, np.array([[0.1, 0.9], [0.9, 0.1]])) == (1.0, 2.0)  # smoothed labels
+
+
+# -- metrics that are not means --------------------------------------------------------------------
+
+
+class F1(minidl.Metric):
+    """F1 of class 1, which is not the mean of the batches' values."""
+
+    name, higher_is_better = "f1", True
+
+    def __init__(self):
+        self.right = self.predicted = self.there = 0
+
+    def update(self, y, t, weight=None, mask=None):
+        positive = y[..., 0] > 0.5
+        self.right += int((positive & (t == 1)).sum())
+        self.predicted += int(positive.sum())
+        self.there += int((t == 1).sum())
+
+    def result(self):
+        total = self.predicted + self.there
+        return 2 * self.right / total if total else math.nan
+
+
+def f1_training(tmp_path, *more, metric=None):
+    x = np.random.default_rng(0).standard_normal((64, 3))
+    t = (x[:, 0] + 0.5 * np.random.default_rng(1).standard_normal(64) > 0.5).astype(int)
+    net = minidl.Sequential([minidl.Dense(1), minidl.Sigmoid()])
+    callbacks = [*more, minidl.Checkpoint(tmp_path, every=3)]
+    options = {"metrics": [metric or F1()], "quiet": True}
+    trainer = minidl.Trainer(net, minidl.BinaryCrossEntropy(), minidl.Adam(0.05), callbacks, **options)
+    return trainer, (x, t)
+
+
+def test_a_metric_is_computed_over_the_epoch_and_not_averaged_over_batches(tmp_path):
+    metric = F1()
+    trainer, (x, t) = f1_training(tmp_path, metric=metric)
+    history = trainer.fit(x, t, epochs=3, batch_size=5, validation=(x, t))
+    whole = F1()
+    whole.update(trainer.net(x), t)
+    assert history["valid_f1"][-1] == pytest.approx(whole.result()) == pytest.approx(trainer.evaluate(x, t)["f1"])
+    assert 0 < history["f1"][0] < 1 and vars(metric) == vars(F1())
+
+
+def test_a_metric_resumes_within_an_epoch(tmp_path):
+    class Stop(minidl.Callback):
+        def on_step_end(self, trainer):
+            if trainer.step == 20:
+                raise ZeroDivisionError
+
+    trainer, data = f1_training(tmp_path / "a")
+    whole = trainer.fit(*data, epochs=3, batch_size=5)["f1"]
+    trainer, data = f1_training(tmp_path / "b", Stop())
+    with pytest.raises(ZeroDivisionError):
+        trainer.fit(*data, epochs=3, batch_size=5, resume=True)
+    trainer, data = f1_training(tmp_path / "b")
+    assert trainer.fit(*data, epochs=3, batch_size=5, resume=True)["f1"] == whole
+
+
+def test_a_skipped_update_takes_its_counts_back(tmp_path):
+    class Skip(minidl.Callback):
+        def on_grads_ready(self, trainer):
+            trainer.skip()
+
+    trainer, (x, t) = f1_training(tmp_path, Skip())
+    history = trainer.fit(x, t, batch_size=64)
+    assert math.isnan(history["f1"][0])
+
+
+def test_a_metric_without_a_name_is_called_by_its_class():
+    class Recall(F1):
+        pass
+
+    class Share(minidl.Metric):
+        def update(self, y, t, weight=None, mask=None): ...
+
+        def result(self):
+            return 0.0
+
+    assert (Recall.name, Share.name, Share().higher_is_better) == ("f1", "Share", None)

@@ -18,6 +18,7 @@ from minidl import (
     Batch,
     BinaryCrossEntropy,
     Callback,
+    CharVocab,
     ClipNorm,
     CrossEntropy,
     Dense,
@@ -28,6 +29,7 @@ from minidl import (
     MeanSquaredError,
     NotBuiltError,
     PaddedBatches,
+    SampleText,
     Sequential,
     ShapeError,
     Sigmoid,
@@ -299,8 +301,9 @@ def test_arguments_that_cannot_be():
     for name in "loss", "valid_accuracy", "epoch", "step", "rate", "seconds", "norm", "sample":
         metric = lambda y, t, weight, mask: (0.0, 1.0)  # noqa: E731
         metric.__name__ = name
-        text = said(Trainer, net, loss, metrics=[accuracy, metric])
-        assert f"names of their own, got {name!r}, a figure that the row has already: write a function with" in text
+        writers = [ClipNorm(1), SampleText(CharVocab("ab"), "a")]
+        text = said(Trainer, net, loss, metrics=[accuracy, metric], callbacks=writers)
+        assert f"names of their own, got {name!r}, a value that the row has already: write a function with" in text
     text = said(Trainer, net, loss, metrics=[lambda *_: (0.0, 1.0), accuracy, lambda *_: (1.0, 1.0)])
     assert "got '<lambda>', the name of two metrics" in text
     assert "expects accumulate to be a positive integer, got 0" in said(Trainer, net, loss, accumulate=0)

@@ -155,6 +155,8 @@ class Told(dict[str, Any]):
 class Error:
     """The metric of a target: the mean absolute error of its median, in the units of the data."""
 
+    higher_is_better = False
+
     def __init__(self, targets: Sequence[str], k: int, scales: Array) -> None:
         self.__name__ = "mae" if len(targets) == 1 else f"mae {targets[k]}"
         self.k, self.scale = k, float(scales[k])

@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 from minidl.callbacks import Callback
 from minidl.container import Container
 from minidl.errors import ArgumentError
-from minidl.figures import Metric
 from minidl.losses import Loss
+from minidl.metrics import MetricFunction
 from minidl.optimizer import Optimizer
 from minidl.optimizers import Adam
 from minidl.schedules import CosineLR
@@ -47,7 +47,7 @@ class Job:
     heading: list[str]
     baselines: dict[str, float] = field(default_factory=dict)
     sample: str = ""
-    metrics: list[Metric] = field(default_factory=list)
+    metrics: list[MetricFunction] = field(default_factory=list)
     callbacks: list[Callback] = field(default_factory=list)
     keep_best: bool = True
     hint: str = "minidl predict {model}"
