@@ -106,6 +106,8 @@ class Container(Layer, abstract=True):
         if not isinstance(layer, Layer):
             hint = f": write {layer.__name__}(...)" if isinstance(layer, type) and issubclass(layer, Layer) else ""
             raise ArgumentError(f"{self._title()} expects layers, got {layer!r}{hint}.")
+        if any(inner is self for inner in layer._tree()):
+            raise ArgumentError(f"{self._title()} cannot contain itself. Add a copy: net.copy().")
 
     def _check_name(self, name: Any, what: str = "a layer's name") -> None:
         """Refuse what is no name, or one that is taken."""

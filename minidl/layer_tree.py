@@ -12,7 +12,7 @@ import numpy as np
 
 from minidl.errors import ArgumentError
 from minidl.inputs import Shape
-from minidl.parameter import Parameter, set_trainable
+from minidl.parameter import Parameter, Parameters, set_trainable
 
 BUILDING: ContextVar[bool] = ContextVar("BUILDING", default=False)  # True inside `build`: an inner build is nested
 ORDER = itertools.count()  # of the calls of freeze and unfreeze on layers that are not built yet
@@ -36,14 +36,15 @@ class LayerTree:
     _freeze_rules: tuple[FreezeRule, ...]
 
     @property
-    def params(self) -> dict[str, Parameter]:
+    def params(self) -> Parameters:
         """The parameters by name, in a fixed order: the layer's own, then those of the layers inside, by dotted path.
 
-        A parameter that is shared is listed once, under its first name.
+        A parameter that is shared is listed once, under its first name. The mapping is read-only: write to a parameter
+        in place, `params["dense.W"].value[...] = W`.
         """
         inner = self.sublayers
         if not inner:
-            return self._own_params
+            return Parameters(self._own_params)
         found, seen = dict(self._own_params), {id(p) for p in self._own_params.values()}
         try:
             named = [(f"{slot}.{name}", p) for slot, layer in inner.items() for name, p in layer.params.items()]
@@ -53,7 +54,7 @@ class LayerTree:
             if id(p) not in seen:
                 seen.add(id(p))
                 found[name] = p
-        return found
+        return Parameters(found)
 
     @property
     def sublayers(self) -> dict[str, Any]:

@@ -28,8 +28,9 @@ class Optimizer(ABC):
     """The base of the optimizers. A rule writes `update`, and `slots` where it remembers something.
 
     All that goes on from one update to the next is in `steps`, `lr_scale` and `state`: put into a new optimizer
-    with the same arguments, they continue the training as if nothing had happened. One optimizer serves one net,
-    for its memory goes by the parameters' names.
+    with the same arguments, they continue the training as if nothing had happened. One optimizer serves one net: its
+    memory goes by the parameters' names, and a second net would continue with the moments and the schedule of the
+    first. A copy (`copy.deepcopy`) may serve another one.
 
     Args:
         lr: the learning rate, a positive number or a function of `steps`, as in `schedules.py`.
@@ -38,7 +39,8 @@ class Optimizer(ABC):
             parameter stays as it is (`layer.freeze(pattern)` says so more clearly, and keeps it out of norms).
 
     Raises:
-        ArgumentError: for arguments out of range; in `step` for a pattern that fits no parameter.
+        ArgumentError: for arguments out of range; in `step` for a pattern that fits no parameter, and for the
+            parameters of a second net.
 
     Notes:
         What a rule multiplies by lr is scaled along, the decay of the weights included.
@@ -78,6 +80,7 @@ class Optimizer(ABC):
         self.lr_scale = 1.0  # for callbacks; it multiplies numbers and schedules alike
         self.steps = 0  # updates done
         self.state: dict[str, Slots] = {}  # by parameter name
+        self._served: dict[str, Parameter] = {}  # the parameters of the net that it has updated
         self._forms: dict[Any, Any] = {}  # of the slots, by shape and dtype of the parameter
         self._factors: tuple[Any, dict[str, float]] = (), {}  # found at the first step, and for which names
 
@@ -117,12 +120,37 @@ class Optimizer(ABC):
 
     def step(self, params: Mapping[str, Parameter]) -> None:
         """Update all trainable parameters from their gradients, and count; on an error nothing is changed."""
+        self.check_same_net(params)
         lr, t, changed = self.rate, self.steps + 1, trainable(params)
         each = self.factors(params)
         todo = [(p, self._slots_of(name, p), lr * each.get(name, 1.0)) for name, p in changed if each.get(name) != 0]
         for p, slots, rate in todo:
             self._update(p.value, p.grad, slots, rate, t)
         self.steps = t
+        if params.keys() - self._served.keys():
+            self._served = {**self._served, **params}
+
+    def check_same_net(self, params: Mapping[str, Parameter]) -> None:
+        """Refuse the parameters of another net than the one that was updated before; parts of that net are fine."""
+        shared = [name for name in params if name in self._served]
+        if self._served and (not shared or any(self._served[name] is not params[name] for name in shared)):
+            name = type(self).__name__
+            raise ArgumentError(
+                f"{name} has made {self.steps:,} updates of another net, and would continue with its moments and its "
+                f"schedule. Make a new {name} for each net."
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_served": {}}  # a copy may serve another net
+
+    @property
+    def learning_rate(self) -> float:
+        """Refused, like its assignment: the rate is `lr`."""
+        raise AttributeError(f"{type(self).__name__} has no attribute 'learning_rate'. Use 'lr'.")
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        raise ArgumentError(f"{type(self).__name__} has no learning_rate to set, got {value!r:.60}. Set lr instead.")
 
     def _update(self, value: Array, grad: Array, slots: Slots, lr: float, t: int) -> None:
         """`update`; where entries do not depend on each other in blocks that fit into the cache, shared by the team."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,10 @@ class Parameter:
         if new is not self._grad:
             raise ArgumentError("A gradient is added to in place: p.grad += dW, not p.grad = dW (two uses add up).")
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        """The value, so that `np.asarray(p)` and `np.savez(path, **net.params)` take it."""
+        return np.array(self._value, dtype=dtype, copy=copy)
+
     def zero_grad(self) -> None:
         """Set the gradient to zero."""
         if self._grad is not None:
@@ -70,6 +74,57 @@ class Parameter:
 
     def __repr__(self) -> str:
         return f"Parameter({self._value.shape}, {self._value.dtype}{'' if self.trainable else ', frozen'})"
+
+
+class Parameters(Mapping[str, Parameter]):
+    """The parameters of a layer or net by name: a mapping that is read, not written to.
+
+    Example:
+        >>> dense = minidl.Dense(2)
+        >>> _ = dense.build((3,))
+        >>> dense.params["b"].value[...] = 7.0
+        >>> dense.params["b"] = np.full(2, 7.0)
+        Traceback (most recent call last):
+        minidl.errors.ArgumentError: params is read-only. Write params['b'].value[...] = array.
+    """
+
+    __slots__ = ("_by_name",)
+
+    def __init__(self, by_name: dict[str, Parameter]) -> None:
+        self._by_name = by_name
+
+    def __getitem__(self, name: str) -> Parameter:
+        return self._by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_name)
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def keys(self) -> KeysView[str]:
+        return self._by_name.keys()
+
+    def values(self) -> ValuesView[Parameter]:
+        return self._by_name.values()
+
+    def items(self) -> ItemsView[str, Parameter]:
+        return self._by_name.items()
+
+    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self._by_name, **other}
+
+    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return {**other, **self._by_name}
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        raise ArgumentError(f"params is read-only. Write params[{name!r}].value[...] = array.")
+
+    def __delitem__(self, name: str) -> None:
+        raise ArgumentError("params is read-only. A parameter belongs to its layer.")
+
+    def __repr__(self) -> str:
+        return repr(self._by_name)
 
 
 def set_trainable(owner: str, params: Mapping[str, Parameter], pattern: str | None, trainable: bool) -> None:

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from minidl import fingerprints
-from minidl.arguments import positive_int
+from minidl.arguments import flag, positive_int
 from minidl.data import Batch, natural
 from minidl.errors import ArgumentError
 from minidl.feeding import arrange, batches_of, build_for, epoch_of, first_of, groups_of
 from minidl.figures import Means, check_names, name_of
 from minidl.history import History
+from minidl.hooks import check_callback
 from minidl.interrupts import INTERRUPTED, TERMINATED, interrupt_stops
 from minidl.kernels import one_blas_thread
 from minidl.layer import Layer
@@ -28,7 +29,6 @@ from minidl.optimizer import Optimizer
 from minidl.optimizers import Adam
 from minidl.streaming import obstacles
 
-HOOKS = "on_fit_start", "on_epoch_start", "on_grads_ready", "on_step_end", "on_epoch_end", "on_fit_end"
 KEEPING = "resume", "suspend", "finish"  # what a callback that writes checkpoints has besides
 
 
@@ -91,10 +91,7 @@ class Trainer:
             if not isinstance(given, list | tuple):
                 raise ArgumentError(f"Trainer expects {what} to be a list, got {given!r}: write {what}=[...].")
         for callback in callbacks:
-            if isinstance(callback, type) or not any(hasattr(callback, hook) for hook in HOOKS):
-                raise ArgumentError(
-                    f"Trainer expects callbacks to be instances with hooks such as on_epoch_end, got {callback!r}."
-                )
+            check_callback(callback)
         for metric in metrics:
             if not callable(metric) and not isinstance(metric, Metric):
                 raise ArgumentError(f"Trainer expects metrics to be functions such as accuracy, got {metric!r}.")
@@ -103,7 +100,7 @@ class Trainer:
         self.seed, self.quiet = natural("Trainer", "seed", seed), quiet
         self.accumulate = positive_int("Trainer", "accumulate", accumulate)
         self.epoch = self.step = self.batches_seen = 0
-        self.calls, self.under_way = 0, False  # of fit that came to their end, and whether one since has not
+        self.calls, self.under_way = 0, False  # calls of fit that ended, and whether one since has not
         self.first_epoch = self.first_step = 0  # when this call of fit began
         self.groups_done, self.epoch_open = 0, False  # updates of the epoch, and whether it is under way
         self.suspended = False  # broken off by Ctrl-C
@@ -161,7 +158,7 @@ class Trainer:
                 a warning says so.
 
         Returns:
-            The history, with a row per epoch.
+            The history of this call, with a row per epoch; `trainer.history` has those of all calls.
 
         Raises:
             ArgumentError: for data that is empty, or empty the second time; for a checkpoint of another training.
@@ -170,6 +167,7 @@ class Trainer:
             Ctrl-C ends the training after the update that is under way: `fit` returns as it does otherwise. With a
             `Checkpoint`, SIGTERM does so too, and ends the program then.
         """
+        resume, notes = flag("fit", "resume", resume, "the folder is that of the Checkpoint"), len(self.history.notes)
         data, validation = arrange(data, t, validation, batch_size, validation_split, shuffle, self.seed)
         self.batches_per_epoch = len(data) if hasattr(data, "__len__") else None
         most = math.inf if steps is not None else 1
@@ -182,6 +180,7 @@ class Trainer:
             first, data = first_of(data)
             build_for(self.net, first.x, self.seed)
         self.params = self.net.params
+        self.optimizer.check_same_net(self.params)
         self.first_epoch, self.first_step = self.epoch, self.step
         self.active = [*self.callbacks, *([] if self.quiet else self._console())]
         self.keepers = [callback for callback in self.active if all(hasattr(callback, name) for name in KEEPING)]
@@ -190,7 +189,7 @@ class Trainer:
         recall = self._resume() if resume else None
         if self.over:
             self.calls += 1
-            return self.history
+            return self.history.after(0, 0)
         self.last_epoch, self.last_step = self.first_epoch + most, None if more is None else self.first_step + more
         self.begun: list[Any] = []
         try:
@@ -212,7 +211,7 @@ class Trainer:
             self.calls, self.under_way = self.calls + 1, False
         if str(self.interrupted).startswith(TERMINATED) and not hasattr(signal.getsignal(signal.SIGTERM), "stops"):
             signal.raise_signal(signal.SIGTERM)  # it was to end the program
-        return self.history
+        return self.history.after(self.first_epoch, notes)
 
     def _broken_off(self) -> bool:
         """Whether Ctrl-C ended a training that checkpoints are written of: it is written as it stands, not closed."""

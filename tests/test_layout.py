@@ -16,7 +16,8 @@ FILES = sorted([*ROOT.glob("minidl/**/*.py"), *ROOT.glob("models/**/*.py")])
 
 # a module may import from the levels above its own, and from its own package
 LEVELS = [
-    ["errors", "history", "version", "durable"],
+    ["errors", "version", "durable"],
+    ["history", "hooks"],
     ["arguments", "inputs", "names"],
     ["initializers", "kernels", "nested", "parameter", "summary", "archive", "mapped"],
     ["layer_tree"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
+from minidl.hooks import check_hooks
 from minidl.trainer import Trainer
 from minidl.trees import as_before
 
@@ -24,6 +25,10 @@ class Callback:
     What it has to know again when a training goes on from a checkpoint are the attributes that `remembers` names. The
     keys that it writes into `trainer.row` are those that `writes` names, so that others can monitor them.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        check_hooks(cls.__name__, vars(cls).items())
 
     remembers: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[tuple[str, ...]] = ()

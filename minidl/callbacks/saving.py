@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import tempfile
 from pathlib import Path
 
 from minidl.callbacks.stopping import Watching
+from minidl.errors import ArgumentError
 from minidl.saving import checked
 from minidl.trainer import Trainer
 
@@ -35,6 +37,11 @@ class SaveBest(Watching):
         higher_is_better: bool | None = None,
     ) -> None:
         super().__init__(figure, min_delta, higher_is_better)
+        if re.search(r"\{\w*(:[^{}]*)?\}", os.fsdecode(path)):
+            raise ArgumentError(
+                f"SaveBest path must be the name of one file, got {os.fsdecode(path)!r:.80}. Each better epoch "
+                f"replaces it. For files of several steps use Checkpoint(folder, every=..., keep=...)."
+            )
         self.path = path
 
     def on_fit_start(self, trainer: Trainer) -> None:

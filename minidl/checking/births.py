@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -123,7 +124,7 @@ class Births:
             raise Located(found(code, place, seen, "it comes with the state", place=at, **FROM_STATE))
         self.parameters(code, call.layer.params, where)
 
-    def parameters(self, code: str, params: dict[str, Parameter], where: str) -> None:
+    def parameters(self, code: str, params: Mapping[str, Parameter], where: str) -> None:
         """Raise for the first parameter that is not finite."""
         for name, p in params.items():
             bad = spot(p.value, self.names.get(id(p), name))

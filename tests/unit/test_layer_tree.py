@@ -221,10 +221,42 @@ def itself():
     (itself, "holds itself"),
 ])  # fmt: skip
 def test_a_layer_that_cannot_be_a_part_is_refused_when_built(make, words):
-    for layer in make(), Sequential([make()]):
-        with pytest.raises(ArgumentError, match=words):
-            layer.build((3,))
-        assert layer.in_shape is None
+    layer = make()
+    with pytest.raises(ArgumentError, match=words):
+        layer.build((3,))
+    assert layer.in_shape is None
+    with pytest.raises(ArgumentError, match=words):
+        Sequential([make()]).build((3,))
+
+
+def test_a_net_cannot_be_added_to_itself():
+    net = Sequential([Dense(2)])
+    for inside in net, Sequential([net]), Given([net]):
+        with pytest.raises(ArgumentError, match=r"cannot contain itself. Add a copy: net.copy\(\)"):
+            net.add(inside)
+    assert len(net) == 1
+    net.add(net.copy())
+    net.build((2,))
+
+
+@pytest.mark.parametrize("write", [
+    lambda params: params.__setitem__("dense.W", np.ones((3, 2))),
+    lambda params: params.__delitem__("dense.W"),
+])  # fmt: skip
+def test_params_is_read_only(write):
+    for layer in built(Sequential([Dense(2)])), built(Dense(2)):
+        with pytest.raises(ArgumentError, match="params is read-only"):
+            write(layer.params)
+    assert layer.params | {"a": 1} == {**layer.params, "a": 1} and {"a": 1} | layer.params == {"a": 1, **layer.params}
+
+
+def test_a_parameter_is_an_array_for_numpy(tmp_path):
+    net = built(Sequential([Dense(2)]))
+    assert np.asarray(net.params["dense.W"]).dtype == np.float32
+    np.savez(tmp_path / "raw.npz", **net.params)
+    with np.load(tmp_path / "raw.npz") as file:
+        assert np.array_equal(file["dense.W"], net.params["dense.W"].value)
+    assert np.asarray(net.params["dense.W"], np.float64).dtype == np.float64
 
 
 def test_a_layer_built_in_another_dtype_is_refused():

@@ -360,10 +360,27 @@ def test_a_state_from_elsewhere_is_refused(other: Parameter, options: dict[str, 
 
 
 def test_the_same_optimizer_on_another_net_is_refused() -> None:
-    optimizer = SGD(0.1, momentum=0.9)
-    optimizer.step({"dense.W": parameter(np.ones((2, 3)))})
-    with pytest.raises(ShapeError, match=r"'dense.W' to be m \(4, 3\) of float64, got m \(2, 3\) of float64: a state"):
-        optimizer.step({"dense.W": parameter(np.ones((4, 3)))})
+    optimizer, first = SGD(0.1, momentum=0.9), {"W": parameter(np.ones((2, 3))), "b": parameter(np.ones(3))}
+    optimizer.step(first)
+    for shape, name in ((4, 3), "W"), ((2, 3), "W"), ((2, 3), "V"):
+        with pytest.raises(ArgumentError, match=r"SGD has made 1 updates of another net.* Make a new SGD for each net"):
+            optimizer.step({name: parameter(np.ones(shape))})
+    optimizer.step({"W": first["W"]})
+    optimizer.step(first | {"more": parameter([1.0])})
+    copy.deepcopy(optimizer).step({name: parameter(p.value) for name, p in first.items()})
+    assert optimizer.steps == 3
+    optimizer.state["W"]["m"] = np.ones((4, 3))
+    with pytest.raises(ShapeError, match=r"'W' to be m \(2, 3\) of float64, got m \(4, 3\) of float64: a state"):
+        optimizer.step(first)
+
+
+def test_learning_rate_is_refused_as_the_name_of_lr() -> None:
+    optimizer = Adam(0.1)
+    with pytest.raises(ArgumentError, match=r"Adam has no learning_rate to set, got 0.5. Set lr instead"):
+        optimizer.learning_rate = 0.5
+    with pytest.raises(AttributeError, match="Use 'lr'"):
+        optimizer.learning_rate  # noqa: B018
+    assert not hasattr(optimizer, "learning_rate")
 
 
 def test_a_gradient_of_another_shape_is_refused() -> None:
@@ -440,8 +457,8 @@ def test_a_pattern_that_fits_nothing_is_an_error_of_the_first_step() -> None:
     with pytest.raises(ArgumentError, match=r"lr_factors of Adam .* 'encodr\.\*', .* mean 'encoder\.\*'\? There are"):
         optimizer.step({"encoder.W": w, "dense.W": w})
     assert optimizer.steps == 0 and not optimizer.state
-    optimizer.step({"encodr.W": w})
-    frozen = {"encodr.W": parameter([1.0], trainable=False), "b": parameter([1.0])}
-    optimizer.step(frozen)  # what is frozen is there
+    optimizer.step({"encodr.W": w, "b": (b := parameter([1.0]))})
+    w.trainable = False
+    optimizer.step({"encodr.W": w, "b": b})  # what is frozen is there
     with pytest.raises(ArgumentError, match="lr_factors"):
-        optimizer.step({"b": w})
+        optimizer.step({"b": b})

@@ -9,6 +9,7 @@ import threading
 import numpy as np
 import pytest
 
+import minidl
 from minidl import (
     LSTM,
     SGD,
@@ -36,11 +37,12 @@ from minidl import (
     Softmax,
     TextStream,
     Trainer,
+    UnknownNameError,
     accuracy,
     loss_and_grads,
     loss_value,
 )
-from minidl.trainer import HOOKS
+from minidl.hooks import HOOKS
 
 RNG = np.random.default_rng(0)
 X, T = RNG.standard_normal((50, 3)), RNG.standard_normal((50, 2))
@@ -226,8 +228,8 @@ def test_epochs_and_steps_go_on_over_several_calls():
     trainer = trainer_of(two, optimizer=Adam(0.01))
     trainer.fit(X, T, epochs=2, batch_size=20)
     history = trainer.fit(X, T, epochs=3, batch_size=20)
-    assert history["epoch"] == whole["epoch"] == [1, 2, 3, 4, 5]
-    assert history["loss"] == whole["loss"] and trainer.step == 15
+    assert history["epoch"] == [3, 4, 5] and trainer.history["epoch"] == whole["epoch"] == [1, 2, 3, 4, 5]
+    assert trainer.history["loss"] == whole["loss"] and trainer.step == 15
     assert same(values(one), values(two))
 
 
@@ -235,13 +237,59 @@ def test_steps_end_inside_an_epoch():
     trainer = trainer_of(regressor())
     history = trainer.fit(X, T, batch_size=10, epochs=4, steps=7)
     assert history["step"] == [5, 7] and history.reason is None
-    assert trainer.fit(X, T, batch_size=10, epochs=1, steps=100)["step"] == [5, 7, 12]
+    assert trainer.fit(X, T, batch_size=10, epochs=1, steps=100)["step"] == [12]
 
 
 def test_steps_without_epochs_take_as_many_epochs_as_they_need():
     trainer = trainer_of(regressor())
     assert trainer.fit(X, T, batch_size=10, steps=12)["step"] == [5, 10, 12]
-    assert trainer.fit(X, T, batch_size=10)["step"] == [5, 10, 12, 17]
+    assert trainer.fit(X, T, batch_size=10)["step"] == [17]
+    assert trainer.history["step"] == [5, 10, 12, 17]
+
+
+def test_each_call_of_fit_returns_a_history_of_its_own():
+    trainer = trainer_of(regressor())
+    first = trainer.fit(X, T, epochs=2)
+    second = trainer.fit(X, T)
+    assert (first["epoch"], second["epoch"], trainer.history["epoch"]) == ([1, 2], [3], [1, 2, 3])
+    with pytest.raises(UnknownNameError, match="has 'val_loss'. The epochs had no validation data"):
+        first["val_loss"]
+    with pytest.raises(UnknownNameError, match="Did you mean 'valid_loss'"):
+        trainer.fit(X, T, validation=(X, T))["val_loss"]
+    assert minidl.History()["loss"] == []
+
+
+@pytest.mark.parametrize("same_net", [True, False])
+def test_an_optimizer_serves_one_net(same_net):
+    optimizer, net = Adam(0.01), regressor()
+    trainer_of(net, optimizer=optimizer).fit(X, T)
+    other = trainer_of(net if same_net else regressor(), optimizer=optimizer)
+    if same_net:
+        other.fit(X, T)
+    else:
+        before = values(other.net)
+        with pytest.raises(ArgumentError, match=r"Adam has made .* updates of another net"):
+            other.fit(X, T)
+        assert other.step == 0 and same(before, values(other.net))
+
+
+@pytest.mark.parametrize("resume", ["run", 1, None])
+def test_resume_must_be_a_flag(resume):
+    with pytest.raises(ArgumentError, match=r"fit expects resume to be True or False"):
+        trainer_of(regressor()).fit(X, T, resume=resume)
+
+
+@pytest.mark.parametrize(("name", "hook"), [
+    ("on_train_begin", "on_fit_start"), ("on_batch_end", "on_step_end"), ("on_epoch_begin", "on_epoch_start"),
+    ("on_epoc_end", "on_epoch_end"), ("on_train_end", "on_fit_end"),
+])  # fmt: skip
+def test_a_hook_of_another_name_is_refused(name, hook):
+    with pytest.raises(ArgumentError, match=f"Mine has a method '{name}', which no Trainer calls. Write {hook}"):
+        type("Mine", (Callback,), {name: lambda self, trainer: None})
+    duck = type("Duck", (), {"on_step_end": lambda self, trainer: None, name: lambda self, trainer: None})()
+    with pytest.raises(ArgumentError, match=f"Duck has a method '{name}'"):
+        trainer_of(regressor(), callbacks=[duck])
+    type("Mine", (Callback,), {"on_error": "stop"})  # an attribute is not a hook
 
 
 def test_steps_read_no_batch_too_many():
