@@ -27,7 +27,7 @@ def arrange(
         raise ArgumentError("fit expects inputs and targets as two arguments, got a tuple of both: write fit(x, t).")
     batches = batches_of(data, t, batch_size, shuffle, seed)
     if share == 0:
-        return batches, None if validation is None else batches_of(validation, None, batch_size)
+        return batches, None if validation is None else validation_batches(validation, batch_size)
     if validation is not None:
         raise ArgumentError("fit expects validation or validation_split, got both: leave one out.")
     if t is None:
@@ -50,6 +50,24 @@ def batches_of(data: Any, t: Any, batch_size: int, shuffle: bool = False, seed: 
     if not hasattr(data, "epoch") and not hasattr(data, "__iter__"):
         raise ArgumentError(f"The data is expected to be an iterable of Batch, or arrays x and t, got {data!r:.60}.")
     return [data] if isinstance(data, Batch) else data
+
+
+def validation_batches(validation: Any, batch_size: int) -> Any:
+    """Return the batches to validate with, which every epoch goes through from the start."""
+    if isinstance(validation, list) and len(validation) == 2 and not any(isinstance(v, Batch) for v in validation):
+        raise ArgumentError("validation must be a tuple (x, t) or batches, got a list of two. Write validation=(x, t).")
+    if isinstance(validation, tuple) and len(validation) == 3 and not isinstance(validation, Batch):
+        raise ArgumentError(
+            "validation must be (x, t) or batches, got three values. For weights write "
+            "validation=ArrayBatches(x, t, weight=weight)."
+        )
+    batches = batches_of(validation, None, batch_size)
+    if goes_once(batches):
+        raise ArgumentError(
+            f"validation is gone through after every epoch, got an iterator ({type(validation).__name__}), which is "
+            f"used up after the first one or never ends. Pass a list of batches, or an object with __iter__."
+        )
+    return batches
 
 
 def refuse_batches(data: Any) -> None:
@@ -80,13 +98,34 @@ def epoch_of(data: Any, epoch: int, what: str = "data") -> Iterator[Batch]:
                 f"The {what} is expected to yield Batch(x, t), got {type(batch).__name__}: wrap each in minidl.Batch."
             )
         empty = False
-        yield batch
+        yield with_arrays(batch)
     if empty:
         hint = "give at least one"
         if epoch or goes_once(data):
             hint = "an iterator that is used up is empty the second time: give a list, or an object with __iter__"
         when = f" in epoch {epoch + 1}" if what == "data" else ""
         raise ArgumentError(f"The {what} is expected to yield batches in every epoch, got none{when}: {hint}.")
+
+
+def with_arrays(batch: Batch) -> Batch:
+    """Return a batch whose tensors of other libraries are NumPy arrays; one without such is returned itself."""
+    return Batch(*map(as_arrays, batch)) if any(map(has_tensors, batch)) else batch
+
+
+def has_tensors(value: Any) -> bool:
+    """Return whether there are arrays of other libraries in a field of a batch."""
+    if isinstance(value, tuple | dict):
+        return any(map(has_tensors, value.values() if isinstance(value, dict) else value))
+    return hasattr(value, "__array__") and not isinstance(value, np.ndarray | np.generic)
+
+
+def as_arrays(value: Any) -> Any:
+    """Return arrays of other libraries as NumPy arrays, tuple for tuple and dict for dict; all else as it is."""
+    if isinstance(value, tuple):
+        return tuple(map(as_arrays, value))
+    if isinstance(value, dict):
+        return {name: as_arrays(part) for name, part in value.items()}
+    return np.asarray(value) if has_tensors(value) else value
 
 
 def groups_of(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

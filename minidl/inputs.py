@@ -73,10 +73,48 @@ def cast_input(x: Any, dtype: Any) -> Any:
             "The rows of the input differ in length: pad them, and give a mask (minidl.pad); several inputs are a "
             "tuple, (left, right)."
         ) from None
+    if x.dtype.kind not in "biufc":
+        first = repr(x.flat[0])[:40] if x.size else "nothing"
+        hint = "Encode text as ids, with a CharVocab or a WordVocab." if x.dtype.kind in "US" else ""
+        hint = hint or "Convert them with np.asarray(x, np.float32), rows of several lengths with minidl.pad."
+        raise ArgumentError(f"The inputs must be numbers, got an array of {x.dtype} with {first}. {hint}")
     if dtype is None or x.dtype.kind != "f":
         return x
     with np.errstate(over="ignore"):  # what is too large becomes inf, and may be padding, which counts for nothing
         return x.astype(dtype, copy=False)
+
+
+def run_in_chunks(run: Callable[[Any, Any], Any], x: Any, mask: Any, size: int | None) -> Any:
+    """Return run(x, mask), computed from `size` rows at a time; all at once for None.
+
+    Inputs of several lengths are left to `run`, which says what is wrong with them.
+    """
+    parts = [a for a in (*as_tuple(x), *as_tuple(mask)) if a is not None]
+    lengths = {len(a) if a.ndim else 0 for a in parts}
+    count = max(lengths, default=0)
+    if size is None or len(lengths) != 1 or count <= size:
+        return run(x, mask)
+    chunks = [slice(at, at + size) for at in range(0, count, size)]
+    return concatenate_rows([run(rows_of(x, rows), rows_of(mask, rows)) for rows in chunks])
+
+
+def rows_of(x: Any, rows: slice) -> Any:
+    """Return some rows of an array, tuple for tuple; None stays None."""
+    if isinstance(x, tuple):
+        return tuple(rows_of(part, rows) for part in x)
+    return None if x is None else x[rows]
+
+
+def as_tuple(x: Any) -> tuple[Any, ...]:
+    """Return several inputs as they are, and one as a tuple of it."""
+    return x if isinstance(x, tuple) else (x,)
+
+
+def concatenate_rows(parts: list[Any]) -> Any:
+    """Return the outputs of several chunks as one, tuple for tuple."""
+    if isinstance(parts[0], tuple):
+        return tuple(concatenate_rows(list(outputs)) for outputs in zip(*parts, strict=True))
+    return np.concatenate(parts)
 
 
 def refuse_dict(x: Any) -> None:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from minidl.arguments import check_arguments, kept_arguments, written_out
+from minidl.arguments import check_arguments, kept_arguments, positive_int, written_out
 from minidl.errors import ArgumentError, NotBuiltError, ShapeError
 from minidl.initializers import Drawn
-from minidl.inputs import Array, Shape, as_mask, as_shape, cast_input, clear_padding, each_shape
+from minidl.inputs import Array, Shape, as_mask, as_shape, cast_input, clear_padding, each_shape, run_in_chunks
 from minidl.kernels import one_blas_thread
 from minidl.layer_tree import LayerTree
 from minidl.parameter import DTYPES, Parameter
@@ -85,6 +85,7 @@ class Layer(LayerTree):
             return all(getattr(cls, name) is not getattr(Layer, name) for name in names)
 
         short, long = wrote("forward", "backward"), wrote("forward_with_state", "backward_with_state")
+        cls._passes_masks = long
         if not (short or long or abstract):
             raise TypeError(
                 f"{cls.__name__} must define forward and backward (or, with a state or a mask, "
@@ -191,17 +192,6 @@ class Layer(LayerTree):
             self.in_shape, self.out_shape = shape, out_shape
         return out_shape
 
-    @property
-    def mask_obstacle(self) -> str | None:
-        """Why a mask does not reach a layer inside that needs it: the pair forward/backward has none to pass on."""
-        if not self._holders or type(self).forward_with_state is not Layer.forward_with_state:
-            return None
-        name = next((name for name, layer in self.sublayers.items() if layer.mixes_steps), None)
-        return name and (
-            f"cannot pass it to its {name!r}, {self.sublayers[name]!r:.60}. Write forward_with_state and "
-            f"backward_with_state instead of forward and backward."
-        )
-
     def add_param(self, name: str, value: Array | Drawn | Parameter, trainable: bool = True) -> Parameter:
         """Register a parameter in `setup`; where the layer has it already, check the shape and keep that one."""
         known = self._own_params.get(name)
@@ -237,10 +227,20 @@ class Layer(LayerTree):
                 p.cast(dtype)
         return twin
 
-    def predict(self, x: Any, *, mask: Any = None) -> Any:
-        """Compute y without keeping anything: no cache, no state, no dropout. Many threads may do so at once."""
+    def predict(self, x: Any, *, mask: Any = None, batch_size: int | None = 256) -> Any:
+        """Compute y without keeping anything: no cache, no state, no dropout. Many threads may do so at once.
+
+        Args:
+            x, mask: inputs and mask, batch first; any number of rows.
+            batch_size: rows per pass, for large inputs take less memory and time that way; None for all at once.
+        """
+        size = None if batch_size is None else positive_int("predict", "batch_size", batch_size)
+
+        def run(x: Any, mask: Any) -> Any:
+            return self.forward_with_state(x, mask=mask, keep_cache=False)[0]
+
         with one_blas_thread():
-            return self.forward_with_state(cast_input(x, self.dtype), mask=as_mask(mask), keep_cache=False)[0]
+            return run_in_chunks(run, cast_input(x, self.dtype), as_mask(mask), size)
 
     __call__ = predict
 

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
@@ -31,6 +31,7 @@ class LayerTree:
 
     in_shape: Shape | None
     mixes_steps: bool
+    _passes_masks: ClassVar[bool]  # whether the author wrote the pair that takes a mask
     _own_params: dict[str, Parameter]
     _holders: tuple[str, ...] | None  # the attributes that hold layers, once it is built
     _freeze_rules: tuple[FreezeRule, ...]
@@ -85,6 +86,16 @@ class LayerTree:
         if self._holders is None:
             return list(vars(self).items())
         return [(name, vars(self)[name]) for name in self._holders if name in vars(self)]
+
+    @property
+    def mask_obstacle(self) -> str | None:
+        """Why a mask does not reach a layer inside that needs it: the pair forward/backward has none to pass on."""
+        inner = self.sublayers if self._holders and not self._passes_masks else {}
+        name = next((name for name, layer in inner.items() if layer.mixes_steps), None)
+        return name and (
+            f"cannot pass it to its {name!r}, {inner[name]!r:.60}. Write forward_with_state and backward_with_state "
+            f"instead of forward and backward."
+        )
 
     # -- building ---------------------------------------------------------------------------------
 

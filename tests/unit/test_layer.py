@@ -230,3 +230,45 @@ def test_padding_may_be_too_large_for_the_nets_dtype():
     x[~mask] = 1e300
     with np.errstate(all="raise"):
         assert (dense.predict(x, mask=mask)[mask] == dense(np.ones((1, 3)))).all()
+
+
+# -- predict in chunks -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 7, 256, None])
+def test_predict_in_chunks_equals_one_pass(size):
+    rng = np.random.default_rng(0)
+    left, right = rng.standard_normal((20, 5, 3)).astype(np.float32), rng.integers(0, 4, (20, 6))
+    mask = rng.random((20, 5)) < 0.7
+    net = minidl.Graph(("a", "b"), outputs=("x", "y"))
+    net.add("x", minidl.Bidirectional(minidl.LSTM(4, return_sequences=True)), "a")
+    net.add("ids", minidl.Embedding(4, 3), "b").add("h", minidl.GRU(4), "ids").add("y", minidl.Dense(2), "h")
+    net.build(((None, 3), (None,)))
+    whole, _, _ = net.forward_with_state((left, right), mask=(mask, None))
+    parts = net.predict((left, right), mask=(mask, None), batch_size=size)
+    assert isinstance(parts, tuple)
+    assert all(np.allclose(a, b, atol=1e-6) and a.dtype == b.dtype for a, b in zip(whole, parts, strict=True))
+
+
+def test_predict_takes_no_rows_and_refuses_what_is_not_a_size():
+    dense = minidl.Dense(2)
+    dense.build((3,))
+    assert dense.predict(np.zeros((0, 3))).shape == (0, 2)
+    with pytest.raises(minidl.ArgumentError, match="batch_size to be a positive integer, got 0"):
+        dense.predict(np.zeros((4, 3)), batch_size=0)
+
+
+@pytest.mark.parametrize(("x", "words"), [
+    (np.array([["a", "b", "c"]]), r"must be numbers, got an array of <U1 with .*'a'.* Encode text as ids"),
+    (np.array([[None, 1, 2]]), r"must be numbers, got an array of object with None. Convert them"),
+    (np.array([["2020-01-01"] * 3], "datetime64[D]"), r"must be numbers, got an array of datetime64"),
+    ([["a", "b", "c"]], "Encode text as ids"),
+])  # fmt: skip
+@pytest.mark.parametrize(
+    "layer", [minidl.Dense(2), minidl.Tanh(), minidl.LayerNorm()], ids=["Dense", "Tanh", "LayerNorm"]
+)
+def test_inputs_that_are_not_numbers_are_refused(layer, x, words):
+    layer = layer.copy()
+    layer.build((3,))
+    with pytest.raises(minidl.ArgumentError, match=words):
+        layer.predict(x)

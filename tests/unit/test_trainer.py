@@ -1,5 +1,6 @@
 """The Trainer: what it takes as data, carried state, accumulation, seeds, metrics, stops, and Ctrl-C."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -252,7 +253,7 @@ def test_each_call_of_fit_returns_a_history_of_its_own():
     first = trainer.fit(X, T, epochs=2)
     second = trainer.fit(X, T)
     assert (first["epoch"], second["epoch"], trainer.history["epoch"]) == ([1, 2], [3], [1, 2, 3])
-    with pytest.raises(UnknownNameError, match="has 'val_loss'. The epochs had no validation data"):
+    with pytest.raises(UnknownNameError, match="The epochs had no validation data"):
         first["val_loss"]
     with pytest.raises(UnknownNameError, match="Did you mean 'valid_loss'"):
         trainer.fit(X, T, validation=(X, T))["val_loss"]
@@ -313,7 +314,39 @@ def test_an_iterator_that_is_used_up_is_an_error_that_says_so():
         assert trainer.step == 2 and len(trainer.history) == 1
     validation = iter([Batch(X, T)])
     text = said(trainer_of(regressor()).fit, X, T, epochs=2, validation=validation)
-    assert "The validation is expected to yield batches in every epoch, got none: an iterator that is used up" in text
+    assert "validation is gone through after every epoch, got an iterator (list_iterator)" in text
+
+
+@pytest.mark.parametrize(("validation", "words"), [
+    (itertools.repeat(Batch(X, T)), "got an iterator (repeat), which is used up after the first one or never ends"),
+    ([X, T], "validation must be a tuple (x, t) or batches, got a list of two. Write validation=(x, t)"),
+    ((X, T, np.ones(len(X))), "For weights write validation=ArrayBatches(x, t, weight=weight)"),
+], ids=["endless", "list", "weights"])  # fmt: skip
+def test_validation_that_cannot_be_used_is_refused_before_training(validation, words):
+    trainer = trainer_of(regressor())
+    assert words in said(trainer.fit, X, T, validation=validation) and trainer.step == 0
+
+
+class Tensor:
+    """An array of another library."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.array, dtype=dtype)
+
+
+@pytest.mark.parametrize("x", [X, (X, X)], ids=["one input", "two inputs"])
+def test_batches_of_another_librarys_tensors_are_trained_on(x):
+    def fit(wrap):
+        net = Sequential([minidl.Concatenate(), Dense(2)]) if isinstance(x, tuple) else Sequential([Dense(2)])
+        inputs = tuple(map(wrap, x)) if isinstance(x, tuple) else wrap(x)
+        batch = Batch(inputs, wrap(T), weight=wrap(np.ones(len(T))), start=wrap(np.ones(len(T), bool)))
+        trainer = trainer_of(net, metrics=[lambda y, t, weight, mask: (float(t.sum()), 1.0)])
+        return trainer.fit([batch], epochs=2, validation=[batch])["loss"]
+
+    assert fit(Tensor) == fit(np.asarray)
 
 
 @pytest.mark.parametrize("built", [True, False])
