@@ -274,4 +274,7 @@ def __getattr__(name: str) -> typing.Any:
         return getattr(importlib.import_module(_LATE[name]), name)
     if name in ("checking", "doctor"):
         return importlib.import_module(f"minidl.{name}")
-    raise AttributeError(f"module 'minidl' has no attribute {name!r}")
+    from minidl.equivalents import NAMES
+
+    hint = f". {NAMES[name]}" if name in NAMES else ""
+    raise AttributeError(f"module 'minidl' has no attribute {name!r}{hint}")

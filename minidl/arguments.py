@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import numbers
 import sys
 from collections.abc import Callable, Mapping
-from functools import cache
-from typing import Any
+from functools import cache, wraps
+from typing import Any, Self, TypeVar, cast
 
 import numpy as np
 
+from minidl.equivalents import argument_hint
 from minidl.errors import ArgumentError
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def positive_int(owner: str, name: str, value: Any) -> int:
@@ -53,30 +55,70 @@ def flag(owner: str, name: str, value: Any, hint: str = "") -> bool:
 
 @cache
 def arguments_of(constructor: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
-    """What an `__init__` takes, `self` included."""
-    return inspect.signature(constructor).parameters
+    """What an `__init__` takes, `self` included; object's takes nothing."""
+    return {} if constructor is object.__init__ else inspect.signature(constructor).parameters
 
 
 def check_arguments(cls: Any, values: tuple[Any, ...], named: dict[str, Any]) -> None:
-    """Refuse constructor arguments that the class does not have, with the one that was probably meant."""
-    known = arguments_of(cls.__init__)
-    takes = [n for n, p in known.items() if n != "self" and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    if len(values) > len(takes) and not any(p.kind is p.VAR_POSITIONAL for p in known.values()):
-        has = f"{', '.join(takes)} and no more" if takes else "no arguments"
-        cure = "leave out the rest" if takes else f"write {cls.__name__}()"
-        came = f"{values[0]!r:.60}" if len(values) == 1 else f"{len(values)} values"
-        raise ArgumentError(f"{cls.__name__} takes {has}, got {came}: {cure}.")
-    for name in named:
-        if name not in known and not any(p.kind is p.VAR_KEYWORD for p in known.values()):
-            close = difflib.get_close_matches(name, known, 1) if name != "activation" else []
-            hint = (
-                f"did you mean {close[0]}?"
-                if close
-                else "put an activation layer behind it, such as Tanh()."
-                if "activation" in name
-                else f"it has {', '.join(n for n in known if n != 'self') or 'no arguments'}."
-            )
-            raise ArgumentError(f"{cls.__name__} has no argument {name!r}: {hint}")
+    """Refuse constructor arguments that the class does not have, with what to write instead."""
+    check_call(cls.__name__, arguments_of(cls.__init__), values, named, f"{cls.__name__}()")
+
+
+def check_call(
+    owner: str, known: Mapping[str, inspect.Parameter], values: tuple[Any, ...], named: dict[str, Any], empty: str
+) -> None:
+    """Refuse arguments that a function does not have, with what to write instead; `empty` is the call without any."""
+    names = [n for n in known if n != "self"]
+    if not any(p.kind is p.VAR_POSITIONAL for p in known.values()):
+        takes = [n for n in names if known[n].kind in (known[n].POSITIONAL_ONLY, known[n].POSITIONAL_OR_KEYWORD)]
+        if len(values) > len(takes):
+            by_name = [n for n in names if known[n].kind is known[n].KEYWORD_ONLY]
+            has = f"{', '.join(takes)} and no more" if takes else "no arguments"
+            cure = "leave out the rest" if takes else f"write {empty}"
+            cure = f"write {by_name[0]}=... by name" if by_name else cure
+            came = f"{values[0]!r:.60}" if len(values) == 1 else f"{len(values)} values"
+            has = f"{has} without a name" if by_name else has
+            raise ArgumentError(f"{owner} takes {has}, got {came}: {cure}.")
+    if not any(p.kind is p.VAR_KEYWORD for p in known.values()):
+        for name in named:
+            if name not in names:
+                raise ArgumentError(f"{owner} has no argument {name!r}. {argument_hint(owner, name, names)}")
+
+
+class ArgumentHelp:
+    """The base of public classes: an argument that the constructor does not have is refused with what to write.
+
+    Example:
+        >>> minidl.Adam(learning_rate=0.1)
+        Traceback (most recent call last):
+        minidl.errors.ArgumentError: Adam has no argument 'learning_rate'. Write lr=.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        check_arguments(cls, args, kwargs)
+        return super().__new__(cls)
+
+
+def with_argument_help(function: Function) -> Function:
+    """Let a public function or method refuse arguments that it does not have with what to write instead.
+
+    Example:
+        >>> minidl.pad([[1, 2], [3]], maxlen=2)
+        Traceback (most recent call last):
+        minidl.errors.ArgumentError: pad has no argument 'maxlen'. Cut the rows first: [row[:maxlen] for row in rows].
+    """
+    known = inspect.signature(function).parameters
+    names, method = frozenset(known), "self" in known
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if not kwargs.keys() <= names:
+            check_call(function.__name__, known, args[method:], kwargs, f"{function.__name__}()")
+        return function(*args, **kwargs)
+
+    return cast(Function, call)
 
 
 def kept_arguments(layer: Any) -> dict[str, Any]:

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from minidl.arguments import positive_int
+from minidl.arguments import positive_int, with_argument_help
 from minidl.errors import ArgumentError, IdError, ShapeError
 from minidl.inputs import Array
 
 MOST = 10_000_000  # ids that are counted; a tenth as many are predicted
 
 
+@with_argument_help
 def ngram_bits(train_ids: Any, valid_ids: Any, vocab_size: int, order: int = 5) -> dict[str, float]:
     """The bits per symbol of counting models: all symbols alike, unigram, and n-grams with Witten-Bell smoothing.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from minidl import durable, mapped
-from minidl.arguments import real
+from minidl.arguments import real, with_argument_help
 from minidl.encoding import Pieces, char_ids, lines_in, part_of, symbols_of, word_ids, word_lists
 from minidl.errors import ArgumentError
 from minidl.inputs import Array
@@ -55,6 +55,7 @@ class Corpus(NamedTuple):
         return cls(vocab.encode(text), vocab, len(text))
 
 
+@with_argument_help
 def char_corpus(
     paths: Paths, vocab: CharVocab | None = None, folder: str | os.PathLike[str] | None = None, least: int = LARGE
 ) -> Corpus:
@@ -94,6 +95,7 @@ def char_corpus(
     return Corpus.of(text, CharVocab.of(text) if vocab is None else vocab)
 
 
+@with_argument_help
 def word_corpus(
     paths: Paths,
     vocab: WordVocab | None = None,

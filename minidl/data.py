@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from minidl.arguments import flag, positive_int, real
+from minidl.arguments import ArgumentHelp, flag, positive_int, real, with_argument_help
 from minidl.errors import ArgumentError, ShapeError
 from minidl.inputs import Array, refuse_dict
 
@@ -42,7 +42,7 @@ class Batch(NamedTuple):
     start: Any = True
 
 
-class TextStream:
+class TextStream(ArgumentHelp):
     """Windows of one long sequence of ids, each target being the next id, as language models are trained.
 
     The ids are cut into `batch_size` rows of equal length. A batch is the next `time` steps of all rows: where a
@@ -100,7 +100,7 @@ class TextStream:
             yield Batch(self.x[window], self.t[window], start=at == 0)
 
 
-class Batches(ABC):
+class Batches(ArgumentHelp, ABC):
     """The base of batches of rows in any order, which (seed, epoch) decides. A subclass writes `take(rows)`."""
 
     def __init__(self, count: int, batch_size: int, shuffle: bool, seed: int) -> None:
@@ -187,6 +187,7 @@ class ArrayBatches(Batches):
         return Batch(x, self.t[rows], *(None if a is None else a[rows] for a in (self.weight, self.mask)))
 
 
+@with_argument_help
 def split(data: Sliceable, share: float) -> tuple[Sliceable, Sliceable]:
     """Cut off the last `share` of a text, a list or an array, to be held out: (train, held_out). Arrays give views.
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl.arguments import positive_int, real
+from minidl.arguments import positive_int, real, with_argument_help
 from minidl.data import natural
 from minidl.errors import ArgumentError, NonFiniteError, NotBuiltError, ShapeError
 from minidl.generation import are_probabilities
@@ -37,6 +37,7 @@ class Hypothesis(NamedTuple):
     ended: bool
 
 
+@with_argument_help
 def beam_search(
     net: Layer,
     source: Any,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from minidl.errors import ArgumentError
 from minidl.inputs import as_mask
 from minidl.layer import Layer
 from minidl.losses import Loss
-from minidl.metrics import Metric
+from minidl.metrics import Metric, MetricFunction
 
 TRAINER_KEYS = "epoch", "loss", "step", "rate", "seconds", "targets_per_second"  # of a row
 
@@ -40,7 +41,7 @@ class Means:
                 if isinstance(metric, Metric):
                     self.metrics[metric.name].update(y, *seen)
                 else:
-                    found[name_of(metric)] = metric(y, *seen)
+                    found[name_of(metric)] = measured(metric, y, seen)
         for name, (mean, share) in found.items():
             self.sums[name] = self.sums.get(name, 0.0) + float(mean) * float(share)
             self.weights[name] = self.weights.get(name, 0.0) + float(share)
@@ -93,6 +94,35 @@ def row_directions(metrics: Iterable[Any], validated: bool, callbacks: Iterable[
     written = (name for callback in callbacks for name in getattr(callback, "writes", ()))
     found |= {name: own.get(name.removeprefix("valid_")) for name in written}
     return found | own | ({f"valid_{name}": higher for name, higher in own.items()} if validated else {})
+
+
+def check_metrics(metrics: Sequence[Any]) -> None:
+    """Refuse what is neither a `Metric` nor a function (y, t, weight, mask)."""
+    for metric in metrics:
+        if isinstance(metric, Metric):
+            continue
+        if not callable(metric) or isinstance(metric, type):
+            raise ArgumentError(f"Trainer expects metrics to be functions such as accuracy, got {metric!r}.")
+        try:
+            inspect.signature(metric).bind(None, None, None, None)
+        except TypeError:
+            raise ArgumentError(
+                f"The metric {name_of(metric)} must take (y, t, weight, mask): outputs, targets, the weight of each "
+                f"position or None, and the mask or None."
+            ) from None
+        except ValueError:  # a function without a signature
+            continue
+
+
+def measured(metric: MetricFunction, y: Any, seen: tuple[Any, Any, Any]) -> tuple[float, float]:
+    """Return the value and the weight of a metric on a batch."""
+    result = metric(y, *seen)
+    if not isinstance(result, tuple) or len(result) != 2 or any(np.ndim(part) for part in result):
+        raise ArgumentError(
+            f"The metric {name_of(metric)} must return two numbers (value, weight), got {result!r:.60}. The weight is "
+            f"how many positions count, by which batches are averaged."
+        )
+    return result
 
 
 def check_names(names: list[str], callbacks: Iterable[Any] = ()) -> None:

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from minidl.arguments import flag, positive_int
+from minidl.arguments import flag, positive_int, with_argument_help
 from minidl.errors import ArgumentError, ShapeError
 from minidl.inputs import Array
 from minidl.layer import Layer
 from minidl.series import Scaler, as_columns, as_several
 
 
+@with_argument_help
 def forecast(
     net: Layer,
     series: Any,
@@ -71,6 +72,7 @@ def forecast(
     return np.moveaxis(scaler.take(chosen).inverse_transform(np.moveaxis(y, 1, 2) + level[chosen]), 2, 1)
 
 
+@with_argument_help
 def naive_forecast(x: Any, horizon: int, season: int = 1, targets: int | Sequence[int] | None = None) -> Array:
     """The steps behind windows as they were a season before; with season=1 as the last one was (persistence).
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.arguments import positive_int, real
+from minidl.arguments import positive_int, real, with_argument_help
 from minidl.errors import ArgumentError, NonFiniteError, NotBuiltError, ShapeError
 from minidl.inputs import Array
 from minidl.kernels import machine_code
@@ -20,6 +20,7 @@ from minidl.streaming import obstacles
 from minidl.text import Vocab
 
 
+@with_argument_help
 def generate(
     net: Layer,
     prompt_ids: Any,
@@ -156,6 +157,7 @@ def choose(scores: Array, temperature: float, top_k: int | None, top_p: float | 
     return at if order is None else int(order[at])
 
 
+@with_argument_help
 def generate_text(
     net: Layer,
     vocab: Vocab,

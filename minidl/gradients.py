@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from minidl.arguments import real
+from minidl.arguments import real, with_argument_help
 from minidl.errors import ArgumentError, NonFiniteError
 from minidl.inputs import Array
 from minidl.kernels import one_blas_thread, share
@@ -20,6 +20,7 @@ from minidl.parameter import Parameter
 ENTRIES = 2**20  # of a gradient whose squares are worth a thread
 
 
+@with_argument_help
 def global_norm(params: Mapping[str, Parameter]) -> float:
     """The length of all gradients together, as one vector: sqrt(sum g^2).
 
@@ -45,12 +46,14 @@ def global_norm(params: Mapping[str, Parameter]) -> float:
     return total
 
 
+@with_argument_help
 def norms(params: Mapping[str, Parameter]) -> dict[str, float]:
     """The length of each parameter's gradient, by name; see `global_norm`."""
     with np.errstate(all="ignore"), one_blas_thread():
         return {name: _norm(name, p.grad) for name, p in trainable(params)}
 
 
+@with_argument_help
 def clip_norm(params: Mapping[str, Parameter], max_norm: float) -> float:
     """Scale all gradients by max_norm / norm, in place, where their common norm is above `max_norm`.
 
@@ -88,6 +91,7 @@ def clip_norm(params: Mapping[str, Parameter], max_norm: float) -> float:
     return norm
 
 
+@with_argument_help
 def clip_value(params: Mapping[str, Parameter], limit: float) -> float:
     """Move every entry of the gradients into [-limit, limit], in place: this changes their direction.
 
@@ -116,6 +120,7 @@ def clip_value(params: Mapping[str, Parameter], limit: float) -> float:
     return norm
 
 
+@with_argument_help
 def check_finite(params: Mapping[str, Parameter]) -> None:
     """Raise where a gradient has a NaN or an infinity.
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl.arguments import positive_real, real
+from minidl.arguments import positive_real, real, with_argument_help
 from minidl.errors import ArgumentError
 from minidl.inputs import Array
 
@@ -25,6 +25,7 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     return (math.prod(shape[:-1]), shape[-1]) if len(shape) > 1 else (shape[0], shape[0])
 
 
+@with_argument_help
 def glorot_uniform(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     """Uniform in ±sqrt(6 / (in + out)), for tanh and softmax.
 
@@ -40,11 +41,13 @@ def glorot_uniform(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     return rng.uniform(-limit, limit, shape)
 
 
+@with_argument_help
 def glorot_normal(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     """Normal with standard deviation sqrt(2 / (in + out)); source as `glorot_uniform`."""
     return rng.normal(0, math.sqrt(2 / sum(fans(shape))), shape)
 
 
+@with_argument_help
 def he_uniform(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     """Uniform in ±sqrt(6 / in), for ReLU.
 
@@ -55,11 +58,13 @@ def he_uniform(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     return rng.uniform(-limit, limit, shape)
 
 
+@with_argument_help
 def he_normal(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     """Normal with standard deviation sqrt(2 / in), for ReLU; source as `he_uniform`."""
     return rng.normal(0, math.sqrt(2 / fans(shape)[0]), shape)
 
 
+@with_argument_help
 def orthogonal(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     """A random matrix whose shorter side is orthonormal: repeated products neither grow nor vanish.
 
@@ -79,16 +84,19 @@ def orthogonal(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     return (q if rows >= columns else q.T).reshape(shape)
 
 
+@with_argument_help
 def uniform(limit: float) -> Initializer:
     """Uniform in ±limit."""
     return partial(_uniform, positive_real("uniform", "limit", limit))
 
 
+@with_argument_help
 def normal(std: float) -> Initializer:
     """Normal with mean 0 and standard deviation `std`."""
     return partial(_normal, real("normal", "std", std, 0.0))
 
 
+@with_argument_help
 def constant(value: float) -> Initializer:
     """The same number everywhere."""
     return partial(_constant, real("constant", "value", value))
@@ -106,11 +114,13 @@ def _constant(value: float, shape: tuple[int, ...], rng: np.random.Generator) ->
     return np.full(shape, value)
 
 
+@with_argument_help
 def zeros(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     """0 everywhere."""
     return np.zeros(shape)
 
 
+@with_argument_help
 def ones(shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     """1 everywhere."""
     return np.ones(shape)

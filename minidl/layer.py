@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from minidl.arguments import check_arguments, kept_arguments, positive_int, written_out
+from minidl.arguments import check_arguments, kept_arguments, positive_int, with_argument_help, written_out
+from minidl.equivalents import ATTRIBUTES
 from minidl.errors import ArgumentError, NotBuiltError, ShapeError
 from minidl.initializers import Drawn
 from minidl.inputs import Array, Shape, as_mask, as_shape, cast_input, clear_padding, each_shape, run_in_chunks
@@ -165,6 +166,7 @@ class Layer(LayerTree):
 
     # -- building and parameters ------------------------------------------------------------------
 
+    @with_argument_help
     def build(self, in_shape: Sequence[Any], seed: Any = 0, dtype: Any = np.float32) -> Shape:
         """Create the parameters; return the output's shape. What is built already is kept, only shapes are checked.
 
@@ -227,6 +229,7 @@ class Layer(LayerTree):
                 p.cast(dtype)
         return twin
 
+    @with_argument_help
     def predict(self, x: Any, *, mask: Any = None, batch_size: int | None = 256) -> Any:
         """Compute y without keeping anything: no cache, no state, no dropout. Many threads may do so at once.
 
@@ -285,4 +288,5 @@ class Layer(LayerTree):
                     f"{type(self).__name__} has no {name!r}: it is not built. Call build(in_shape) first (shape "
                     f"without the batch axis, like (None, 32)), or train it: the first batch builds it."
                 )
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            hint = f". {ATTRIBUTES[name]}" if name in ATTRIBUTES else ""
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")

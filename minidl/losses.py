@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.arguments import flag
+from minidl.arguments import ArgumentHelp, flag
 from minidl.errors import ArgumentError, IdError, ShapeError
 from minidl.graph import Graph
 from minidl.inputs import Array, spread
@@ -25,7 +25,7 @@ SLACK = 1e-3  # how far from [0, 1] a probability may be by rounding, or by a nu
 HINT_SEQUENCES = "ids have one axis less; for one output a step, the last recurrent layer needs return_sequences=True"
 
 
-class Loss(ABC):
+class Loss(ArgumentHelp, ABC):
     """The base of the losses. A subclass writes `positions(y, t) -> (loss of each position, its gradient)`.
 
     Weights, masks and `ignore_index` are treated here, once for all of them.
@@ -128,7 +128,11 @@ class Loss(ABC):
     def misfit(self, y: Array, t: Array, expected: str) -> ShapeError:
         """The error for targets that do not fit, with the cure where it is a known one."""
         hint = "the last layer's units and the targets have to agree"
-        if t.shape == y.shape[:-1]:
+        if t.dtype.kind not in "biufc":
+            hint = "encode labels as ids: labels, ids = np.unique(t, return_inverse=True)"
+        elif t.shape == (*y.shape[:-1], 1):
+            hint = "leave out the last axis of the ids: t[..., 0]"
+        elif t.shape == y.shape[:-1]:
             hint = "convert ids that are stored as floats with t.astype(int)"
         elif y.ndim == 2 and t.ndim >= 2 and t.shape[:1] == y.shape[:1]:
             hint = (

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
+from minidl.arguments import ArgumentHelp, with_argument_help
 from minidl.errors import ArgumentError, IdError, ShapeError
 from minidl.inputs import Array, spread
 
@@ -21,7 +22,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 MetricFunction = Callable[..., tuple[float, float]]  # (y, t, weight, mask) -> (value, weight)
 
 
-class Metric(ABC):
+class Metric(ArgumentHelp, ABC):
     """A value over a whole epoch that is not the mean of the batches' values.
 
     A Trainer copies it for each epoch and each validation, so `__init__` sets the counts to 0, and the metric that was
@@ -80,6 +81,7 @@ def with_direction(higher_is_better: bool) -> Callable[[Function], Function]:
 
 
 @with_direction(higher_is_better=True)
+@with_argument_help
 def accuracy(y: Any, t: Any, weight: Any = None, mask: Any = None) -> tuple[float, float]:
     """The share of positions at which the net is right, and how much it counts.
 
@@ -117,6 +119,7 @@ def accuracy(y: Any, t: Any, weight: Any = None, mask: Any = None) -> tuple[floa
 
 
 @with_direction(higher_is_better=True)
+@with_argument_help
 def exact_match(y: Any, t: Any, weight: Any = None, mask: Any = None) -> tuple[float, float]:
     """The share of rows that are right at every position, and how much it counts: whole answers, whole sentences.
 
@@ -217,6 +220,7 @@ def _right(owner: str, y: Array, t: Array, counted: Array) -> Array:
     return np.equal(y.argmax(axis=-1), t)
 
 
+@with_argument_help
 def perplexity(loss: float) -> float:
     """How many equally likely symbols would be as hard to guess: exp(loss), loss in nats.
 
@@ -228,6 +232,7 @@ def perplexity(loss: float) -> float:
         return float(np.exp(np.float64(loss)))
 
 
+@with_argument_help
 def bits_per_character(loss: float) -> float:
     """A loss in nats as bits: loss / ln 2.
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minidl.arguments import with_argument_help
 from minidl.data import Batch
 from minidl.errors import ArgumentError, ShapeError
 from minidl.inputs import as_mask, cast_input
@@ -25,6 +26,7 @@ class LossAndGrads(NamedTuple):
     dstate: Any  # gradient of the state that came in
 
 
+@with_argument_help
 def loss_value(
     net: Layer,
     loss: Loss,
@@ -52,6 +54,7 @@ def loss_value(
     return value, weight, y, state
 
 
+@with_argument_help
 def loss_and_grads(
     net: Layer,
     loss: Loss,

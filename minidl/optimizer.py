@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from minidl.arguments import positive_real, real
+from minidl.arguments import ArgumentHelp, positive_real, real
 from minidl.errors import ArgumentError, ShapeError
 from minidl.gradients import trainable
 from minidl.inputs import Array
@@ -24,7 +24,7 @@ BLOCK = 2**18  # entries of an array that are updated at once: what is computed 
 Slots = dict[str, Array]  # what a rule remembers of one parameter, by the letters of its equations
 
 
-class Optimizer(ABC):
+class Optimizer(ArgumentHelp, ABC):
     """The base of the optimizers. A rule writes `update`, and `slots` where it remembers something.
 
     All that goes on from one update to the next is in `steps`, `lr_scale` and `state`: put into a new optimizer

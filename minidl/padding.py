@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.arguments import flag, is_real
+from minidl.arguments import flag, is_real, with_argument_help
 from minidl.data import Batch, Batches
 from minidl.errors import ArgumentError, ShapeError
 from minidl.inputs import Array, refuse_dict
@@ -122,6 +122,7 @@ class PaddedBatches(Batches):
         return Batch(x, t, mask=mask) if isinstance(self.sequences, tuple) else Batch(x[0], t, mask=mask[0])
 
 
+@with_argument_help
 def pad(sequences: Sequence[Any], value: float = 0) -> tuple[Array, Array]:
     """Sequences of different lengths as one array, and which of its steps are real.
 

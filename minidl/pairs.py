@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl.arguments import positive_int
+from minidl.arguments import positive_int, with_argument_help
 from minidl.decoding import beam_search
 from minidl.errors import ArgumentError, MinidlError, ShapeError
 from minidl.inputs import Array
@@ -32,6 +32,7 @@ class Answer(NamedTuple):
     ended: bool
 
 
+@with_argument_help
 def pair_batches(
     sources: Sequence[str],
     targets: Sequence[str],
@@ -72,6 +73,7 @@ def pair_batches(
     return PaddedBatches((read, begun), ended, batch_size, shuffle, seed, by_length)
 
 
+@with_argument_help
 def translate(
     net: Layer,
     vocab: Vocab,

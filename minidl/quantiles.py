@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.arguments import is_real
+from minidl.arguments import is_real, with_argument_help
 from minidl.errors import ArgumentError, ShapeError
 from minidl.inputs import Array
 from minidl.losses import Loss
@@ -71,6 +71,7 @@ class QuantileLoss(Loss):
 
 
 @with_direction(higher_is_better=False)
+@with_argument_help
 def median_error(y: Any, t: Any, weight: Any = None, mask: Any = None) -> tuple[float, float]:
     """The mean absolute error of the median of y [..., Q] for t [...]: of its middle quantile, or middle two's mean.
 
@@ -93,6 +94,7 @@ def median_error(y: Any, t: Any, weight: Any = None, mask: Any = None) -> tuple[
     return weighted_mean(np.abs(t - np.median(y, axis=-1)), position_weights("median_error", weight, mask, t.shape))
 
 
+@with_argument_help
 def coverage(y: Any, t: Any, weight: Any = None, mask: Any = None) -> tuple[float, float]:
     """The share of targets t [...] that lie between the first and the last of y's quantiles [..., Q].
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from minidl import durable
 from minidl.archive import Member, about, archive, no_model, opened, read_array, read_directory, read_into
-from minidl.arguments import arguments_of
+from minidl.arguments import arguments_of, with_argument_help
 from minidl.container import Container
 from minidl.description import (
     BUILT_IN,
@@ -168,6 +168,7 @@ def in_words(error: Exception) -> str:
     return str(error) if isinstance(error, MinidlError) else f"{type(error).__name__}: {error}"
 
 
+@with_argument_help
 def load(path: str | os.PathLike[str], classes: Iterable[type[Layer]] = ()) -> Any:
     """Read a net that `net.save(path)` wrote.
 

@@ -9,14 +9,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from minidl.arguments import positive_int, positive_real, real
+from minidl.arguments import ArgumentHelp, positive_int, positive_real, real
 from minidl.errors import ArgumentError
 
 Schedule = Callable[[int], float]
 
 
 @dataclass(frozen=True)
-class ConstantLR:
+class ConstantLR(ArgumentHelp):
     """The same learning rate at every step.
 
     Example:
@@ -34,7 +34,7 @@ class ConstantLR:
 
 
 @dataclass(frozen=True)
-class StepLR:
+class StepLR(ArgumentHelp):
     """A staircase: lr * factor^floor(max(step - hold, 0) / every).
 
     Args:
@@ -65,7 +65,7 @@ class StepLR:
 
 
 @dataclass(frozen=True)
-class ExponentialLR:
+class ExponentialLR(ArgumentHelp):
     """A smooth decay: lr * decay^(step / every).
 
     Args:
@@ -92,7 +92,7 @@ class ExponentialLR:
 
 
 @dataclass(frozen=True)
-class CosineLR:
+class CosineLR(ArgumentHelp):
     """A straight line up to lr, then half a cosine down to `final`, which stays.
 
         lr (step + 1) / warmup                                             for step < warmup
@@ -137,7 +137,7 @@ class CosineLR:
 
 
 @dataclass(frozen=True)
-class OneCycleLR:
+class OneCycleLR(ArgumentHelp):
     """Half a cosine up from lr / start_factor to lr, and half a cosine down to lr / start_factor / final_factor.
 
     The peak is at step warmup * steps - 1, the end at step steps - 1; it stays.

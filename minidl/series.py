@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.arguments import flag, positive_int
+from minidl.arguments import ArgumentHelp, flag, positive_int, with_argument_help
 from minidl.data import Batch, Batches, split
 from minidl.errors import ArgumentError, ShapeError
 from minidl.inputs import Array
@@ -96,7 +96,7 @@ class SeriesWindows(Batches):
         return Batch(x, t)
 
 
-class Scaler:
+class Scaler(ArgumentHelp):
     """Standardises columns: transform(x) = (x - mean) / scale, with the mean and standard deviation of a training part.
 
     Args:
@@ -199,6 +199,7 @@ class Scaler:
         return f"Scaler(mean={self.mean.tolist()}, scale={self.scale.tolist()})"
 
 
+@with_argument_help
 def split_series(series: Any, share: float, window: int) -> tuple[Any, Any]:
     """Hold out the last `share` of a series, of each of several: (train, held_out), views of it.
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from minidl.arguments import real
+from minidl.arguments import real, with_argument_help
 from minidl.data import natural
 from minidl.errors import ArgumentError
 from minidl.inputs import Array
 from minidl.text import count_of
 
 
+@with_argument_help
 def split_rows(rows: Any, share: float, labels: Any = None, groups: Any = None, seed: int = 0) -> tuple[Array, Array]:
     """Choose a share of the rows at random, to be held out: the numbers of the others and of these, both ascending.
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.arguments import is_real
+from minidl.arguments import is_real, with_argument_help
 from minidl.errors import ArgumentError, UnknownNameError
 from minidl.inputs import Array
 from minidl.text import count_of, read_file
@@ -173,6 +173,7 @@ class Table:
         return f"Table({count_of(len(self), 'row')} of {named(self.columns)})"
 
 
+@with_argument_help
 def read_table(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], kind: str | None = None) -> Table:
     r"""The table of one or several UTF-8 files, their rows one after the other; columns go by their names.
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.arguments import positive_int
+from minidl.arguments import ArgumentHelp, positive_int, with_argument_help
 from minidl.errors import ArgumentError, IdError, ShapeError
 from minidl.inputs import Array
 
@@ -27,7 +27,7 @@ CHUNK = 1 << 20  # characters treated at a time: what is made on the way stays s
 WORDS = re.compile(rf".{{1,{CHUNK}}}\S*\s?", re.DOTALL)  # as much of a text, and on to the next blank
 
 
-class CharVocab:
+class CharVocab(ArgumentHelp):
     """Characters and their ids: the sorted characters of a text, any script.
 
     Args:
@@ -110,7 +110,7 @@ class CharVocab:
         return f"CharVocab({shown})"
 
 
-class WordVocab:
+class WordVocab(ArgumentHelp):
     """Words and their ids: what stands between blanks is a word, what is not known is the unknown word.
 
     Args:
@@ -254,6 +254,7 @@ def vocab_from_dict(data: Any) -> Vocab:
     return vocab
 
 
+@with_argument_help
 def read_text(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> str:
     r"""The text of one or several UTF-8 files, one after the other, each beginning on a line of its own.
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 
+from minidl.arguments import with_argument_help
 from minidl.text import check_text
 
 
+@with_argument_help
 def tokenize(text: str) -> list[str]:
     """The words of a text, and the marks before and behind each of them as words of their own.
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from minidl import fingerprints
-from minidl.arguments import flag, positive_int
+from minidl.arguments import ArgumentHelp, flag, positive_int, with_argument_help
 from minidl.data import Batch, natural
 from minidl.errors import ArgumentError
 from minidl.feeding import arrange, batches_of, build_for, epoch_of, first_of, groups_of
-from minidl.figures import Means, check_names, name_of
+from minidl.figures import Means, check_metrics, check_names, name_of
 from minidl.history import History
 from minidl.hooks import check_callback
 from minidl.interrupts import INTERRUPTED, TERMINATED, interrupt_stops
@@ -32,7 +32,7 @@ from minidl.streaming import obstacles
 KEEPING = "resume", "suspend", "finish"  # what a callback that writes checkpoints has besides
 
 
-class Trainer:
+class Trainer(ArgumentHelp):
     """Trains a net: batches in, updates of its parameters, figures per epoch.
 
     Args:
@@ -82,9 +82,10 @@ class Trainer:
         optimizer = Adam() if optimizer is None else optimizer
         for value, kind, name in (net, Layer, "net"), (loss, Loss, "loss"), (optimizer, Optimizer, "optimizer"):
             if not isinstance(value, kind):
+                hint = ", or subclass Loss and write positions(y, t)" if kind is Loss and callable(value) else ""
                 raise ArgumentError(
                     f"Trainer expects {name} to be an instance of {kind.__name__}, got {value!r}: "
-                    f"write Trainer(net, CrossEntropy(), Adam(2e-3))."
+                    f"write Trainer(net, CrossEntropy(), Adam(2e-3)){hint}."
                 )
         self.net, self.loss, self.optimizer = net, loss, optimizer
         for what, given in (("callbacks", callbacks), ("metrics", metrics)):
@@ -92,9 +93,7 @@ class Trainer:
                 raise ArgumentError(f"Trainer expects {what} to be a list, got {given!r}: write {what}=[...].")
         for callback in callbacks:
             check_callback(callback)
-        for metric in metrics:
-            if not callable(metric) and not isinstance(metric, Metric):
-                raise ArgumentError(f"Trainer expects metrics to be functions such as accuracy, got {metric!r}.")
+        check_metrics(metrics)
         check_names([name_of(metric) for metric in metrics], callbacks)
         self.callbacks, self.metrics, self.history = list(callbacks), list(metrics), History()
         self.seed, self.quiet = natural("Trainer", "seed", seed), quiet
@@ -128,6 +127,7 @@ class Trainer:
 
     # -- the loop ---------------------------------------------------------------------------------
 
+    @with_argument_help
     def fit(
         self,
         data: Any,
@@ -336,6 +336,7 @@ class Trainer:
         """Leave out the update that is under way (from on_grads_ready): its batches count for nothing."""
         self.skipped = True
 
+    @with_argument_help
     def evaluate(self, data: Any, t: Any = None, *, batch_size: int = 32) -> dict[str, float]:
         """The loss and the metrics on data, without dropout; it begins from the initial state, and never touches
         the state that the training carries.

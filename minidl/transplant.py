@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from minidl.arguments import with_argument_help
 from minidl.errors import ArgumentError, UnknownNameError
 from minidl.layer import Layer
 from minidl.names import below, offer
@@ -50,6 +51,7 @@ class Transplanted(NamedTuple):
         return str(self)
 
 
+@with_argument_help
 def transplant(source: Layer, target: Layer, map: Mapping[str, str] | None = None) -> Transplanted:
     """Copy the values of the source's parameters into those of the target that have the same name and shape.
 

@@ -16,7 +16,7 @@ FILES = sorted([*ROOT.glob("minidl/**/*.py"), *ROOT.glob("models/**/*.py")])
 
 # a module may import from the levels above its own, and from its own package
 LEVELS = [
-    ["errors", "version", "durable"],
+    ["errors", "version", "durable", "equivalents"],
     ["history", "hooks"],
     ["arguments", "inputs", "names"],
     ["initializers", "kernels", "nested", "parameter", "summary", "archive", "mapped"],

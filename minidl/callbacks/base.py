@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
+from minidl.arguments import ArgumentHelp
 from minidl.hooks import check_hooks
 from minidl.trainer import Trainer
 from minidl.trees import as_before
 
 
-class Callback:
+class Callback(ArgumentHelp):
     """A part of a training that is no part of the loop. All hooks are optional and take the trainer.
 
     The callbacks of a Trainer are called in the order of its list. A callback reads what the trainer knows

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.arguments import positive_int
+from minidl.arguments import positive_int, with_argument_help
 from minidl.checking.naming.findings import Finding, found
 from minidl.checking.nonfinite import find_nonfinite
 from minidl.data import Batch
@@ -58,6 +58,7 @@ HINDERS = "D403", "T601", "T603"  # they keep a net from learning
 EXPLAINED = "L504", "T606"  # why gradients are others than those of the loss
 
 
+@with_argument_help
 def diagnose(
     net: Layer,
     loss: Loss,

@@ -260,7 +260,7 @@ def test_a_training_goes_on_with_the_state_of_the_middle_of_an_epoch(width, tmp_
         ),
         (
             lambda: Conv1D(3, 2, kernel_size=3),
-            "Conv1D has no argument 'kernel_size': it has units, width, padding, bias, init.",
+            "Conv1D has no argument 'kernel_size'. Write width=.",
         ),
     ],
 )

@@ -142,8 +142,8 @@ def test_predict_takes_lists_and_casts():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: LSTM(32, return_sequence=True), "no argument 'return_sequence': did you mean return_sequences?"),
-        (lambda: Dense(3, activation="relu"), "no argument 'activation': put an activation layer behind it"),
+        (lambda: LSTM(32, return_sequence=True), "no argument 'return_sequence'. Did you mean return_sequences?"),
+        (lambda: Dense(3, activation="relu"), "no argument 'activation'. Put an activation layer after it"),
         (lambda: Dense(3, "relu"), "expects bias to be True or False, got 'relu': an activation is a layer behind it"),
         (lambda: LSTM(10, 1), "expects peephole to be False, True, 'diagonal' or 'full', got 1"),
         (lambda: minidl.Attention(5), "Attention takes no arguments, got 5: write Attention()."),
@@ -152,7 +152,7 @@ def test_predict_takes_lists_and_casts():
             "Concatenate takes no arguments, got [Dense(units=2), Dense(",
         ),
         (lambda: minidl.LayerNorm(0.1, 2, 3), "LayerNorm takes eps and no more, got 3 values: leave out the rest."),
-        (lambda: Dense(3, foo=1), "no argument 'foo': it has units, bias, tie, init"),
+        (lambda: Dense(3, foo=1), "no argument 'foo'. It has units, bias, tie, init"),
     ],
 )
 def test_habits_from_elsewhere(make, words):

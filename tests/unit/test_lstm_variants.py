@@ -207,7 +207,7 @@ KERAS_2_OR_3 = "write recurrent_activation=HardSigmoid(0.2) as in Keras 2, or Ha
             lambda: LSTM(2, recurrent_activation=Tanh()),
             "got Tanh(): a gate is a number from 0 to 1, write one of them.",
         ),
-        (lambda: LSTM(2, activation="tanh"), "LSTM has no argument 'activation': put an activation layer behind it"),
+        (lambda: LSTM(2, activation="tanh"), "LSTM has no argument 'activation'. Put an activation layer after it"),
         (lambda: LSTM(2, cell_clip=0), "LSTM expects cell_clip to be a positive number, got 0."),
         (lambda: LSTM(2, cell_clip=True), "LSTM expects cell_clip to be a positive number, got True."),
         (lambda: CoupledLSTM(2, cell_clip=-1.0), "CoupledLSTM expects cell_clip to be a positive number, got -1.0."),
