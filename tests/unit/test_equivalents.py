@@ -79,7 +79,8 @@ PUBLIC = [getattr(minidl, name) for name in minidl.__all__]
 RESULTS = tuple, Exception, minidl.Table, minidl.History, minidl.Parameter, minidl.Diagnosis  # users do not make these
 HELPING = [
     one for one in PUBLIC
-    if inspect.isfunction(one) or (inspect.isclass(one) and not issubclass(one, RESULTS) and not inspect.isabstract(one))
+    if inspect.isfunction(one)
+    or (inspect.isclass(one) and not issubclass(one, RESULTS) and not inspect.isabstract(one))
 ]  # fmt: skip
 
 
