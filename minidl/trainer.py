@@ -6,6 +6,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from itertools import islice, takewhile
 from typing import Any
 
@@ -28,7 +29,7 @@ from minidl.optimizers import Adam
 from minidl.streaming import obstacles
 
 HOOKS = "on_fit_start", "on_epoch_start", "on_grads_ready", "on_step_end", "on_epoch_end", "on_fit_end"
-KEEPING = "resume", "suspend", "finish"  # what a callback that writes checkpoints has besides
+KEEPING = "hold", "resume", "suspend", "finish"  # what a callback that writes checkpoints has besides
 
 
 class Trainer:
@@ -101,12 +102,10 @@ class Trainer:
         self.callbacks, self.metrics, self.history = list(callbacks), list(metrics), History()
         self.seed, self.quiet = natural("Trainer", "seed", seed), quiet
         self.accumulate = positive_int("Trainer", "accumulate", accumulate)
-        self.epoch = self.step = self.batches_seen = 0
+        self.epoch = self.step = self.batches_seen = self.first_epoch = self.first_step = 0  # first_: of this call
         self.calls, self.under_way = 0, False  # of fit that came to their end, and whether one since has not
-        self.first_epoch = self.first_step = 0  # when this call of fit began
         self.groups_done, self.epoch_open = 0, False  # updates of the epoch, and whether it is under way
-        self.suspended = False  # broken off by Ctrl-C
-        self.over = False  # the checkpoint is of a later call of fit
+        self.suspended = self.over = False  # broken off by Ctrl-C; the checkpoint is of a later call of fit
         self.keepers: list[Any] = []  # the callbacks that write checkpoints; they are called last, and see all of it
         self.epoch_began = time.perf_counter()
         self.batch: Batch | None = None
@@ -117,8 +116,7 @@ class Trainer:
         self.last_step: int | None = None
         self.row: dict[str, Any] = {}
         self.means = Means()
-        self.value = float("nan")
-        self.values: list[float] = []
+        self.value, self.values = float("nan"), list[float]()
         self.state: Any = None
         self.before: Any = None  # the state that the last batch began from
         self.group: list[Batch] = []  # the batches of the last update
@@ -127,8 +125,6 @@ class Trainer:
         self.stop_reason: str | None = None
         self.interrupted: str | None = None
         self.resumed: str | None = None
-
-    # -- the loop ---------------------------------------------------------------------------------
 
     def fit(
         self,
@@ -171,8 +167,7 @@ class Trainer:
         """
         data, validation = arrange(data, t, validation, batch_size, validation_split, shuffle, self.seed)
         self.batches_per_epoch = len(data) if hasattr(data, "__len__") else None
-        most = math.inf if steps is not None else 1
-        most = most if epochs is None else positive_int("fit", "epochs", epochs)
+        most = positive_int("fit", "epochs", epochs) if epochs is not None else 1 if steps is None else math.inf
         more = None if steps is None else positive_int("fit", "steps", steps)
         self.stop_reason = self.resumed = None
         self.suspended = self.over = self.epoch_open = False
@@ -185,11 +180,22 @@ class Trainer:
         self.active = [*self.callbacks, *([] if self.quiet else self._console())]
         self.keepers = [callback for callback in self.active if all(hasattr(callback, name) for name in KEEPING)]
         self.active = [callback for callback in self.active if callback not in self.keepers] + self.keepers
+        with ExitStack() as held:
+            for keeper in self.keepers:
+                held.enter_context(keeper.hold(self, resume))
+            self._fit(data, validation, most, more, resume)
+        ended = not self.over and str(self.interrupted).startswith(TERMINATED)
+        if ended and not hasattr(signal.getsignal(signal.SIGTERM), "stops"):
+            signal.raise_signal(signal.SIGTERM)  # it was to end the program
+        return self.history
+
+    def _fit(self, data: Any, validation: Any, most: float, more: int | None, resume: bool) -> None:
+        """A call of fit, with its arguments checked and the folders of its checkpoints held."""
         self.what = fingerprints.of_training(self) if self.keepers else {}
         recall = self._resume() if resume else None
         if self.over:
             self.calls += 1
-            return self.history
+            return
         self.last_epoch, self.last_step = self.first_epoch + most, None if more is None else self.first_step + more
         self.begun: list[Any] = []
         try:
@@ -209,9 +215,6 @@ class Trainer:
         self._end()
         if not self.suspended:
             self.calls, self.under_way = self.calls + 1, False
-        if str(self.interrupted).startswith(TERMINATED) and not hasattr(signal.getsignal(signal.SIGTERM), "stops"):
-            signal.raise_signal(signal.SIGTERM)  # it was to end the program
-        return self.history
 
     def _broken_off(self) -> bool:
         """Whether Ctrl-C ended a training that checkpoints are written of: it is written as it stands, not closed."""
@@ -272,15 +275,13 @@ class Trainer:
                 f"fit(resume=True) expects one Checkpoint among the callbacks, got {len(self.keepers) or 'none'}: "
                 f"write callbacks=[..., Checkpoint('run')]."
             )
-        recall: Callable[[], None] | None = self.keepers[0].resume(self)
-        return recall
+        return self.keepers[0].resume(self)
 
     def _groups(self, data: Any) -> Iterator[list[Batch]]:
         """The batches of the epoch's updates; of an epoch that is gone on with, those that are left."""
         groups = groups_of(epoch_of(data, self.epoch - 1), self.accumulate)
         if self.groups_done:
-            behind = list(islice(groups, self.groups_done - 1, self.groups_done))
-            last = behind[0][-1] if behind else None
+            last = next(islice(groups, self.groups_done - 1, self.groups_done), [None])[-1]
             if last is None or fingerprints.of_batch(last) != self.last_batch:
                 raise ArgumentError(
                     f"The data is expected to be that of the checkpoint, but what update {self.groups_done} of epoch "

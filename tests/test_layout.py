@@ -17,7 +17,7 @@ FILES = sorted([*ROOT.glob("minidl/**/*.py"), *ROOT.glob("models/**/*.py")])
 # a module may import from the levels above its own, and from its own package
 LEVELS = [
     ["errors", "history", "version", "durable"],
-    ["arguments", "inputs", "names"],
+    ["arguments", "folder_lock", "inputs", "names"],
     ["initializers", "kernels", "nested", "parameter", "summary", "archive", "mapped"],
     ["layer"],
     ["container", "wiring"],

@@ -6,8 +6,8 @@ import math
 import re
 import time
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from os import PathLike
@@ -21,6 +21,7 @@ from minidl.arguments import positive_int
 from minidl.callbacks.base import Callback
 from minidl.callbacks.stopping import Watching
 from minidl.errors import ArgumentError, ModelFormatError
+from minidl.folder_lock import FolderLock
 from minidl.trainer import Trainer
 
 NAME = re.compile(r"checkpoint-(\d{9,})\.npz")
@@ -45,7 +46,7 @@ class Checkpoint(Callback):
     come back as they were in the checkpoint.
 
     Args:
-        folder: where to; it belongs to this training alone, and is made if need be.
+        folder: where to; it belongs to this training alone, and is made if need be. It is locked while `fit` runs.
         every: a number of updates, or a `timedelta`; the end of a `fit` is always written.
         keep: how many are kept, the newest.
         best: a figure such as "valid_loss": the epoch that was best in it is kept besides, as best.npz.
@@ -53,7 +54,8 @@ class Checkpoint(Callback):
         on_error: "stop" ends the training where a checkpoint cannot be written; "continue" warns and goes on.
 
     Raises:
-        ArgumentError: for a folder with the checkpoints of another training, or of this one without resume=True.
+        ArgumentError: for a folder with the checkpoints of another training, or of this one without resume=True; for
+            a folder that another run is using, in this process or in another one.
         OSError: for a file that cannot be written, with what to do.
 
     Example:
@@ -88,12 +90,22 @@ class Checkpoint(Callback):
         self.every, self.keep, self.on_error = every, positive_int("Checkpoint", "keep", keep), on_error
         self.best = None if best is None else Best(best, higher_is_better)
         self.how = f"fit(resume=True) with {self.folder}"  # said after Ctrl-C
+        self.lock = FolderLock(self.folder)
+        self.recreated: Callable[[], None] | None = None  # writes again what else belongs into the folder
         self.whole: list[Path] = []  # checkpoints that were written or read by this one, the oldest first
         self.last: object = None  # where the training stood when the last one was written
         self.trainer: Trainer | None = None
         self.rate: object = None  # the learning rate that its last call of fit left
 
     # -- the moments of a training ----------------------------------------------------------------
+
+    @contextmanager
+    def hold(self, trainer: Trainer, resume: bool) -> Iterator[None]:
+        """Keep other runs out of the folder during a call of fit; refuse one that would begin in an older run."""
+        with self.lock:
+            if not resume and trainer is not self.trainer:
+                self.refuse_older()
+            yield
 
     def on_fit_start(self, trainer: Trainer) -> None:
         if trainer is not self.trainer:
@@ -142,6 +154,8 @@ class Checkpoint(Callback):
     def write_end(self, trainer: Trainer, over: bool) -> None:
         """Write where a call of fit ends, unless that is in a file; say so where the weights forbid it."""
         sick = trainer.stop_reason and not math.isfinite(trainer.value)  # as NanGuard ends it: nothing to go on from
+        if not self.lock.is_current():
+            self.last = None  # what was written is gone
         if sick or not trainer.step or self.last == standing(trainer, over):
             return
         self.keep_up(trainer, over)
@@ -171,12 +185,12 @@ class Checkpoint(Callback):
         trainer.over = saved.state["call"] > this
         if trainer.over:
             later = f"{saved.path} is of call {saved.state['call']}"
-            warnings.warn(f"Call {this} of fit is done already, for {later}: it does nothing.", stacklevel=4)
+            warnings.warn(f"Call {this} of fit is done already, for {later}: it does nothing.", stacklevel=5)
         others = checkpoints.check(trainer, saved, self.rate if trainer is self.trainer else None)
         if others:
             warnings.warn(
                 f"{saved.path} comes from other surroundings, so the last bits may be others: {'; '.join(others)}.",
-                stacklevel=4,
+                stacklevel=5,
             )
         checkpoints.restore(trainer, saved)
         self.trainer = trainer
@@ -199,19 +213,23 @@ class Checkpoint(Callback):
             except (ModelFormatError, OSError) as error:
                 wrong.append(error)
         for reason in wrong:
-            warnings.warn(f"{reason}{' The checkpoint before it is taken.' if saved else ''}", stacklevel=5)
+            warnings.warn(f"{reason}{' The checkpoint before it is taken.' if saved else ''}", stacklevel=6)
         return saved
 
     # -- files ------------------------------------------------------------------------------------
 
-    def begin(self, trainer: Trainer) -> None:
-        """Make the folder ready for a training that begins."""
+    def refuse_older(self) -> None:
+        """Refuse to begin in a folder with checkpoints."""
         files = self.files()
         if files:
             raise ArgumentError(
                 f"{self.folder} holds the checkpoints of a training, {files[-1].name}: fit(resume=True) goes on with "
                 f"it; name another folder for a new one."
             )
+
+    def begin(self, trainer: Trainer) -> None:
+        """Make the folder ready for a training that begins."""
+        self.refuse_older()
         try:
             durable.try_out(self.folder)
         except OSError as error:
@@ -238,11 +256,27 @@ class Checkpoint(Callback):
         if not is_sound(trainer):
             return False
         try:
+            self.reclaim()
+            if path.is_symlink():  # a link in a folder from elsewhere would let the training write anywhere
+                path.unlink()
             checkpoints.write(trainer, path, over)
         except (OSError, ArgumentError) as error:
             self.fails(error, path)
             return False
         return True
+
+    def reclaim(self) -> None:
+        """Create the folder again if it vanished, and lock it."""
+        if self.lock.is_current():
+            return
+        held = self.lock.handle is not None
+        with suppress(OSError):  # writing the checkpoint raises it again
+            self.lock.acquire()
+        if held and self.lock.is_current():
+            self.whole, self.last = [], None
+            if self.recreated is not None:
+                self.recreated()
+            warnings.warn(f"{self.folder} vanished while the training ran, and was created again.", stacklevel=2)
 
     def fails(self, error: OSError | ArgumentError, path: Path) -> None:
         """What the user chose for this case."""

@@ -173,7 +173,7 @@ def test_a_crash_at_any_instant_leaves_a_checkpoint(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         log = Recorder(patch).log
         trained(folder, 2)
-    assert [entry[0] for entry in log].count("unlink") == 3  # what is superseded
+    assert [entry[0] for entry in log].count("unlink") == 4  # what is superseded, and the lock
     steps = set()
     for count in range(len(log) + 1):
         for disk in disks_after(log[:count], before):
@@ -291,7 +291,7 @@ def test_a_folder_that_may_not_be_written(tmp_path):
         tmp_path.chmod(stat.S_IRWXU)
 
 
-def test_a_folder_that_is_gone(tmp_path):
+def test_folder_that_vanishes_is_created_again(tmp_path):
     class Remove(minidl.Callback):
         def on_step_end(self, trainer):
             for path in folder.iterdir():
@@ -302,9 +302,9 @@ def test_a_folder_that_is_gone(tmp_path):
     x = np.ones((8, 2))
     callbacks = [Remove(), minidl.Checkpoint(folder, every=1)]
     trainer = minidl.Trainer(minidl.Dense(1), minidl.MeanSquaredError(), callbacks=callbacks, quiet=True)
-    with pytest.raises(FileNotFoundError, match="The folder does not exist: make the folder first") as caught:
-        trainer.fit(x, x[:, 0])
-    assert str(folder) in str(caught.value)
+    with pytest.warns(UserWarning, match="run vanished while the training ran, and was created again"):
+        trainer.fit(x, x[:, 0], batch_size=4)
+    assert [path.name for path in folder.iterdir()] == ["checkpoint-000000002.npz"]
 
 
 def test_a_folder_whose_parent_is_a_file(tmp_path):
@@ -386,6 +386,9 @@ def test_a_checkpoint_costs_little(tmp_path, monkeypatch):
         recorder = Recorder(patch)
         trainer = trained(tmp_path, 1, every=timedelta(hours=1))
     (path,) = tmp_path.iterdir()
+    lock = str(tmp_path / ".lock")
+    assert recorder.log[0] == ("create", lock) and recorder.log[-1] == ("unlink", lock)
+    recorder.log = [entry for entry in recorder.log if entry[1] != lock]
     assert path.name == "checkpoint-000000003.npz" and trainer.step == 3 and checkpoints.read(path).facts["step"] == 3
     kinds = [entry[0] for entry in recorder.log]
     tried, (_, temporary), *writes = recorder.log[0], recorder.log[2], *recorder.log[3:-3]
@@ -393,7 +396,7 @@ def test_a_checkpoint_costs_little(tmp_path, monkeypatch):
     assert {entry[1] for entry in writes} == {temporary} and sum(len(entry[2]) for entry in writes) == len(
         path.read_bytes()
     )
-    assert recorder.opened == [tried[1], temporary, str(tmp_path)]
+    assert recorder.opened == [lock, tried[1], temporary, str(tmp_path)]
 
 
 def test_no_temporary_file_is_taken_for_another_thing(tmp_path):
