@@ -14,12 +14,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from minidl import checkpoints, durable
 from minidl.arguments import positive_int
 from minidl.callbacks.base import Callback
-from minidl.callbacks.stopping import Watching
+from minidl.callbacks.stopping import Watching, is_finite
 from minidl.errors import ArgumentError, ModelFormatError
 from minidl.folder_lock import FolderLock
 from minidl.trainer import Trainer
@@ -159,7 +157,7 @@ class Checkpoint(Callback):
         if sick or not trainer.step or self.last == standing(trainer, over):
             return
         self.keep_up(trainer, over)
-        if not trainer.stop_reason and not is_sound(trainer):
+        if not trainer.stop_reason and not is_finite(trainer.params):
             words = f"{self.folder}: the end, step {trainer.step}, is not written, for its weights are no numbers."
             warnings.warn(words, stacklevel=2)
 
@@ -253,7 +251,7 @@ class Checkpoint(Callback):
 
     def write(self, trainer: Trainer, path: Path, over: bool = False) -> bool:
         """Write a file; a net that holds a NaN is not written. Says whether that went well."""
-        if not is_sound(trainer):
+        if not is_finite(trainer.params):
             return False
         try:
             self.reclaim()
@@ -301,11 +299,6 @@ class Checkpoint(Callback):
 def step_of(path: Path) -> int:
     """The step of a checkpoint, by its name."""
     return int(path.stem.removeprefix("checkpoint-"))
-
-
-def is_sound(trainer: Trainer) -> bool:
-    """Whether all weights are numbers."""
-    return all(np.isfinite(p.value).all() for p in trainer.params.values())
 
 
 def standing(trainer: Trainer, over: bool) -> object:

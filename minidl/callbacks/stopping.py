@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -12,6 +13,7 @@ from minidl.callbacks.base import Callback, Remembering
 from minidl.errors import NonFiniteError, UnknownNameError
 from minidl.gradients import check_finite
 from minidl.inputs import Array
+from minidl.parameter import Parameter
 from minidl.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -43,7 +45,10 @@ class Watching(Remembering):
         self.best_epoch = self.epochs_since = 0
 
     def improves(self, trainer: Trainer) -> bool:
-        """Take in the row of an epoch; say whether it is the best so far."""
+        """Take in the row of an epoch; return whether it is the best so far.
+
+        Weights with a NaN or infinity never are, though their accuracy may be high.
+        """
         row = trainer.row
         figure = self.figure or ("valid_loss" if "valid_loss" in row else "loss")
         if figure not in row:
@@ -55,11 +60,16 @@ class Watching(Remembering):
             self.forget()
         self.watched = figure
         value = self.sign * row[figure]
-        if value < self.best - self.min_delta:
+        if value < self.best - self.min_delta and is_finite(trainer.params):
             self.best, self.best_epoch, self.epochs_since = value, trainer.epoch, 0
             return True
         self.epochs_since += 1
         return False
+
+
+def is_finite(params: Mapping[str, Parameter]) -> bool:
+    """Return whether all weights are finite."""
+    return all(np.isfinite(p.value).all() for p in params.values())
 
 
 class EarlyStopping(Watching):
