@@ -31,12 +31,34 @@ class Help(argparse.ArgumentDefaultsHelpFormatter):
         return action.help if told else super()._get_help_string(action)
 
 
-def defaults_of(add_arguments: Callable[[Parser], None], given: Sequence[str] = ()) -> dict[str, Any]:
-    """The options of a subcommand, with their defaults, where these options are given."""
+def parser_of(add_arguments: Callable[[Parser], None], given: Sequence[str] = ()) -> Parser:
+    """Return the parser of a subcommand, where these options are given."""
     parser = Parser()
     parser.given = given
     add_arguments(parser)
-    return {action.dest: parser.get_default(action.dest) for action in parser._actions if action.dest != "help"}
+    return parser
+
+
+def actions_of(parser: Parser) -> dict[str, tuple[argparse.Action, Any]]:
+    """Return the options of a parser by name, with their defaults."""
+    return {
+        action.dest: (action, parser.get_default(action.dest)) for action in parser._actions if action.dest != "help"
+    }
+
+
+def fits(action: argparse.Action, default: Any, value: Any) -> bool:
+    """Return whether a value is one that the command line could have given for an option, or its default."""
+    if value is None:
+        return default is None
+    if action.nargs == 0:
+        return isinstance(value, bool)
+    if action.type is None:
+        return isinstance(value, str) and (action.choices is None or value in action.choices)
+    try:
+        parsed = action.type(str(value))  # type: ignore[operator]
+    except (argparse.ArgumentTypeError, ValueError):
+        return False
+    return bool(parsed == value) and (action.choices is None or parsed in action.choices)
 
 
 def value_of(option: str, given: Sequence[str]) -> str | None:

@@ -54,7 +54,6 @@ def say_result(path: str | None, row: dict[str, Any], trainer: Trainer, task: Ta
     if "test_loss" in row:
         console.print(f"test {task.verdict(figures_of(row, 'test_', task))}", soft_wrap=True)
     if path is None:
-        console.print("nothing was saved: the net as it is would be of no use")
         return
     name = printable(path)
     after = job.hint.replace("{model}", shlex.quote(name))

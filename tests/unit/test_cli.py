@@ -120,7 +120,8 @@ def test_the_best_epoch_is_saved_and_said(how, text, tmp_path, capsys):
     net = load("model.npz")
     valid = TextStream(net.vocab.encode("aabb" * 25), 3, 16)
     bits = Trainer(net, CrossEntropy(), quiet=True).evaluate(valid)["loss"] / math.log(2)
-    assert code == 0 and net.facts["epoch"] < 8 and net.facts["valid bits"] == pytest.approx(bits, abs=1e-3)
+    assert code == 1  # for even the best epoch is worse than a uniform guess of two symbols
+    assert net.facts["epoch"] < 8 and net.facts["valid bits"] == pytest.approx(bits, abs=1e-3)
     assert net.facts["steps done"] == net.facts["epoch"] * net.facts["steps"] / 8
     if how:
         rows = [json.loads(line) for line in out.splitlines()][1:-1]

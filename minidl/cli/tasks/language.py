@@ -88,6 +88,7 @@ class LanguageTask(Task):
                 f"{count_of(symbols, self.each)}, {count_of(V, 'symbol')}",
                 f"LSTM {args.layers}x{args.units}{peephole}",
             ],
+            uniform=math.log(V),
             baselines={order: self.figure(value * math.log(2)) for order, value in bits.items()},
             sample=sample,
             callbacks=[SampleText(vocab, texts.prompt, 200, seed=args.seed)],

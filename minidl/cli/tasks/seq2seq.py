@@ -94,6 +94,7 @@ class Seq2Seq(Task):
                 f"{count_of(pairs, 'pair')}, {count_of(len(vocab), 'symbol')}",
                 f"LSTM {args.layers}x{args.units}, twice, attention",
             ],
+            uniform=math.log(len(vocab) + 1),
             baselines={order: value * math.log(2) for order, value in bits.items()},
             metrics=[accuracy, exact_match],
             hint=f"minidl predict {{model}} --text {shlex.quote(example)} --beam 4",

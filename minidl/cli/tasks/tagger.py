@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -127,6 +128,7 @@ class Tagger(Task):
                 f"{len(vocab):,} tokens known",
                 f"LSTM {args.layers}x{args.units} both ways",
             ],
+            uniform=math.log(len(labels)),
             baselines={
                 "tag frequencies": by_shares(np.concatenate(t), np.concatenate(held_t), len(labels)),
                 "tags by token": loss,

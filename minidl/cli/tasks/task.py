@@ -31,6 +31,8 @@ class Job:
         facts: what the model's file is to tell: of the data first, and all that a prediction needs.
         heading: what the first line of the console says of the data and the net, in parts.
         baselines: figures to compare the validation with, in the unit of the task, by name; none is fine.
+        uniform: the validation loss of a uniform guess, which a useful model is below; None for that of the untrained
+            net.
         sample: what of the data these figures are of, in words, where they are not of all of it.
         metrics, callbacks: of the trainer, beside those of every training.
         keep_best: whether the weights of the epoch of the best validation are saved, or else the last ones.
@@ -45,6 +47,7 @@ class Job:
     loss: Loss
     facts: dict[str, Any]
     heading: list[str]
+    uniform: float | None = None
     baselines: dict[str, float] = field(default_factory=dict)
     sample: str = ""
     metrics: list[Metric] = field(default_factory=list)

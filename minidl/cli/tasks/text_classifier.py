@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
 import statistics
 from collections.abc import Callable, Iterator, Sequence
@@ -117,6 +118,7 @@ class TextClassifier(Task):
                 f"{len(vocab):,} {args.symbols}",
                 f"LSTM {args.layers}x{args.units} both ways",
             ],
+            uniform=math.log(len(labels)),
             baselines={"label frequencies": by_shares(t, held_t, len(labels))},
             metrics=[accuracy],
             hint=f"minidl predict {{model}} --text {shlex.quote(printable(' '.join(valid.texts[0].split())[:40]))}",
