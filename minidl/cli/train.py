@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.callbacks import Callback, ClipNorm, ClipValue, Console, EarlyStopping, JSONLog, NanGuard
+from minidl.callbacks import Callback, ClipNorm, ClipValue, Console, EarlyStopping, JSONLog, NanGuard, TimeBudget
 from minidl.cli import runs
 from minidl.cli.finishing import Finish
 from minidl.cli.options import (
@@ -44,7 +44,7 @@ from minidl.trainer import Trainer
 
 DEFAULT = "char_lm"
 LENGTHS: dict[str, tuple[str, Callable[[str], float], str]] = {
-    "minutes": ("M", minutes, "train for about so long: a few steps are measured"),
+    "minutes": ("M", minutes, "target training time; the number of steps follows the measured speed"),
     "epochs": ("N", count, "so many passes over the data"),
     "steps": ("N", count, "so many updates"),
 }
@@ -115,10 +115,11 @@ def run(args: argparse.Namespace) -> int:
     steps, epochs = plan(args, job, clip) if args.resume is None else args.planned
     optimizer = task.optimizer(args, steps, len(job.train))
     net.facts = facts_of(args, job, steps, str(optimizer.lr))
-    best = EarlyStopping(patience=epochs + 1)  # it never stops, it brings the best epoch's weights back
+    best = EarlyStopping(patience=2**31)  # it never stops, it brings the best epoch's weights back
     checkpoint = runs.checkpoint_of(folder)
     own = [best] if job.keep_best else []
-    callbacks: list[Callback] = [NanGuard(), *job.callbacks, clip, *own, checkpoint]
+    budget = [] if args.minutes is None else [TimeBudget(args.minutes)]
+    callbacks: list[Callback] = [NanGuard(), *job.callbacks, clip, *own, *budget, checkpoint]
     shown = not args.json and not args.quiet
     if args.json:
         print(json.dumps({"facts": net.facts, "baselines": job.baselines}, ensure_ascii=False), flush=True)
@@ -136,7 +137,8 @@ def run(args: argparse.Namespace) -> int:
         test: dict[str, float] = {}
         try:
             with np.errstate(all="ignore"):  # NanGuard tells better what went wrong
-                trainer.fit(job.train, epochs=epochs, steps=steps, validation=job.valid, resume=args.resume is not None)
+                most = epochs if args.minutes is None else None  # the budget may find time for more
+                trainer.fit(job.train, epochs=most, steps=steps, validation=job.valid, resume=args.resume is not None)
                 if job.test is not None and trainer.stop_reason is trainer.interrupted is None:
                     test = trainer.evaluate(job.test)
         except KeyboardInterrupt:  # Ctrl-C a second time
@@ -194,6 +196,8 @@ def keep(trainer: Trainer, net: Any, path: str, row: dict[str, Any], task: Task)
     metrics = [name for name in row if name.startswith(("valid_", "test_"))]
     names = ["loss", "valid_loss", *(name for name in metrics if name != "valid_loss")]
     net.facts |= {
+        "steps": trainer.last_step,  # where a time budget has moved it to
+        "schedule": str(trainer.optimizer.lr),
         "steps done": row.get("step", trainer.step),
         "epoch": row["epoch"],
         **{told(name, task): figure(name) for name in names},
