@@ -23,9 +23,9 @@ NOTED = 0.2  # change of the number of steps that is worth a line on the console
 
 
 class TimeBudget(Callback):
-    """End a training run after `minutes`, by moving the end that `fit(steps=N)` plans.
+    """End a training run after `minutes`, by moving the end that `fit(steps=N)` or `fit(epochs=N)` plans.
 
-    N is the first guess. The time of the latest updates and of the validation says how many updates still fit; where
+    That is the first guess. The time of the latest updates and of the validation says how many updates still fit; where
     that is another number than planned, the end moves (`trainer.last_step`) and a schedule with a length, `CosineLR` or
     `OneCycleLR`, is stretched with it (`StretchedLR`): it continues from its present rate and ends with the run.
     Validation, samples and checkpoints count, the time before `fit` and the time between an interruption and its
@@ -46,7 +46,7 @@ class TimeBudget(Callback):
         plan: pairs [step, end]: from `step` on, the run is to end at `end`. Empty as long as the first guess holds.
 
     Raises:
-        ArgumentError: at the start of `fit` without `steps`.
+        ArgumentError: at the start of `fit` without `steps`, where the data has no length.
 
     Notes:
         A validation that has begun is not cut off: at most half of the budget is set aside for it, so a longer one
@@ -82,8 +82,12 @@ class TimeBudget(Callback):
     # -- the moments of a training run ------------------------------------------------------------
 
     def on_fit_start(self, trainer: Trainer) -> None:
+        per_epoch = updates_per_epoch(trainer)
+        if trainer.last_step is None and per_epoch and trainer.last_epoch < math.inf:
+            trainer.last_step = trainer.first_step + int(trainer.last_epoch - trainer.first_epoch) * per_epoch
         if trainer.last_step is None:
             raise ArgumentError("TimeBudget must have a first guess of the number of steps. Call fit(steps=1000).")
+        trainer.last_epoch = math.inf
         lr = trainer.optimizer.lr
         earlier = lr.plan if isinstance(lr, StretchedLR) else ()  # of calls of fit before this one
         self.plan = [*map(list, earlier), [trainer.first_step, trainer.last_step]]
@@ -143,8 +147,8 @@ class TimeBudget(Callback):
         latest = self.deadline - self.spent - epoch_end * each  # when the last update may be done
         if self.deadline == self.budget and latest < GRACE * self.budget and last - step > 2 * GRACE * (last - first):
             self.deadline += GRACE * self.budget - latest
-        per_epoch = trainer.batches_per_epoch and math.ceil(trainer.batches_per_epoch / trainer.accumulate)
-        more = steps_that_fit((self.deadline - self.spent) / each, trainer.groups_done, per_epoch, epoch_end)
+        left = (self.deadline - self.spent) / each
+        more = steps_that_fit(left, trainer.groups_done, updates_per_epoch(trainer), epoch_end)
         if abs(step + more - last) * each > TOLERANCE * self.budget:
             self.move(trainer, step + more)
 
@@ -167,6 +171,11 @@ class TimeBudget(Callback):
         schedule = lr.schedule if isinstance(lr, StretchedLR) else lr
         if len(self.plan) > 1 and callable(schedule) and hasattr(schedule, "steps"):
             trainer.optimizer.lr = StretchedLR(schedule, tuple((step, end) for step, end in self.plan))
+
+
+def updates_per_epoch(trainer: Trainer) -> int | None:
+    """Return the number of updates of an epoch; None where the data has no length."""
+    return math.ceil(trainer.batches_per_epoch / trainer.accumulate) if trainer.batches_per_epoch else None
 
 
 def steps_that_fit(time: float, done: int, per_epoch: int | None, epoch_end: float) -> int:

@@ -1,8 +1,8 @@
 """minidl train: Train a model on plain files, and save it.
 
 Without --model and PATH it trains a character model on the language reference that every CPython ships. While it runs,
-a folder beside the model, model.run, keeps a checkpoint a minute; after Ctrl-C, SIGTERM or a crash, --resume goes on
-from there. Other models have options of their own: minidl train --model NAME --help.
+a folder beside the model, model.run, keeps a checkpoint a minute; after Ctrl-C, SIGTERM, a closed terminal or a
+crash, --resume continues from there. Other models have options of their own: minidl train --model NAME --help.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import json
 import math
 import os
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +21,8 @@ import numpy as np
 
 from minidl.callbacks import Callback, ClipNorm, ClipValue, Console, EarlyStopping, JSONLog, NanGuard, TimeBudget
 from minidl.cli import runs
-from minidl.cli.finishing import Finish
+from minidl.cli.files import try_output
+from minidl.cli.finishing import Finish, exit_code, name_resumption
 from minidl.cli.options import (
     Parser,
     count,
@@ -39,7 +39,7 @@ from minidl.cli.planning import plan
 from minidl.cli.tasks import NAMES, Job, Task, task_of
 from minidl.cli.telling import say_result, say_what
 from minidl.errors import ArgumentError, NonFiniteError
-from minidl.interrupts import INTERRUPTED, TERMINATED
+from minidl.interrupts import INTERRUPTED
 from minidl.trainer import Trainer
 
 DEFAULT = "char_lm"
@@ -89,7 +89,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the subcommand; returns 0, 130 after Ctrl-C, 143 after SIGTERM, 1 after a NaN.
+    """Run the subcommand; returns 0, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, 1 after a NaN.
 
     What was trained by then is saved in any case, as it was in the epoch of the best validation; unless the last loss
     or the weights are no numbers, then a file that was there stays.
@@ -137,8 +137,7 @@ def run(args: argparse.Namespace) -> int:
         test: dict[str, float] = {}
         try:
             with np.errstate(all="ignore"):  # NanGuard tells better what went wrong
-                most = epochs if args.minutes is None else None  # the budget may find time for more
-                trainer.fit(job.train, epochs=most, steps=steps, validation=job.valid, resume=args.resume is not None)
+                trainer.fit(job.train, epochs=epochs, steps=steps, validation=job.valid, resume=args.resume is not None)
                 if job.test is not None and trainer.stop_reason is trainer.interrupted is None:
                     test = trainer.evaluate(job.test)
         except KeyboardInterrupt:  # Ctrl-C a second time
@@ -147,7 +146,8 @@ def run(args: argparse.Namespace) -> int:
             failed = error
         row = trainer.history.rows[best.kept_epoch - 1] if best.kept_epoch else trainer.means.values() | trainer.row
         row = row | {f"test_{name}": value for name, value in test.items()}
-        saved = out if keep(trainer, net, out, row, task) else None
+        with name_resumption(checkpoint):
+            saved = out if keep(trainer, net, out, row, task) else None
         reason = trainer.stop_reason or trainer.interrupted
         if (reason is None and failed is None) or not checkpoint.files():
             runs.close(folder)
@@ -160,7 +160,7 @@ def run(args: argparse.Namespace) -> int:
             say_result(saved and args.out, row, trainer, task, job)
         if reason is not None and not shown:
             print(f"minidl train: {reason}", file=sys.stderr)
-    return 0 if reason is None else 130 if INTERRUPTED in reason else 143 if TERMINATED in reason else 1
+    return exit_code(reason)
 
 
 def say_warning(message: Any, *_: Any) -> None:
@@ -224,10 +224,4 @@ def check_writable(path: Path, texts: list[str]) -> None:
         raise ArgumentError(f"--out expects a file, got {path}, which is a device or a pipe: name another with --out.")
     if path.exists() and any(Path(text).exists() and path.samefile(text) for text in texts):
         raise ArgumentError(f"--out expects a file of its own, got the text {path}: name another with --out.")
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
-            pass
-    except OSError as error:
-        raise ArgumentError(
-            f"--out expects a folder that can be written, got {path}: {error.strerror}. Name another with --out."
-        ) from None
+    try_output("--out", str(path))

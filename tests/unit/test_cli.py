@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import CrossEntropy, Dense, Sequential, TextStream, generate_text, load, models
+from minidl import CrossEntropy, Dense, Sequential, TextStream, durable, generate_text, load, models
 from minidl.cli import finishing, main, train
 from minidl.cli.options import count, number, printable
 from minidl.cli.tasks import NAMES, char_lm, language, task_of
@@ -375,11 +375,14 @@ def test_where_the_model_cannot_be_saved_is_found_first(text, tmp_path, capsys, 
     assert (tmp_path / text).read_text(encoding="utf-8") == TEXT
     assert "which is a device" in refused(capsys, "train", text, "--out", os.devnull)
 
-    def denied(**_):
+    os.chmod(text, 0o400)
+    assert "make it writable, or name another file" in refused(capsys, "train", "other.txt", "--out", text)
+
+    def denied(*_):
         raise PermissionError(13, "Permission denied", "x")
 
-    monkeypatch.setattr(train.tempfile, "NamedTemporaryFile", denied)
-    assert "Permission denied" in refused(capsys, "train", text)
+    monkeypatch.setattr(durable, "create", denied)
+    assert "Permission denied: allow writing to the folder" in refused(capsys, "train", text)
 
 
 def test_a_text_that_is_unknown_to_the_model_as_prompt(model, text, capsys):
@@ -652,17 +655,44 @@ def test_a_run_goes_on_from_another_folder(text, tmp_path, capsys, monkeypatch):
     assert sorted(os.listdir(tmp_path)) == ["elsewhere", "model.npz", "text.txt"]
 
 
-def test_sigterm_is_143(text, capsys, monkeypatch):
-    update, before = Trainer._update, signal.getsignal(signal.SIGTERM)
+@pytest.mark.parametrize(("name", "expected"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_signals_that_end_the_command_leave_model_and_checkpoint(name, expected, text, capsys, monkeypatch):
+    if not hasattr(signal, name):
+        pytest.skip(f"this system has no {name}")
+    number = getattr(signal, name)
+    before = signal.signal(number, signal.default_int_handler)  # nohup may have handed SIGHUP down as ignored
+    update = Trainer._update
 
     def ended(self, group):
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
+        update(self, group)
+
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(Trainer, "_update", ended)
+            code, out, _ = run(capsys, "train", text, *SMALL, "--steps", "4")
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, before)
+    assert code == expected and f"stopped: ended by {name}" in out
+    assert "; to go on from step 1: minidl train --resume model.run" in out and os.path.exists("model.npz")
+    assert run(capsys, "train", "--resume", "model.run", "--quiet") == (0, "", "")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+def test_ignored_sighup_stays_ignored(text, capsys, monkeypatch):
+    update, before = Trainer._update, signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    def ended(self, group):
+        os.kill(os.getpid(), signal.SIGHUP)
         update(self, group)
 
     monkeypatch.setattr(Trainer, "_update", ended)
-    code, out, _ = run(capsys, "train", text, *SMALL, "--steps", "4")
-    assert code == 143 and "stopped: ended by SIGTERM; to go on from step 1: minidl train --resume model.run" in out
-    assert signal.getsignal(signal.SIGTERM) is before and os.path.exists("model.npz")
+    try:
+        assert run(capsys, "train", text, *SMALL, "--steps", "4", "--quiet") == (0, "", "")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert load("model.npz").facts["steps done"] == 4
 
 
 def test_surroundings_that_are_others_are_said_in_one_line(text, capsys, monkeypatch):

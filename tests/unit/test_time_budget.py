@@ -241,10 +241,28 @@ def test_large_change_is_noted():
     assert any("steps fit into 2 minutes, not 60" in note for note in trainer.history.notes)
 
 
+def iter_of(data):
+    """Data that has no length."""
+
+    class Endless:
+        def __iter__(self):
+            return iter(data)
+
+    return Endless()
+
+
+def test_epochs_are_a_first_guess_as_well():
+    machine = Machine()
+    budget = TimeBudget(MINUTES, clock=lambda: machine.now)
+    trainer = Trainer(minidl.Dense(1), minidl.MeanSquaredError(), callbacks=[machine, budget], quiet=True)
+    trainer.fit(batches(40), epochs=2)
+    assert budget.plan[0] == [0, 80] and machine.now == pytest.approx(60 * MINUTES, rel=0.1)
+
+
 def test_budget_without_a_first_guess_is_refused():
     trainer = Trainer(minidl.Dense(1), minidl.MeanSquaredError(), callbacks=[TimeBudget(1)], quiet=True)
     with pytest.raises(ArgumentError, match="first guess"):
-        trainer.fit(batches(3), epochs=2)
+        trainer.fit(iter_of(batches(3)), epochs=2)
     with pytest.raises(ArgumentError, match="positive number"):
         TimeBudget(0)
 
