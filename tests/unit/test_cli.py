@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -305,6 +306,23 @@ def test_every_option_has_help_and_tells_its_default(argv, capsys, monkeypatch):
     out = run(capsys, *argv, "--help")[1]
     options = re.split(r"\n  (?=-)", out)[2:]  # behind the usage and --help
     assert all("(default: " in option for option in options) and "None" not in out
+
+
+@pytest.mark.parametrize("command", ["check", "doctor"])
+def test_help_of_commands_that_run_a_file_says_so(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    words = " ".join(capsys.readouterr().out.split())
+    assert "FILE.py is imported, which runs all of its code" in words and "files that you trust" in words
+    assert "the file is run" in words
+
+
+def test_only_check_and_doctor_run_code_from_a_path():
+    """A command that gains this has to say so in its help."""
+    users = [path.stem for path in Path(minidl.cli.__file__).parent.rglob("*.py") if "cli.code" in path.read_text()]
+    assert sorted(users) == ["check", "doctor"]
+    loads = [path for path in Path(minidl.__file__).parent.rglob("*.py") if "exec_module" in path.read_text()]
+    assert [path.name for path in loads] == ["code.py"]
 
 
 def test_no_command_shows_the_help(capsys):
