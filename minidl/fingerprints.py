@@ -94,7 +94,10 @@ def of_training(trainer: Any) -> dict[str, Any]:
     facts: dict[str, Any] = {"seed": trainer.seed, "accumulate": trainer.accumulate}
     facts |= {"metrics": ", ".join(map(name_of, trainer.metrics))}
     facts |= {"loss": settings(trainer.loss), "optimizer": settings(trainer.optimizer, without="lr")}
-    facts |= {"learning rate": word(trainer.optimizer.lr)}
+    lr = trainer.optimizer.lr
+    if any(hasattr(callback, "stretch") for callback in trainer.callbacks):  # it stretches the schedule on the way
+        lr = getattr(lr, "schedule", lr)
+    facts |= {"learning rate": word(lr)}
     for what in "data", "validation":  # first, for the symbols of another text make another net as well
         facts |= {f"{what}, {name}": value for name, value in of_data(getattr(trainer, what)).items()}
     for k, layer in enumerate(net["layers"]):

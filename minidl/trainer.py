@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -19,7 +18,7 @@ from minidl.errors import ArgumentError
 from minidl.feeding import arrange, batches_of, build_for, epoch_of, first_of, groups_of
 from minidl.figures import Means, Metric, check_names, name_of
 from minidl.history import History
-from minidl.interrupts import INTERRUPTED, TERMINATED, interrupt_stops
+from minidl.interrupts import INTERRUPTED, end_program, interrupt_stops
 from minidl.kernels import one_blas_thread
 from minidl.layer import Layer
 from minidl.losses import Loss
@@ -163,7 +162,7 @@ class Trainer:
 
         Notes:
             Ctrl-C ends the training after the update that is under way: `fit` returns as it does otherwise. With a
-            `Checkpoint`, SIGTERM does so too, and ends the program then.
+            `Checkpoint`, SIGTERM and SIGHUP do so too, and end the program then.
         """
         data, validation = arrange(data, t, validation, batch_size, validation_split, shuffle, self.seed)
         self.batches_per_epoch = len(data) if hasattr(data, "__len__") else None
@@ -184,9 +183,8 @@ class Trainer:
             for keeper in self.keepers:
                 held.enter_context(keeper.hold(self, resume))
             self._fit(data, validation, most, more, resume)
-        ended = not self.over and str(self.interrupted).startswith(TERMINATED)
-        if ended and not hasattr(signal.getsignal(signal.SIGTERM), "stops"):
-            signal.raise_signal(signal.SIGTERM)  # it was to end the program
+        if not self.over:
+            end_program(self.interrupted)
         return self.history
 
     def _fit(self, data: Any, validation: Any, most: float, more: int | None, resume: bool) -> None:

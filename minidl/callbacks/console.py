@@ -296,7 +296,10 @@ class Console(Callback):
         return "  ".join(parts)
 
     def seconds_left(self, trainer: Trainer, now: float) -> float | None:
-        """From the speed so far; None where the length of the training is not known."""
+        """From the speed so far, or a time budget; None where the length of the training is not known."""
+        budget = next((c for c in trainer.callbacks if hasattr(c, "time_left")), None)
+        if budget is not None:
+            return float(budget.time_left())
         if not trainer.batches_per_epoch and trainer.last_step is None:
             return None
         ends: list[float] = []

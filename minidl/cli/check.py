@@ -2,7 +2,8 @@
 
 FILE.py:NAME is a layer or a net; a function `forward(params, x, state)` with `backward` beside it in the file, or a
 function `loss(params, x, target, state)`, whose arguments are taken from the names params, x, target, state, roles,
-state_order and axes of the file; or a function without arguments that returns a layer, or a report.
+state_order and axes of the file; or a function without arguments that returns a layer, or a report. FILE.py is
+imported, which runs all of its code with your rights: check only files that you trust. A MODEL holds no code.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "what",
         metavar="MODEL | FILE.py:NAME",
         nargs="?",
-        help="a model file, or hand-written code (default: a small net with peepholes is checked)",
+        help="a model file, or hand-written code: the file is run (default: check a small net with peepholes)",
     )
     add("--every-entry", action="store_true", help="check and list every scalar (default: some of each array)")
     add("--json", action="store_true", help="print one JSON object (default: a table)")

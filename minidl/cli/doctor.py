@@ -1,9 +1,10 @@
 """minidl doctor: Say why a training does not learn: its data, its loss, its rate, what happens inside of the net.
 
 FILE.py:FUNCTION is a function without arguments that returns net, loss and batches, and if it likes an optimizer, or a
-dict with these names and others of minidl.diagnose. MODEL is a file that minidl train or net.save wrote; it is
-looked at on a text. A black box with a layer, a loss or an optimizer of your own is opened in Python:
-minidl.doctor.replay(FOLDER, classes=[Mine]).
+dict with these names and others of minidl.diagnose. FILE.py is imported, which runs all of its code with your rights:
+use only files that you trust. A MODEL and the folder of a black box hold no code. MODEL is a file that minidl train or
+net.save wrote; it is looked at on a text. A black box with a layer, a loss or an optimizer of your own is opened in
+Python: minidl.doctor.replay(FOLDER, classes=[Mine]).
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "what",
         metavar="MODEL | FILE.py:FUNCTION",
         nargs="?",
-        help="a model file, or code that makes net, loss and batches",
+        help="a model file, or code that makes net, loss and batches: the file is run",
     )
     add("texts", metavar="TEXT", nargs="*", help="UTF-8 text files for a MODEL (default: Python's language reference)")
     add("--replay", metavar="FOLDER", help="make the step in the folder of a black box again (default: none)")

@@ -15,6 +15,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from minidl import durable
+from minidl.cli.files import try_output
 from minidl.cli.options import count, printable, seed
 from minidl.errors import ArgumentError
 from minidl.layer import Layer
@@ -67,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         show(report, args.width)
     for path, render in (args.html, report.html), (args.svg, report.svg):
         if path is not None:
-            Path(path).write_text(render(args.width or 100), encoding="utf-8")
+            durable.replace(Path(path), [render(args.width or 100).encode("utf-8")])
             print(f"saved {printable(path)}", file=sys.stderr if args.json else sys.stdout)
     return 0
 
@@ -110,8 +112,10 @@ def chosen_text(args: argparse.Namespace, net: Layer) -> tuple[str, str]:
 
 
 def check_files(args: argparse.Namespace) -> None:
-    """Find out at once that what is to be written would not overwrite what is read."""
+    """Refuse files that cannot be written, or that would overwrite what is read, before the work."""
     for option, path in ("--html", args.html), ("--svg", args.svg):
         for read in args.model, args.path:
             if path is not None and read is not None and os.path.realpath(path) == os.path.realpath(read):
                 raise ArgumentError(f"{option} expects another file than {read}, which is read: choose another name.")
+        if path is not None:
+            try_output(option, path)

@@ -83,6 +83,8 @@ def facts_of_row(row: dict[str, Any], trainer: Trainer, task: Task) -> dict[str,
     metrics = [name for name in row if name.startswith(("valid_", "test_"))]
     names = ["loss", "valid_loss", *(name for name in metrics if name != "valid_loss")]
     return {
+        "steps": trainer.last_step,  # where a time budget has moved it to
+        "schedule": str(trainer.optimizer.lr),
         "steps done": row.get("step", trainer.step),
         "epoch": row["epoch"],
         **{fact_name(name, task): value_of(name) for name in names},

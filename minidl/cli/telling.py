@@ -19,7 +19,8 @@ def say_what(job: Job, task: Task, parameters: int, steps: int) -> None:
     from rich.text import Text
 
     console = RichConsole(highlight=False, markup=False, emoji=False)
-    parts = ["minidl train", *job.heading, f"{parameters:,} parameters", count_of(steps, "step")]
+    about = "" if job.net.facts["minutes"] is None else "about "
+    parts = ["minidl train", *job.heading, f"{parameters:,} parameters", about + count_of(steps, "step")]
     lines = [" · ".join([*parts, f"kernel {kernels.in_words()}"])]
     if job.baselines:
         marks = [f"{name} {figure_text(figure)}" for name, figure in job.baselines.items()]

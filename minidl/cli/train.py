@@ -1,8 +1,8 @@
 """minidl train: Train a model on plain files, and save it.
 
 Without --model and PATH it trains a character model on the language reference that every CPython ships. While it runs,
-a folder beside the model, model.run, keeps a checkpoint a minute; after Ctrl-C, SIGTERM or a crash, --resume goes on
-from there. Other models have options of their own: minidl train --model NAME --help.
+a folder beside the model, model.run, keeps a checkpoint a minute; after Ctrl-C, SIGTERM, a closed terminal or a
+crash, --resume continues from there. Other models have options of their own: minidl train --model NAME --help.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,9 +19,20 @@ from typing import Any
 
 import numpy as np
 
-from minidl.callbacks import Callback, Checkpoint, ClipNorm, ClipValue, Console, EarlyStopping, JSONLog, NanGuard
+from minidl.callbacks import (
+    Callback,
+    Checkpoint,
+    ClipNorm,
+    ClipValue,
+    Console,
+    EarlyStopping,
+    JSONLog,
+    NanGuard,
+    TimeBudget,
+)
 from minidl.cli import runs
-from minidl.cli.finishing import Finish
+from minidl.cli.files import try_output
+from minidl.cli.finishing import Finish, exit_code, name_resumption
 from minidl.cli.options import (
     Parser,
     count,
@@ -41,13 +51,13 @@ from minidl.cli.prepared_run import PreparedRun
 from minidl.cli.tasks import NAMES, Job, task_of
 from minidl.cli.telling import say_result, say_what
 from minidl.errors import ArgumentError, NonFiniteError
-from minidl.interrupts import INTERRUPTED, TERMINATED
+from minidl.interrupts import INTERRUPTED
 from minidl.trainer import Trainer
 
 DEFAULT = "char_lm"
 OUT = "model.npz"
 LENGTHS: dict[str, tuple[str, Callable[[str], float], str]] = {
-    "minutes": ("M", minutes, "train for about so long: a few steps are measured"),
+    "minutes": ("M", minutes, "target training time; the number of steps follows the measured speed"),
     "epochs": ("N", count, "so many passes over the data"),
     "steps": ("N", count, "so many updates"),
 }
@@ -92,7 +102,9 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the subcommand; returns 0, 130 after Ctrl-C, 143 after SIGTERM, 1 after a NaN or a useless result.
+    """Run the subcommand; returns 0, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, or 1.
+
+    1 means a training run that was stopped by a NaN, or a model that is worse than a uniform guess.
 
     What was trained by then is saved in any case, as it was in the epoch of the best validation; unless there is none
     and the last loss or the weights are no numbers, or it is worse than a uniform guess: a file that was there stays.
@@ -142,16 +154,15 @@ def train(args: argparse.Namespace, checkpoint: Checkpoint) -> int:
         except BaseException as error:  # a pipe without a reader, say: what was learned is kept
             failed = error
         row = run.kept_row() | {f"test_{name}": value for name, value in test.items()}
-        outcome = save(run, row)
+        with name_resumption(checkpoint):
+            outcome = save(run, row)
         reason = trainer.stop_reason or trainer.interrupted
         if (reason is None and failed is None and not outcome.kept_back) or not checkpoint.files():
             runs.close(checkpoint)
         if failed is not None and not (isinstance(failed, NonFiniteError) and trainer.stop_reason):
             raise failed  # else the sample failed, after the end
         report(run, row, outcome, reason)
-    if reason is None:
-        return int(outcome.failed)
-    return 130 if INTERRUPTED in reason else 143 if TERMINATED in reason else 1
+    return exit_code(reason) if reason is not None else int(outcome.failed)
 
 
 def set_up(args: argparse.Namespace, checkpoint: Checkpoint) -> PreparedRun:
@@ -167,9 +178,10 @@ def set_up(args: argparse.Namespace, checkpoint: Checkpoint) -> PreparedRun:
     steps, epochs = plan(args, job, clip) if args.resume is None else args.planned
     optimizer = task.optimizer(args, steps, len(job.train))
     net.facts = facts_of(args, job, steps, str(optimizer.lr))
-    best = EarlyStopping(patience=epochs + 1)  # it never stops, it brings the best epoch's weights back
+    best = EarlyStopping(patience=2**31)  # it never stops, it brings the best epoch's weights back
     own = [best] if job.keep_best else []
-    callbacks: list[Callback] = [NanGuard(), *job.callbacks, clip, *own, checkpoint]
+    budget = [] if args.minutes is None else [TimeBudget(args.minutes)]
+    callbacks: list[Callback] = [NanGuard(), *job.callbacks, clip, *own, *budget, checkpoint]
     shown = not args.json and not args.quiet
     if args.json:
         print(json.dumps({"facts": net.facts, "baselines": job.baselines}, ensure_ascii=False), flush=True)
@@ -251,10 +263,4 @@ def check_writable(path: Path, texts: list[str]) -> None:
         raise ArgumentError(f"--out expects a file, got {path}, which is a device or a pipe: name another with --out.")
     if path.exists() and any(Path(text).exists() and path.samefile(text) for text in texts):
         raise ArgumentError(f"--out expects a file of its own, got the text {path}: name another with --out.")
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
-            pass
-    except OSError as error:
-        raise ArgumentError(
-            f"--out expects a folder that can be written, got {path}: {error.strerror}. Name another with --out."
-        ) from None
+    try_output("--out", str(path))

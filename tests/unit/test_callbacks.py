@@ -111,6 +111,7 @@ CASES = {
     "SampleText": lambda path: SampleText(VOCAB, "the "),
     "SaveBest": lambda path: SaveBest(path / "best.npz"),
     "SumOverTime": lambda path: SumOverTime(),
+    "TimeBudget": lambda path: minidl.TimeBudget(1, clock=lambda: 0.0),
 }
 
 

@@ -330,7 +330,7 @@ def test_what_killed_writers_left_is_removed(big):
     old, new = (folder / f"{durable.PREFIX}{name}" for name in ("old", "new"))
     for path in old, new:
         path.write_bytes(b"half of the ids")
-    os.utime(old, (0, time.time() - 2 * mapped.LEFT_OVER))
+    os.utime(old, (0, time.time() - 2 * durable.STALE_SECONDS))
     word_corpus(big, least=0)
     assert not old.exists() and new.exists()  # another process may be writing it
 
