@@ -16,6 +16,7 @@ class SaveBest(Watching):
 
     Args:
         path: the file; a training with another trainer overwrites it, another `fit` of the same one when it is better.
+            Give runs at the same time files of their own: unlike the folder of a `Checkpoint`, it is not locked.
         figure, min_delta, higher_is_better: as in `EarlyStopping`.
 
     Raises:

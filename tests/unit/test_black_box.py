@@ -14,6 +14,7 @@ import pytest
 import minidl
 from minidl.doctor import BlackBox, replay, reproduce
 from minidl.doctor.spikes import Spikes
+from minidl.folder_lock import FolderLock
 
 D, H = 3, 4
 RNG = np.random.default_rng(5)
@@ -334,6 +335,15 @@ def test_an_older_box_is_never_lost(tmp_path: Path) -> None:
         name = "box" if k == 0 else f"box-{k + 1}"
         assert f"lies in {tmp_path / name}:" in trainer.stop_reason
     assert sorted(path.name for path in tmp_path.iterdir()) == ["box", "box-2", "box-3"]
+
+
+def test_box_leaves_an_empty_folder_to_the_process_that_is_about_to_write_to_it(tmp_path: Path) -> None:
+    x = X.copy()
+    x[0, 0, 0] = np.nan
+    with FolderLock(tmp_path / "box"):
+        assert f"lies in {tmp_path / 'box-2'}:" in trained(tmp_path, x=x).stop_reason
+    assert [path.name for path in tmp_path.iterdir()] == ["box-2"]
+    assert sorted(path.name for path in (tmp_path / "box-2").iterdir()) == ["norms.csv", "report.txt", "step.npz"]
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

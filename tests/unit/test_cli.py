@@ -526,6 +526,7 @@ LAST = 33  # lines behind the one that asks why the training ended
 def test_no_moment_at_which_ctrl_c_loses_the_model(earlier, text, capsys, monkeypatch):
     """Press at each line of the training and of what comes behind it, once more than the training has seen already."""
     names = "minidl.cli.train", "minidl.cli.finishing", "minidl.trainer", "minidl.callbacks.stopping"
+    names += "minidl.cli.outcome", "minidl.cli.prepared_run"
     files = {sys.modules[name].__file__ for name in names}
     lines, left = 0, math.inf
     reached = False
