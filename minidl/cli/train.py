@@ -22,7 +22,7 @@ import numpy as np
 from minidl.callbacks import Callback, ClipNorm, ClipValue, Console, EarlyStopping, JSONLog, NanGuard, TimeBudget
 from minidl.cli import runs
 from minidl.cli.files import try_output
-from minidl.cli.finishing import Finish, exit_code, name_resumption
+from minidl.cli.finishing import Finish, exit_code, rescue
 from minidl.cli.options import (
     Parser,
     count,
@@ -146,7 +146,7 @@ def run(args: argparse.Namespace) -> int:
             failed = error
         row = trainer.history.rows[best.kept_epoch - 1] if best.kept_epoch else trainer.means.values() | trainer.row
         row = row | {f"test_{name}": value for name, value in test.items()}
-        with name_resumption(checkpoint):
+        with rescue(net, out, checkpoint):
             saved = out if keep(trainer, net, out, row, task) else None
         reason = trainer.stop_reason or trainer.interrupted
         if (reason is None and failed is None) or not checkpoint.files():
