@@ -204,9 +204,7 @@ class StretchedLR:
     plan: tuple[tuple[int, int], ...]
 
     def __post_init__(self) -> None:
-        pairs = [tuple(pair) if isinstance(pair, tuple | list) else () for pair in self.plan]
-        sound = all(len(pair) == 2 and all(type(n) is int and n >= 0 for n in pair) for pair in pairs)
-        if not pairs or not sound or pairs != sorted(pairs, key=lambda pair: pair[0]):
+        if not is_plan(self.plan):
             raise ArgumentError(
                 f"StretchedLR: plan must be pairs of integers (step, end) in the order of step, got {self.plan!r}."
             )
@@ -229,6 +227,15 @@ class StretchedLR:
                 speed *= (end - start) / (new_end - start)
             at, end = start, new_end
         return position + speed * (step - at)
+
+
+def is_plan(plan: Any) -> bool:
+    """Whether it is a plan of `StretchedLR`: pairs of integers (step, end), at least one, in the order of step."""
+    pairs = plan if isinstance(plan, tuple | list) else []
+    if not pairs or not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs):
+        return False
+    starts = [pair[0] for pair in pairs]
+    return all(type(n) is int and n >= 0 for pair in pairs for n in pair) and starts == sorted(starts)
 
 
 def half_cosine(start: float, end: float, share: float) -> float:

@@ -50,6 +50,7 @@ class Trainer:
         means: the loss and the metrics of the epoch so far.
         value, batch: the loss of the last batch, and the batch; values: the losses of the last update's batches.
         state: carried from batch to batch, where `Batch.start` says so.
+        last_step: the step at which this call of `fit` ends, None without one; a callback may move it.
         stop_reason: why the training was ended.
         resumed: from where this call of `fit` went on, None where it began anew.
 

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 from minidl.arguments import positive_real
 from minidl.callbacks.base import Callback
-from minidl.errors import ArgumentError
+from minidl.errors import ArgumentError, ModelFormatError
 from minidl.feeding import epoch_of
-from minidl.schedules import StretchedLR
+from minidl.schedules import StretchedLR, is_plan
 from minidl.trainer import Trainer
 
 CHECK = 0.025  # of the budget, between two looks at the speed: the last one leaves little time for another change
@@ -117,6 +117,9 @@ class TimeBudget(Callback):
         return super().remember() | {"spent": self.spent + self.clock() - self.mark}
 
     def recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
+        numbers = [kept.get(name) for name in self.remembers[1:]]
+        if not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers) or not is_plan(kept.get("plan")):
+            raise ModelFormatError("The checkpoint holds no valid time budget. Remove it to resume from an older one.")
         super().recall(trainer, kept)
         self.mark = self.clock()
         trainer.last_step = self.noted = self.plan[-1][1]

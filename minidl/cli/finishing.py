@@ -8,9 +8,11 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -24,6 +26,7 @@ from minidl.interrupts import (
     open_terminals,
     silence_closed_terminals,
 )
+from minidl.layer import Layer
 from minidl.trainer import Trainer
 
 WORDS = "finishing: a checkpoint and the model will be saved (Ctrl-C again ends at once)"
@@ -39,17 +42,30 @@ def exit_code(reason: str | None) -> int:
 
 
 @contextlib.contextmanager
-def name_resumption(checkpoint: Checkpoint) -> Iterator[None]:
-    """Say how to save the model again where saving it fails, on a full disk for example."""
+def rescue(net: Layer, path: str, checkpoint: Checkpoint) -> Iterator[None]:
+    """Where the model cannot be saved, on a full disk for example, say how to resume, or save it somewhere else."""
     try:
         yield
     except OSError as error:
         files = checkpoint.files()
-        if not files:
-            raise
-        words = f"{error.strerror or error}. Nothing is lost: {checkpoint.how} resumes from step"
-        step = step_of(files[-1])
-        raise OSError(error.errno, f"{words} {step:,} and saves the model", error.filename) from error
+        if files:
+            what = f"The checkpoints are kept: {checkpoint.how} resumes from step {step_of(files[-1]):,} and saves it"
+        else:
+            place = save_elsewhere(net, Path(path).name)
+            if place is None:
+                raise
+            what = f"There is no checkpoint either, so it is saved as {place}"
+        raise OSError(error.errno, f"{error.strerror or error}. {what}", error.filename) from error
+
+
+def save_elsewhere(net: Layer, name: str) -> Path | None:
+    """Save a net in a new folder for temporary files; returns its path, or None where that fails as well."""
+    try:
+        path = Path(tempfile.mkdtemp(prefix="minidl-")) / name
+        net.save(path)
+    except OSError:
+        return None
+    return path
 
 
 class Finish:

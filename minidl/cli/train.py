@@ -32,7 +32,7 @@ from minidl.callbacks import (
 )
 from minidl.cli import runs
 from minidl.cli.files import try_output
-from minidl.cli.finishing import Finish, exit_code, name_resumption
+from minidl.cli.finishing import Finish, exit_code, rescue
 from minidl.cli.options import (
     Parser,
     count,
@@ -154,7 +154,7 @@ def train(args: argparse.Namespace, checkpoint: Checkpoint) -> int:
         except BaseException as error:  # a pipe without a reader, say: what was learned is kept
             failed = error
         row = run.kept_row() | {f"test_{name}": value for name, value in test.items()}
-        with name_resumption(checkpoint):
+        with rescue(run.job.net, run.out, checkpoint):
             outcome = save(run, row)
         reason = trainer.stop_reason or trainer.interrupted
         if (reason is None and failed is None and not outcome.kept_back) or not checkpoint.files():

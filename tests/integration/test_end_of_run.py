@@ -73,7 +73,7 @@ def test_full_disk_at_the_end_leaves_the_checkpoint_and_says_how_to_save(folder)
     done = subprocess.run([sys.executable, "-c", FULL, *argv], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr == (
         "minidl train: model.npz: File too large: the file system takes no file of that size: name another place. "
-        "Nothing is lost: minidl train --resume model.run resumes from step 30 and saves the model\n"
+        "The checkpoints are kept: minidl train --resume model.run resumes from step 30 and saves it\n"
     )
     assert sorted(path.name for path in folder.iterdir()) == ["model.run", "text.txt"]
     assert resumed(folder)["steps"] == 30

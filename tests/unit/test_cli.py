@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import math
 import os
 import re
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import minidl
-from minidl import CrossEntropy, Dense, Sequential, TextStream, durable, generate_text, load, models
+from minidl import Checkpoint, CrossEntropy, Dense, Sequential, TextStream, durable, generate_text, load, models
 from minidl.cli import finishing, main, train
 from minidl.cli.options import count, number, printable
 from minidl.cli.tasks import NAMES, char_lm, language, task_of
@@ -402,6 +404,27 @@ def test_where_the_model_cannot_be_saved_is_found_first(text, tmp_path, capsys, 
 
     monkeypatch.setattr(durable, "create", denied)
     assert "Permission denied: allow writing to the folder" in refused(capsys, "train", text)
+
+
+def test_model_is_saved_elsewhere_where_there_is_no_checkpoint_either(text, tmp_path, capsys, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "elsewhere"))
+    create, finish = durable.create, Checkpoint.finish
+
+    def full(folder, mode):
+        if (tmp_path / "elsewhere") not in folder.parents:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return create(folder, mode)
+
+    def fill(self, trainer):
+        monkeypatch.setattr(durable, "create", full)  # the disk is full before the first checkpoint
+        finish(self, trainer)
+
+    monkeypatch.setattr(Checkpoint, "finish", fill)
+    code, out, err = run(capsys, "train", text, *SMALL, "--steps", "3", "--quiet")
+    assert code == 2 and not out
+    place = re.search(r"free some space, .*\. There is no checkpoint either, so it is saved as (\S+)\n", err)[1]
+    assert load(place).facts["steps done"] == 3 and place.startswith(str(tmp_path / "elsewhere"))
 
 
 def test_a_text_that_is_unknown_to_the_model_as_prompt(model, text, capsys):

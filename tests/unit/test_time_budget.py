@@ -272,6 +272,22 @@ def test_plan_is_plain_data():
     assert json.loads(json.dumps(budget.remember()))["plan"] == budget.plan
 
 
+@pytest.mark.parametrize("damage", [
+    {"plan": []}, {"plan": [[0, 10**9], [5]]}, {"plan": [[3, 9], [1, 9]]}, {"plan": "ab"}, {"plan": [[0, 2.5]]},
+    {"spent": "x"}, {"deadline": math.inf}, {"epoch_end": None},
+])  # fmt: skip
+def test_crafted_state_is_refused(damage):
+    trainer, *_, budget = trained(*LOADS["load after 30 s"])
+    with pytest.raises(minidl.ModelFormatError, match="no valid time budget"):
+        budget.recall(trainer, budget.remember() | damage)
+
+
+@pytest.mark.parametrize("plan", [(), ((1, 2, 3),), ((5, 9), (4, 9)), ((0, -1),), 7])
+def test_plan_of_a_schedule_is_checked(plan):
+    with pytest.raises(ArgumentError, match="plan must be pairs of integers"):
+        StretchedLR(CosineLR(0.1, 10), plan)
+
+
 def test_console_shows_the_time_left_of_the_budget(capsys):
     machine = Machine()
     budget = TimeBudget(MINUTES, clock=lambda: machine.now)
