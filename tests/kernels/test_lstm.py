@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from minidl.errors import ShapeError
@@ -32,7 +32,6 @@ def case(B, T, D, H, peephole, masked, dropped, dtype, seed, scale=1.0):
     return arrays, options, rng
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     st.integers(1, 9), st.integers(1, 7), size, size, st.sampled_from(["none", "diagonal", "full"]), st.booleans(),
     st.booleans(), st.booleans(), st.booleans(), st.sampled_from([np.float32, np.float64]), st.integers(0, 2**32 - 1),

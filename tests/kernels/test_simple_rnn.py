@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from minidl.errors import ShapeError
@@ -41,7 +41,6 @@ def reference(arrays, options, backwards, dy, dh, dtype):
     return {"y": y, "h": h, "dx": dx, "dh0": dh0, **grads}
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     st.integers(1, 9), st.integers(0, 7), size, size, st.booleans(), st.booleans(), st.booleans(), st.booleans(),
     st.booleans(), st.sampled_from([np.float32, np.float64]), st.integers(0, 2**32 - 1),
