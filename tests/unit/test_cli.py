@@ -499,7 +499,7 @@ def test_ctrl_c_before_the_training(where, name, text, capsys, monkeypatch):
 @pytest.mark.parametrize("name", ["fit", "_update", "evaluate"])
 def test_ctrl_c_while_steps_are_measured(name, text, capsys, monkeypatch):
     pressed_at(monkeypatch, Trainer, name)
-    assert run(capsys, "train", text, *SMALL) == (130, "", INTERRUPTED)
+    assert run(capsys, "train", text, *SMALL, "--minutes", "0.02") == (130, "", INTERRUPTED)
     assert os.listdir() == ["text.txt"]
 
 
