@@ -226,7 +226,7 @@ def test_real_steps_matter(name: str) -> None:
 @every_net
 def test_training_on_buckets_with_rows_of_length_0(name: str) -> None:
     net = built(name)
-    rows, targets = sequences_for(net, [*range(7), 0, 0, 3] * 3, 2)
+    rows, targets = sequences_for(net, [*range(7), 0, 0, 3], 2)
     batches = PaddedBatches(rows, targets, 4, by_length=True)
-    history = Trainer(net, SoftmaxCrossEntropy(), Adam(0.01), quiet=True).fit(batches, epochs=12)
+    history = Trainer(net, SoftmaxCrossEntropy(), Adam(0.02), quiet=True).fit(batches, epochs=6)
     assert history["loss"][-1] < history["loss"][0]
