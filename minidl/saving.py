@@ -26,9 +26,8 @@ from minidl.arguments import arguments_of
 from minidl.container import Container
 from minidl.description import (
     BUILT_IN,
-    MOST_TEXT,
+    LIMITS,
     Description,
-    as_json,
     check_layers,
     describe,
     mentioned,
@@ -43,6 +42,7 @@ from minidl.inputs import Array
 from minidl.layer import Layer
 from minidl.names import shown
 from minidl.parameter import Parameter
+from minidl.plain_json import as_json
 from minidl.text import vocab_from_dict
 
 HEADER = "__minidl__"
@@ -145,15 +145,24 @@ def reading(path: str | os.PathLike[str]) -> Iterator[File]:
     Raises:
         OSError: when the file cannot be read. ModelFormatError: when it is no model, with the reason.
     """
+    with blaming(path), opened(path) as file:
+        members = read_directory(file, path)
+        header = members.pop(HEADER, None)
+        if header is None:
+            raise no_model(path, "it has no header.", "")
+        if len(header.shape) != 1 or header.dtype != np.uint8 or header.nbytes > LIMITS.size:
+            raise no_model(path, "its header is no text, or too long.")
+        yield File(path, file, read_header(read_array(file, header).tobytes()), members)
+
+
+@contextmanager
+def blaming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn every error of what is done with the content of a file into a ModelFormatError that names the file.
+
+    Errors of the operating system and of memory stay as they are.
+    """
     try:
-        with opened(path) as file:
-            members = read_directory(file, path)
-            header = members.pop(HEADER, None)
-            if header is None:
-                raise no_model(path, "it has no header.", "")
-            if len(header.shape) != 1 or header.dtype != np.uint8 or header.nbytes > MOST_TEXT:
-                raise no_model(path, "its header is no text, or too long.")
-            yield File(path, file, read_header(read_array(file, header).tobytes()), members)
+        yield
     except (OSError, MemoryError):
         raise
     except ModelFormatError as error:

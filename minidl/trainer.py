@@ -205,6 +205,8 @@ class Trainer:
                         keeper.finish(self)  # before the best weights come back: more epochs go on from the last ones
         except BaseException as error:
             self._end(error)
+            if recall:
+                recall.undo()  # where no update was made since
             raise
         self._end()
         if not self.suspended:
@@ -265,15 +267,14 @@ class Trainer:
         self.row |= {f"valid_{name}": value for name, value in figures.items()}
         return True
 
-    def _resume(self) -> Callable[[], None] | None:
+    def _resume(self) -> Any:
         """Go on from a checkpoint; what the callbacks remember comes back with the function that is returned."""
         if len(self.keepers) != 1:
             raise ArgumentError(
                 f"fit(resume=True) expects one Checkpoint among the callbacks, got {len(self.keepers) or 'none'}: "
                 f"write callbacks=[..., Checkpoint('run')]."
             )
-        recall: Callable[[], None] | None = self.keepers[0].resume(self)
-        return recall
+        return self.keepers[0].resume(self)
 
     def _groups(self, data: Any) -> Iterator[list[Batch]]:
         """The batches of the epoch's updates; of an epoch that is gone on with, those that are left."""
@@ -281,7 +282,7 @@ class Trainer:
         if self.groups_done:
             behind = list(islice(groups, self.groups_done - 1, self.groups_done))
             last = behind[0][-1] if behind else None
-            if last is None or fingerprints.of_batch(last) != self.last_batch:
+            if last is None or not fingerprints.fits(last, self.last_batch, None if self.stop_reason else self.state):
                 raise ArgumentError(
                     f"The data is expected to be that of the checkpoint, but what update {self.groups_done} of epoch "
                     f"{self.epoch} was made from is another now: its order may depend on the epoch alone."

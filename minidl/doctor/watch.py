@@ -14,9 +14,10 @@ from minidl.callbacks.base import Remembering
 from minidl.callbacks.clipping import Clipping
 from minidl.checkpoints import leaves
 from minidl.doctor.given import Step, as_step, step_of
-from minidl.doctor.record import Record
+from minidl.doctor.record import Record, check_record
 from minidl.doctor.snapshot import Snapshot
 from minidl.doctor.spikes import Spikes
+from minidl.file_values import refuse
 from minidl.gradients import is_finite, lengths, trainable
 from minidl.kernels import one_blas_thread
 from minidl.trainer import Trainer
@@ -161,12 +162,24 @@ class Watch(Remembering):
             "ordinary": ordinary,
         }
 
+    def check_recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
+        if kept.keys() != self.remember().keys():
+            raise refuse(type(self).__name__, f"a dict with {', '.join(self.remember())}", list(kept))
+        if kept["spikes"] is not None:
+            (self.spikes or Spikes()).check_recall(kept["spikes"])
+        check_record("record", kept["record"], self.record.figures, self.record.each)
+        if kept["ordinary"] is not None:
+            as_step(trainer.net, kept["ordinary"])
+
     def recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
         if self.spikes is not None and kept["spikes"] is not None:
+            self.spikes = Spikes(self.spikes.spike, self.spikes.least, self.spikes.keep)
             self.spikes.recall(kept["spikes"])
+        self.record = Record(self.record.names, self.record.keep, self.record.figures, self.record.each)
         self.record.recall(kept["record"])
         if kept["ordinary"] is not None:
             self.ordinary = as_step(trainer.net, kept["ordinary"])
+            self.of_ordinary(trainer)  # a batch that the net does not take is found now
 
 
 def bad_slot(trainer: Trainer) -> str | None:
