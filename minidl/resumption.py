@@ -31,8 +31,10 @@ class Resumption:
         self.before: list[tuple[Any, dict[str, Any]]] = [
             (p, {"trainable": p.trainable}) for p in trainer.net.params.values()
         ]
-        others = [callback for callback in trainer.active if callback not in trainer.keepers]
-        self.before += [(callback, dict(getattr(callback, "__dict__", {}))) for callback in others]
+        for callback in trainer.active:
+            if callback not in trainer.keepers:
+                parts = [part for part in attributes_of(callback).values() if hasattr(part, "remember")]
+                self.before += [(owner, attributes_of(owner)) for owner in (callback, *parts)]
         self.before += [(trainer, dict(vars(trainer))), (trainer.means, dict(vars(trainer.means)))]
         self.before += [(optimizer, dict(vars(optimizer))), (history, dict(vars(history)))]
         self.rows, self.notes = list(history.rows), list(history.notes)
@@ -59,3 +61,9 @@ class Resumption:
         for name, value in self.weights.items():
             self.trainer.net.params[name].value[...] = value
         self.release()
+
+
+def attributes_of(owner: Any) -> dict[str, Any]:
+    """Return the attributes of an object; its dicts are copied, since they change in place."""
+    attributes = getattr(owner, "__dict__", {})
+    return {name: dict(value) if type(value) is dict else value for name, value in attributes.items()}

@@ -145,12 +145,7 @@ class Watch(Remembering):
 
         A hard batch has a high loss alone; where the parameters went wrong, others have it too.
         """
-        if self.ordinary is None:
-            return None
-        with np.errstate(all="ignore"):
-            losses = [given.loss(trainer.net, trainer.loss, trainer.seed) for given in self.ordinary.given]
-        mean = sum(losses) / len(losses)
-        return mean if math.isfinite(mean) else math.inf
+        return None if self.ordinary is None else loss_of(self.ordinary, trainer)
 
     # -- checkpoints ------------------------------------------------------------------------------
 
@@ -169,7 +164,7 @@ class Watch(Remembering):
             (self.spikes or Spikes()).check_recall(kept["spikes"])
         check_record("record", kept["record"], self.record.figures, self.record.each)
         if kept["ordinary"] is not None:
-            as_step(trainer.net, kept["ordinary"])
+            loss_of(as_step(trainer.net, kept["ordinary"]), trainer)  # a batch that the net does not take is found now
 
     def recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
         if self.spikes is not None and kept["spikes"] is not None:
@@ -179,7 +174,14 @@ class Watch(Remembering):
         self.record.recall(kept["record"])
         if kept["ordinary"] is not None:
             self.ordinary = as_step(trainer.net, kept["ordinary"])
-            self.of_ordinary(trainer)  # a batch that the net does not take is found now
+
+
+def loss_of(step: Step, trainer: Trainer) -> float:
+    """Return the loss of the batches of a step with the parameters of now; inf where it is not finite."""
+    with np.errstate(all="ignore"):
+        losses = [given.loss(trainer.net, trainer.loss, trainer.seed) for given in step.given]
+    mean = sum(losses) / len(losses)
+    return mean if math.isfinite(mean) else math.inf
 
 
 def bad_slot(trainer: Trainer) -> str | None:
