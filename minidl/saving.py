@@ -37,6 +37,7 @@ from minidl.description import (
     write_header,
 )
 from minidl.errors import ArgumentError, MinidlError, ModelFormatError
+from minidl.gradients import nonfinite_parameter
 from minidl.initializers import Drawn
 from minidl.inputs import Array
 from minidl.layer import Layer
@@ -55,7 +56,11 @@ def save(net: Layer, path: str | os.PathLike[str]) -> None:
     text = as_path("save", path)
     if text.endswith((os.sep, os.altsep or os.sep)):
         raise IsADirectoryError(errno.EISDIR, "a file is expected, this is the name of a folder", text)
-    durable.replace(Path(text), archive(checked(net)))
+    arrays = checked(net)
+    bad = nonfinite_parameter(net.params)
+    if bad is not None:
+        warnings.warn(f"{text}: {bad}. The commands of minidl refuse such a model.", stacklevel=3)
+    durable.replace(Path(text), archive(arrays))
 
 
 def checked(net: Layer) -> dict[str, Array]:

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from minidl.callbacks import Callback, ClipNorm, ClipValue, Console, EarlyStopping, JSONLog, NanGuard
+from minidl.callbacks.logs import plain
 from minidl.cli import runs
 from minidl.cli.finishing import Finish
 from minidl.cli.options import (
@@ -121,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
     callbacks: list[Callback] = [NanGuard(), *job.callbacks, clip, *own, checkpoint]
     shown = not args.json and not args.quiet
     if args.json:
-        print(json.dumps({"facts": net.facts, "baselines": job.baselines}, ensure_ascii=False), flush=True)
+        print(json.dumps(plain({"facts": net.facts, "baselines": job.baselines}), ensure_ascii=False), flush=True)
         callbacks.append(JSONLog(sys.stdout))
     elif shown:
         say_what(job, task, net.facts["parameters"], steps)

@@ -39,8 +39,9 @@ STRANGE = [
     float("nan"), float("inf"), -float("inf"), np.float16(2), np.int8(-3), np.uint64(2**63), np.bool_(True), "", "x",
     "loss", "spike", "update", "W", "lstm.Wx", "Adam", "SGD", "print", "os.system", "../x", "\x1b[2J", "\ud800",
     "x" * 5000, [], {}, (), [[]], [1], [1.0, 2.0], [None], ["x"], {"x": 1}, {"loss": 1.0}, (1, 2), (1, [(1, 2)]),
-    {"fit": 1}, [float("nan")] * 200, list(range(3000)), np.zeros(()), np.ones(3), np.zeros((0, 7)), np.zeros((60_000, 0)),
+    {"fit": 1}, [float("nan")] * 200, list(range(3000)), np.zeros(()), np.ones(3), np.zeros((0, 7)),
     np.full((2, 2), np.nan), np.full(4, np.inf, np.float32), np.arange(6), np.ones((3, 1), bool), np.zeros(3, np.int8),
+    np.zeros((60_000, 0)),
 ]  # fmt: skip
 
 
