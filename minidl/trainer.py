@@ -119,8 +119,7 @@ class Trainer:
         self.value, self.values = float("nan"), list[float]()
         self.state: Any = None
         self.before: Any = None  # the state that the last batch began from
-        self.group: list[Batch] = []  # the batches of the last update
-        self.befores: list[Any] = []  # the states that they began from
+        self.group, self.befores = list[Batch](), list[Any]()  # the last update's batches, and the states before them
         self.skipped = False  # no update is to be made from them
         self.stop_reason: str | None = None
         self.interrupted: str | None = None
@@ -210,6 +209,8 @@ class Trainer:
                         keeper.finish(self)  # before the best weights come back: more epochs go on from the last ones
         except BaseException as error:
             self._end(error)
+            if recall:
+                recall.undo()  # where no update was made since
             raise
         self._end()
         if not self.suspended:
@@ -267,7 +268,7 @@ class Trainer:
         self.row |= {f"valid_{name}": value for name, value in figures.items()}
         return True
 
-    def _resume(self) -> Callable[[], None] | None:
+    def _resume(self) -> Any:
         """Go on from a checkpoint; what the callbacks remember comes back with the function that is returned."""
         if len(self.keepers) != 1:
             raise ArgumentError(
@@ -281,7 +282,7 @@ class Trainer:
         groups = groups_of(epoch_of(data, self.epoch - 1), self.accumulate)
         if self.groups_done:
             last = next(islice(groups, self.groups_done - 1, self.groups_done), [None])[-1]
-            if last is None or fingerprints.of_batch(last) != self.last_batch:
+            if last is None or not fingerprints.fits(last, self.last_batch, None if self.stop_reason else self.state):
                 raise ArgumentError(
                     f"The data is expected to be that of the checkpoint, but what update {self.groups_done} of epoch "
                     f"{self.epoch} was made from is another now: its order may depend on the epoch alone."

@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +19,7 @@ from minidl.callbacks.base import Callback
 from minidl.callbacks.stopping import Watching, is_finite
 from minidl.errors import ArgumentError, ModelFormatError
 from minidl.folder_lock import FolderLock
+from minidl.resumption import Resumption
 from minidl.trainer import Trainer
 
 NAME = re.compile(r"checkpoint-(\d{9,})\.npz")
@@ -94,6 +94,7 @@ class Checkpoint(Callback):
         self.last: object = None  # where the training stood when the last one was written
         self.trainer: Trainer | None = None
         self.rate: object = None  # the learning rate that its last call of fit left
+        self.resumption: Resumption | None = None  # until the first update
 
     # -- the moments of a training ----------------------------------------------------------------
 
@@ -113,6 +114,9 @@ class Checkpoint(Callback):
         if trainer.step and not trainer.resumed:  # another call of fit: what was done since the last is in no file
             self.keep_up(trainer)
         self.written = time.monotonic()
+
+    def on_grads_ready(self, trainer: Trainer) -> None:
+        self.release()
 
     def on_step_end(self, trainer: Trainer) -> None:
         if isinstance(self.every, int):
@@ -135,6 +139,10 @@ class Checkpoint(Callback):
     def remember(self) -> dict[str, Any]:
         return {} if self.best is None else self.best.remember()
 
+    def check_recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
+        if self.best is not None:
+            self.best.check_recall(trainer, kept)
+
     def recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
         if self.best is not None:
             self.best.recall(trainer, kept)
@@ -151,6 +159,7 @@ class Checkpoint(Callback):
 
     def write_end(self, trainer: Trainer, over: bool) -> None:
         """Write where a call of fit ends, unless that is in a file; say so where the weights forbid it."""
+        self.release()
         sick = trainer.stop_reason and not math.isfinite(trainer.value)  # as NanGuard ends it: nothing to go on from
         if not self.lock.is_current():
             self.last = None  # what was written is gone
@@ -163,8 +172,8 @@ class Checkpoint(Callback):
 
     # -- going on ---------------------------------------------------------------------------------
 
-    def resume(self, trainer: Trainer) -> Callable[[], None] | None:
-        """Put the newest checkpoint that is whole into the trainer; returns what gives the callbacks their part.
+    def resume(self, trainer: Trainer) -> Resumption | None:
+        """Put the newest checkpoint that is whole into the trainer; calling the result gives the callbacks their part.
 
         None where there is no checkpoint yet, or none of this call: it begins.
         """
@@ -190,7 +199,11 @@ class Checkpoint(Callback):
                 f"{saved.path} comes from other surroundings, so the last bits may be others: {'; '.join(others)}.",
                 stacklevel=5,
             )
-        checkpoints.restore(trainer, saved)
+        before: dict[str, Any] = {"trainer": self.trainer, "whole": self.whole, "last": self.last}
+        self.resumption = Resumption(trainer, saved)
+        self.resumption.before.append((self, before))
+        if self.best is not None:
+            self.resumption.before.append((self.best, dict(vars(self.best))))
         self.trainer = trainer
         self.whole = [path for path in self.files() if step_of(path) <= step_of(saved.path)]
         self.last = standing(trainer, saved.state["call is over"])
@@ -198,7 +211,13 @@ class Checkpoint(Callback):
             if name in saved.state["callbacks"]:
                 callback.trainer = trainer  # it goes on, and does not begin anew
         trainer.resumed = f"{saved.path}, step {trainer.step:,}"
-        return partial(checkpoints.recall, trainer, saved)
+        return self.resumption
+
+    def release(self) -> None:
+        """Give up the way back to before the checkpoint: an update was made, or the call of fit ends."""
+        if self.resumption is not None:
+            self.resumption.release()
+            self.resumption = None
 
     def newest(self) -> checkpoints.Saved | None:
         """The newest checkpoint that is whole; of one that is not, a warning says what is wrong with it."""

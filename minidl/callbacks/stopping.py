@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from minidl.arguments import positive_int, real
 from minidl.callbacks.base import Callback, Remembering
 from minidl.errors import NonFiniteError, UnknownNameError
+from minidl.file_values import Check, arrays, count, number, optional, refuse, text
 from minidl.gradients import check_finite
 from minidl.inputs import Array
 from minidl.parameter import Parameter
@@ -33,6 +34,9 @@ class Watching(Remembering):
     """
 
     remembers: ClassVar[tuple[str, ...]] = "watched", "best", "best_epoch", "epochs_since"
+    checks: ClassVar[Mapping[str, Check]] = {
+        "watched": optional(text), "best": number, "best_epoch": count, "epochs_since": count,
+    }  # fmt: skip
 
     def __init__(self, figure: str | None, min_delta: float, higher_is_better: bool) -> None:
         self.figure, self.sign = figure, -1.0 if higher_is_better else 1.0
@@ -90,6 +94,7 @@ class EarlyStopping(Watching):
     """
 
     remembers: ClassVar[tuple[str, ...]] = (*Watching.remembers, "kept_epoch", "weights")
+    checks: ClassVar[Mapping[str, Check]] = {**Watching.checks, "kept_epoch": count}
 
     def __init__(
         self,
@@ -106,6 +111,16 @@ class EarlyStopping(Watching):
     def forget(self) -> None:
         super().forget()
         self.kept_epoch, self.weights = 0, dict[str, Array]()
+
+    def check_recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
+        super().check_recall(trainer, kept)
+        if kept.get("weights", {}) != {}:
+            arrays("EarlyStopping 'weights'", kept["weights"], {n: p.value for n, p in trainer.params.items()})
+
+    def recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
+        if kept.get("kept_epoch", 0) not in (0, *trainer.history["epoch"]):
+            raise refuse("EarlyStopping 'kept_epoch'", "an epoch of the history", kept["kept_epoch"])
+        super().recall(trainer, kept)
 
     def on_fit_start(self, trainer: Trainer) -> None:
         super().on_fit_start(trainer)

@@ -17,11 +17,11 @@ from typing import Any
 
 from minidl.checking import GradientReport, gradcheck
 from minidl.cli.code import is_code, load_code
+from minidl.cli.loading import load_model
 from minidl.cli.options import seed
 from minidl.cli.showing import show
 from minidl.layer import Layer
 from minidl.layers import LSTM, Dense, Embedding, Softmax
-from minidl.saving import load
 from minidl.sequential import Sequential
 
 
@@ -46,9 +46,9 @@ def run(args: argparse.Namespace) -> int:
         with contextlib.redirect_stdout(sys.stderr):  # what the code prints is no part of the report
             report = load_code(args.what, options)
     else:
-        report = gradcheck(load(args.what) if args.what else small_net(args.seed), **options)
+        report = gradcheck(load_model(args.what) if args.what else small_net(args.seed), **options)
     if args.json:
-        print(json.dumps(as_json(report), ensure_ascii=False))
+        print(json.dumps(as_json(report), ensure_ascii=False, allow_nan=False))
     else:
         show(report)
     return 0 if report.ok and not any(f.severity == "error" for f in report.findings) else 1

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from minidl.cli.code import called, is_code, named
+from minidl.cli.loading import load_model
 from minidl.cli.options import count, positive, seed
 from minidl.cli.showing import show
 from minidl.cli.tasks.language import check_language_model
@@ -26,7 +27,6 @@ from minidl.errors import ArgumentError
 from minidl.layers import Softmax
 from minidl.losses import CrossEntropy, SoftmaxCrossEntropy
 from minidl.optimizers import Adam
-from minidl.saving import load
 from minidl.sequential import Sequential
 from minidl.text import read_text
 
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 def report(diagnosis: Diagnosis, as_json: bool) -> int:
     """Print it; returns the exit code."""
     if as_json:
-        print(json.dumps(diagnosis.as_json(), ensure_ascii=False))
+        print(json.dumps(diagnosis.as_json(), ensure_ascii=False, allow_nan=False))
     else:
         show(diagnosis)
     return 0 if diagnosis.ok else 1
@@ -126,7 +126,7 @@ def of_model(args: argparse.Namespace) -> dict[str, Any]:
     """The arguments of `diagnose`, for a language model and a text."""
     from minidl.text import language_reference
 
-    net = load(Path(args.what))
+    net = load_model(args.what)
     hint = "write a function that returns net, loss and batches, and give FILE.py:FUNCTION"
     check_language_model(net, args.what, hint)
     vocab = getattr(net, "vocab", None)

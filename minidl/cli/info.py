@@ -9,6 +9,7 @@ import numpy as np
 from minidl import kernels
 from minidl.cli.options import printable
 from minidl.container import Container
+from minidl.gradients import nonfinite_parameter
 from minidl.saving import load
 from minidl.sequential import Sequential
 
@@ -27,6 +28,9 @@ def run(args: argparse.Namespace) -> int:
         alone, net = net, Sequential([net], name="layer")
         net.build(alone.in_shape, dtype=alone.dtype or np.float32)
     net.summary()
+    bad = nonfinite_parameter(net.params)
+    if bad is not None:
+        print(printable(f"\nweights     {bad}: the other commands refuse this model"))
     if net.vocab is not None:
         print(f"\nvocabulary  {net.vocab!r}")
     if net.facts:

@@ -17,11 +17,11 @@ from typing import Any
 
 from minidl import durable
 from minidl.cli.files import try_output
+from minidl.cli.loading import load_model
 from minidl.cli.options import count, printable, seed
 from minidl.errors import ArgumentError
 from minidl.layer import Layer
 from minidl.looking import Report, look
-from minidl.saving import load
 from minidl.text import count_of, language_reference, read_text
 
 
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand; returns the exit code."""
     check_files(args)
-    net = load(args.model)
+    net = load_model(args.model)
     text, title = chosen_text(args, net)
     with waiting(f"{Path(args.model).name} reads {title} ...", args.json):
         seen = look(net, text, read=args.read)
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     told = f"{Path(args.model).name} reads {count_of(len(seen.pieces), 'symbol')} of {title}"
     report = Report(seen.of(args.layer), shown, args.chars or (1500 if one else 500), printable(told))
     if args.json:
-        print(json.dumps(report.as_dict(), ensure_ascii=False))
+        print(json.dumps(report.as_dict(), ensure_ascii=False, allow_nan=False))
     else:
         show(report, args.width)
     for path, render in (args.html, report.html), (args.svg, report.svg):

@@ -9,10 +9,10 @@ import argparse
 import contextlib
 import sys
 
+from minidl.cli.loading import load_model
 from minidl.cli.options import count, not_negative, part_or_all, seed
 from minidl.errors import ArgumentError
 from minidl.generation import generate_text
-from minidl.saving import load
 from minidl.text import Vocab
 
 
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand; returns the exit code."""
-    net = load(args.model)
+    net = load_model(args.model)
     vocab: Vocab | None = getattr(net, "vocab", None)
     if vocab is None:
         raise ArgumentError(f"{args.model} holds no vocabulary, so it cannot write text: is it a language model?")

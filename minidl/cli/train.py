@@ -30,6 +30,7 @@ from minidl.callbacks import (
     NanGuard,
     TimeBudget,
 )
+from minidl.callbacks.logs import plain
 from minidl.cli import runs
 from minidl.cli.files import try_output
 from minidl.cli.finishing import Finish, exit_code, rescue
@@ -184,7 +185,7 @@ def set_up(args: argparse.Namespace, checkpoint: Checkpoint) -> PreparedRun:
     callbacks: list[Callback] = [NanGuard(), *job.callbacks, clip, *own, *budget, checkpoint]
     shown = not args.json and not args.quiet
     if args.json:
-        print(json.dumps({"facts": net.facts, "baselines": job.baselines}, ensure_ascii=False), flush=True)
+        print(json.dumps(plain({"facts": net.facts, "baselines": job.baselines}), ensure_ascii=False), flush=True)
         callbacks.append(JSONLog(sys.stdout))
     elif shown:
         say_what(job, task, net.facts["parameters"], steps)
@@ -213,7 +214,7 @@ def report(run: PreparedRun, row: dict[str, Any], outcome: Outcome, reason: str 
     """Print how the run ended."""
     if run.args.json:
         closing = {"saved": outcome.saved, "facts": run.job.net.facts}
-        print(json.dumps(closing, ensure_ascii=False), flush=True)
+        print(json.dumps(plain(closing), ensure_ascii=False), flush=True)
     elif run.shown:
         say_result(outcome.saved, row, run.trainer, run.task, run.job)
         if outcome.saved is None and not outcome.kept_back:

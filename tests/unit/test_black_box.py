@@ -468,13 +468,13 @@ def test_a_file_with_another_content(tmp_path: Path, monkeypatch: Any) -> None:
     """Each is a whole file with right checksums, whose content is not what it has to be."""
     trained(tmp_path, At(3, plant("lstm.b", 2, np.nan)))
     path = tmp_path / "box" / "step.npz"
-    to_plain = minidl.doctor.box.to_plain
+    write_tree = minidl.doctor.box.write_tree
     box = reproduce(path).box
 
     def spoiled_by(change: Any) -> Any:
-        def spoiled(value: Any, name: str, arrays: Any) -> Any:
+        def spoiled(value: Any, *others: str) -> Any:
             change(value)
-            return to_plain(value, name, arrays)
+            return write_tree(value, *others)
 
         return spoiled
 
@@ -491,7 +491,7 @@ def test_a_file_with_another_content(tmp_path: Path, monkeypatch: Any) -> None:
     )
     for change in changes:
         with monkeypatch.context() as patch:
-            patch.setattr("minidl.doctor.box.to_plain", spoiled_by(change))
+            patch.setattr("minidl.doctor.box.write_tree", spoiled_by(change))
             minidl.doctor.box.write(box, path)
         with pytest.raises(minidl.ModelFormatError, match="is no model of minidl"):
             replay(path)

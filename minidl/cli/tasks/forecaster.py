@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minidl.arguments import is_real
+from minidl.cli.loading import finite_outputs
 from minidl.cli.options import count, printable
 from minidl.cli.tasks.inputs import standard_input, title
 from minidl.cli.tasks.task import Job, Task, from_models, no_default_data
@@ -125,7 +126,7 @@ class Forecaster(Task):
                     f"{len(series)}: give more of the series."
                 )
             places = [columns.index(name) for name in targets]
-            told = forecast(net, series, scaler, window, places)
+            told = finite_outputs(forecast(net, series, scaler, window, places))
             for k, name in enumerate(targets):
                 low, high = told[:, k].min(), told[:, k].max()
                 for step, values in enumerate(told[:, k].tolist(), 1):

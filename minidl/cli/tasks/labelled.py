@@ -80,9 +80,19 @@ def fact(net: Any, name: str, kind: type) -> Any:
     return value
 
 
-def labels_of(net: Any) -> list[str]:
-    """The labels that a net was trained on, in the order of its outputs."""
+def length_fact(net: Any, name: str) -> int:
+    """Return a length that the file of a model tells: a positive integer."""
+    value: int = fact(net, name, int)
+    if isinstance(value, bool) or value < 1:
+        raise ArgumentError(f"The model's {name!r} must be a positive integer, got {value!r:.40}. Train it again.")
+    return value
+
+
+def labels_of(net: Any, axes: int) -> list[str]:
+    """The labels that a net was trained on, in the order of its outputs, which have so many axes."""
     labels: list[str] = fact(net, "labels", list)
+    if not all(isinstance(label, str) for label in labels) or len(net.out_shape) != axes:
+        raise ArgumentError("The model's labels or outputs are not those of such a task. Train it again.")
     if (len(labels),) != net.out_shape[-1:] or net.vocab is None:
         raise ArgumentError(f"The model has {net.out_shape[-1]} outputs for {len(labels)} labels: train it anew.")
     return labels

@@ -14,7 +14,7 @@ import numpy as np
 from minidl.baselines import ngram_bits
 from minidl.cli.options import printable
 from minidl.cli.tasks.inputs import inputs_per_call, lines_of, title
-from minidl.cli.tasks.labelled import fact, hold_out, worth_sorting
+from minidl.cli.tasks.labelled import fact, hold_out, length_fact, worth_sorting
 from minidl.cli.tasks.task import Job, Task, from_models, no_default_data
 from minidl.errors import ArgumentError
 from minidl.feeding import groups_of
@@ -26,6 +26,7 @@ from minidl.tables import KINDS, read_table
 from minidl.text import CharVocab, Vocab, WordVocab, count_of
 
 SOURCES = "source", "question", "input", "src", "from", "text"
+LONGEST_ANSWER = 10_000  # symbols: a model that never ends its answer stops there
 TARGETS = "target", "answer", "output", "tgt", "to", "label"
 
 
@@ -101,11 +102,11 @@ class Seq2Seq(Task):
         )  # fmt: skip
 
     def predict(self, net: Any, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-        longest, columns = fact(net, "longest target", int), fact(net, "columns", dict)
+        longest, columns = length_fact(net, "longest target"), fact(net, "columns", dict)
         if net.vocab is None:
             raise ArgumentError(f"{args.model} holds no vocabulary, so it cannot read a text: train it anew.")
         texts = sources_of(str(columns.get("source")), args)
-        length = 2 * longest + 1
+        length = min(2 * longest + 1, LONGEST_ANSWER)  # the number comes from a file, and may be any
         for some in groups_of(texts, inputs_per_call(args)):
             for place, text in some:
                 try:

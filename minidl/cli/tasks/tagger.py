@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from minidl.cli.loading import finite_outputs
 from minidl.cli.options import count, printable
 from minidl.cli.tasks.inputs import inputs_per_call, lines_of, title
 from minidl.cli.tasks.labelled import (
@@ -138,10 +139,13 @@ class Tagger(Task):
         )
 
     def predict(self, net: Any, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-        labels, known = labels_of(net), set(net.vocab.words)
-        for group in groups_of(sentences_to_tag(args, net.facts.get("tokens column")), inputs_per_call(args)):
+        labels, column = labels_of(net, 2), net.facts.get("tokens column")
+        if not isinstance(net.vocab, WordVocab) or not isinstance(column, str | None):
+            raise ArgumentError("The model must have a vocabulary of words and tell its column. Train it again.")
+        known = set(net.vocab.words)
+        for group in groups_of(sentences_to_tag(args, column), inputs_per_call(args)):
             x, mask = pad([to_ids(tokens, net.vocab, known) for tokens in group])
-            for tokens, y in zip(group, net.predict(x, mask=mask), strict=True):
+            for tokens, y in zip(group, finite_outputs(net.predict(x, mask=mask)), strict=True):
                 tags = [labels[id] for id in y[: len(tokens)].argmax(axis=-1)]
                 yield {"tokens": tokens, "tags": tags}
 

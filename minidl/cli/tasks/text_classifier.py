@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from minidl.cli.loading import finite_outputs
 from minidl.cli.options import count, printable
 from minidl.cli.tasks.inputs import inputs_per_call, lines_of, title
 from minidl.cli.tasks.labelled import (
@@ -21,6 +22,7 @@ from minidl.cli.tasks.labelled import (
     known_already,
     labels_of,
     labels_to_ids,
+    length_fact,
     usual,
 )
 from minidl.cli.tasks.task import Job, Task, from_models, no_default_data
@@ -125,11 +127,11 @@ class TextClassifier(Task):
         )
 
     def predict(self, net: Any, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-        labels, longest = labels_of(net), fact(net, "max length", int)
+        labels, longest = labels_of(net, 1), length_fact(net, "max length")
         for group in groups_of(texts_to_label(args, fact(net, "text column", str)), inputs_per_call(args)):
             ids = [to_ids(text, net.vocab, longest) for text in group]
             x, mask = pad(ids)
-            for text, read, y in zip(group, ids, net.predict(x, mask=mask), strict=True):
+            for text, read, y in zip(group, ids, finite_outputs(net.predict(x, mask=mask)), strict=True):
                 best, some = int(y.argmax()), len(read) > 0  # of a text without a known character nothing is said
                 yield {
                     "label": labels[best] if some else None,
