@@ -16,8 +16,9 @@ FILES = sorted([*ROOT.glob("minidl/**/*.py"), *ROOT.glob("models/**/*.py")])
 
 # a module may import from the levels above its own, and from its own package
 LEVELS = [
+    ["escaping"],
     ["errors", "history", "version", "durable"],
-    ["arguments", "inputs", "names"],
+    ["arguments", "inputs", "names", "plain_console"],
     ["initializers", "kernels", "nested", "parameter", "summary", "archive", "mapped"],
     ["layer"],
     ["container", "wiring"],

@@ -7,12 +7,12 @@ predicted may be missing. Without a PATH and --text they come from standard inpu
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
 from minidl.cli.options import count
 from minidl.cli.tasks import NAMES, task_of
 from minidl.errors import ArgumentError
+from minidl.escaping import to_json
 from minidl.saving import load
 
 
@@ -39,6 +39,6 @@ def run(args: argparse.Namespace) -> int:
         raise ArgumentError("The inputs are expected in files or behind --text, got both: leave one out.")
     task = task_of(name)
     for row in task.predict(net, args):
-        sys.stdout.write(f"{json.dumps(row, ensure_ascii=False) if args.json else task.line(row)}\n")
+        sys.stdout.write(f"{to_json(row) if args.json else task.line(row)}\n")
         sys.stdout.flush()
     return 0

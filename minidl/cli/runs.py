@@ -10,15 +10,14 @@ import argparse
 import contextlib
 import json
 import os
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from minidl import durable
 from minidl.callbacks import Checkpoint
-from minidl.cli.options import printable
 from minidl.errors import ArgumentError
+from minidl.escaping import quote_path
 
 OPTIONS = "options.json"
 FILES = "out", "valid", "test"  # options that may be paths
@@ -33,19 +32,13 @@ def folder_of(out: str) -> Path:
 def checkpoint_of(folder: Path) -> Checkpoint:
     """The checkpoints of a run, one a minute; one that cannot be written does not end the training."""
     checkpoint = Checkpoint(folder, on_error="continue")
-    checkpoint.how = f"minidl train --resume {quoted(folder)}"
+    checkpoint.how = f"minidl train --resume {quote_path(folder)}"
     return checkpoint
-
-
-def quoted(folder: Path) -> str:
-    """A folder as it can be typed behind an option."""
-    name = printable(str(folder))
-    return shlex.quote(f"./{name}" if name.startswith("-") else name)
 
 
 def begin(folder: Path) -> None:
     """Refuse to begin where another run was broken off."""
-    name = quoted(folder)
+    name = quote_path(folder)
     if folder.exists() and not folder.is_dir():
         raise ArgumentError(f"The checkpoints belong into the folder {name}, which is a file: name another with --out.")
     if checkpoint_of(folder).files():

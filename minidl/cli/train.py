@@ -8,7 +8,6 @@ from there. Other models have options of their own: minidl train --model NAME --
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import sys
@@ -31,7 +30,6 @@ from minidl.cli.options import (
     part_or_file,
     part_or_none,
     positive,
-    printable,
     seed,
     value_of,
 )
@@ -39,6 +37,7 @@ from minidl.cli.planning import plan
 from minidl.cli.tasks import NAMES, Job, Task, task_of
 from minidl.cli.telling import say_result, say_what
 from minidl.errors import ArgumentError, NonFiniteError
+from minidl.escaping import escape, to_json
 from minidl.interrupts import INTERRUPTED, TERMINATED
 from minidl.trainer import Trainer
 
@@ -121,7 +120,7 @@ def run(args: argparse.Namespace) -> int:
     callbacks: list[Callback] = [NanGuard(), *job.callbacks, clip, *own, checkpoint]
     shown = not args.json and not args.quiet
     if args.json:
-        print(json.dumps({"facts": net.facts, "baselines": job.baselines}, ensure_ascii=False), flush=True)
+        print(to_json({"facts": net.facts, "baselines": job.baselines}), flush=True)
         callbacks.append(JSONLog(sys.stdout))
     elif shown:
         say_what(job, task, net.facts["parameters"], steps)
@@ -153,17 +152,17 @@ def run(args: argparse.Namespace) -> int:
             raise failed  # else the sample failed, after the end
         if args.json:
             closing = {"saved": saved and args.out, "facts": net.facts}
-            print(json.dumps(closing, ensure_ascii=False), flush=True)
+            print(to_json(closing), flush=True)
         elif shown:
             say_result(saved and args.out, row, trainer, task, job)
         if reason is not None and not shown:
-            print(f"minidl train: {reason}", file=sys.stderr)
+            print(f"minidl train: {escape(reason)}", file=sys.stderr)
     return 0 if reason is None else 130 if INTERRUPTED in reason else 143 if TERMINATED in reason else 1
 
 
 def say_warning(message: Any, *_: Any) -> None:
     """A warning as one line."""
-    print(f"minidl train: {printable(str(message))}", file=sys.stderr, flush=True)
+    print(f"minidl train: {escape(str(message))}", file=sys.stderr, flush=True)
 
 
 def facts_of(args: argparse.Namespace, job: Job, steps: int, schedule: str) -> dict[str, Any]:

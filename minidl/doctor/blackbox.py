@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import shlex
 import textwrap
 from os import PathLike
 from pathlib import Path
@@ -18,6 +17,7 @@ from minidl.doctor.examining import BORN, JUMPS, Examined, examine
 from minidl.doctor.record import Record
 from minidl.doctor.watch import Trouble, Watch
 from minidl.errors import ArgumentError, MinidlError
+from minidl.escaping import escape, quote_path
 from minidl.trainer import Trainer
 
 STEP, REPORT, NORMS = "step.npz", "report.txt", "norms.csv"
@@ -133,7 +133,7 @@ def how_again(box: Box, path: Path) -> str:
             own.append(f"{name}={type(part).__name__}(...)")
     if own:
         return f"minidl.doctor.replay({str(path)!r}, {', '.join(own)})"
-    return f"minidl doctor --replay {shlex.quote(str(path))}"
+    return f"minidl doctor --replay {quote_path(path)}"
 
 
 def new_folder(folder: Path) -> Path:
@@ -194,7 +194,7 @@ def report(box: Box, examined: Examined | None, lacking: list[str], path: Path) 
     columns = [record.column(figure)[-LINES:] for figure in ("step", "loss", "norm", "rate")]
     for step, loss, norm, rate in zip(*columns, strict=True):
         lines.append(f"{int(step):>10,}  {loss:>12.6g}  {norm:>12.6g}  {rate:>10.3g}")
-    lines += ["", f"In {path}:", ""]
+    lines += ["", f"In {escape(str(path))}:", ""]
     if (path / STEP).exists():
         lines += wrapped(STEP, "the step, to be made again: minidl doctor --replay FOLDER, or "
                          "minidl.doctor.replay(FOLDER); and a model, minidl.load, before it")  # fmt: skip
@@ -204,4 +204,4 @@ def report(box: Box, examined: Examined | None, lacking: list[str], path: Path) 
 
 def wrapped(name: str, words: str) -> list[str]:
     """A paragraph behind its name."""
-    return textwrap.wrap(words, 112, initial_indent=f"{name:<12}", subsequent_indent=" " * 12)
+    return textwrap.wrap(escape(words), 112, initial_indent=f"{name:<12}", subsequent_indent=" " * 12)

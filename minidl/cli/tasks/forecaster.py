@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import math
 import re
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
@@ -15,10 +14,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minidl.arguments import is_real
-from minidl.cli.options import count, printable
+from minidl.cli.options import count
 from minidl.cli.tasks.inputs import standard_input, title
 from minidl.cli.tasks.task import Job, Task, from_models, no_default_data
 from minidl.errors import ArgumentError
+from minidl.escaping import escape, quote_path
 from minidl.forecasting import forecast, naive_forecast
 from minidl.inputs import Array
 from minidl.quantiles import QuantileLoss, coverage, median_error
@@ -88,10 +88,10 @@ class Forecaster(Task):
             if season is not None:
                 losses[name], told = naive(counted, held, season, loss, metrics)
                 errors.append(f"{name} {', '.join(f'{error} {value:.4g}' for error, value in told.items())}")
-        names = ", ".join(map(printable, targets))
+        names = ", ".join(map(escape, targets))
         steps = sum(map(len, series))
         seen = f"{names} from {count_of(len(columns), 'column')}"
-        without = [f"without {', '.join(printable(name) or repr(name) for name in left_out)}"] if left_out else []
+        without = [f"without {', '.join(escape(name) or repr(name) for name in left_out)}"] if left_out else []
         return Job(
             net=from_models("forecaster")(
                 args.horizon, len(targets), args.units, args.layers, QUANTILES, dropout=args.dropout
@@ -112,7 +112,7 @@ class Forecaster(Task):
             ],
             baselines=losses,
             metrics=[*metrics, coverage],
-            hint=f"minidl predict {{model}} {shlex.quote(printable(args.paths[0]))}",
+            hint=f"minidl predict {{model}} {quote_path(args.paths[0])}",
         )  # fmt: skip
 
     def predict(self, net: Any, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -140,10 +140,10 @@ class Forecaster(Task):
         """The median, and from where to where the outer quantiles go; on a terminal a bar of it beside."""
         name, step, *values = row.values()
         numbers = [value for value in values if isinstance(value, float)]
-        cells = [printable(name), f"+{step}", f"{np.median(numbers):#.6g}", f"{numbers[0]:#.6g} to {numbers[-1]:#.6g}"]
+        cells = [escape(name), f"+{step}", f"{np.median(numbers):#.6g}", f"{numbers[0]:#.6g} to {numbers[-1]:#.6g}"]
         if sys.stdout.isatty() and str(sys.stdout.encoding).lower().startswith("utf"):
             cells.append(getattr(row, "bar", ""))
-        return "\t".join([*cells, *map(printable, values[len(numbers) :])])
+        return "\t".join([*cells, *map(escape, values[len(numbers) :])])
 
 
 class Told(dict[str, Any]):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,11 +11,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minidl.baselines import ngram_bits
-from minidl.cli.options import printable
-from minidl.cli.tasks.inputs import inputs_per_call, lines_of, title
+from minidl.cli.tasks.inputs import example_command, inputs_per_call, lines_of, title
 from minidl.cli.tasks.labelled import fact, hold_out, worth_sorting
 from minidl.cli.tasks.task import Job, Task, from_models, no_default_data
 from minidl.errors import ArgumentError
+from minidl.escaping import escape
 from minidl.feeding import groups_of
 from minidl.inputs import Array
 from minidl.losses import CrossEntropy
@@ -77,7 +76,6 @@ class Seq2Seq(Task):
         net = from_models("seq2seq")(len(vocab), args.units, args.layers, dropout=args.dropout)
         net.vocab = vocab
         name, pairs = title(args.paths), sum(map(len, parts))
-        example = printable(read[1][0][:40])
         return Job(
             net=net,
             in_shape=((None,), (None,)),
@@ -96,7 +94,7 @@ class Seq2Seq(Task):
             ],
             baselines={order: value * math.log(2) for order, value in bits.items()},
             metrics=[accuracy, exact_match],
-            hint=f"minidl predict {{model}} --text {shlex.quote(example)} --beam 4",
+            hint=example_command((text[:40] for text in read[1]), " --beam 4"),
         )  # fmt: skip
 
     def predict(self, net: Any, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -117,7 +115,7 @@ class Seq2Seq(Task):
                 yield row | ({"others": [figures_of(answer) for answer in others]} if args.beam > 1 else {})
 
     def line(self, row: dict[str, Any]) -> str:
-        return str(row["target"])
+        return escape(str(row["target"]), keep="\n\t")
 
     def verdict(self, figures: dict[str, Any]) -> str:
         return (

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from minidl.cli.options import count, printable
-from minidl.cli.tasks.inputs import inputs_per_call, lines_of, title
+from minidl.cli.options import count
+from minidl.cli.tasks.inputs import example_command, inputs_per_call, lines_of, title
 from minidl.cli.tasks.labelled import (
     batches_of,
     by_shares,
@@ -23,6 +22,7 @@ from minidl.cli.tasks.labelled import (
 from minidl.cli.tasks.task import Job, Task, from_models, no_default_data
 from minidl.container import Container
 from minidl.errors import ArgumentError
+from minidl.escaping import escape
 from minidl.feeding import groups_of
 from minidl.inputs import Array
 from minidl.losses import CrossEntropy
@@ -132,7 +132,7 @@ class Tagger(Task):
                 "tags by token": loss,
             },
             metrics=[accuracy],
-            hint=f"minidl predict {{model}} --text {shlex.quote(printable(' '.join(valid.tokens[0][:8])))}",
+            hint=example_command(" ".join(tokens[:8]) for tokens in valid.tokens),
         )
 
     def predict(self, net: Any, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -145,7 +145,7 @@ class Tagger(Task):
 
     def line(self, row: dict[str, Any]) -> str:
         pairs = zip(row["tokens"], row["tags"], strict=True)
-        return "".join(f"{printable(token)}\t{printable(tag)}\n" for token, tag in pairs)
+        return "".join(f"{escape(token)}\t{escape(tag)}\n" for token, tag in pairs)
 
     def verdict(self, figures: dict[str, Any]) -> str:
         return f"{100 * figures['accuracy']:.1f} % of the tags right, loss {figures['loss']:z.3f}"

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from minidl.cli.options import count, printable
-from minidl.cli.tasks.inputs import inputs_per_call, lines_of, title
+from minidl.cli.options import count
+from minidl.cli.tasks.inputs import example_command, inputs_per_call, lines_of, title
 from minidl.cli.tasks.labelled import (
     batches_of,
     by_shares,
@@ -25,6 +24,7 @@ from minidl.cli.tasks.labelled import (
 from minidl.cli.tasks.task import Job, Task, from_models, no_default_data
 from minidl.container import Container
 from minidl.errors import ArgumentError
+from minidl.escaping import escape
 from minidl.feeding import groups_of
 from minidl.inputs import Array
 from minidl.losses import CrossEntropy
@@ -119,7 +119,7 @@ class TextClassifier(Task):
             ],
             baselines={"label frequencies": by_shares(t, held_t, len(labels))},
             metrics=[accuracy],
-            hint=f"minidl predict {{model}} --text {shlex.quote(printable(' '.join(valid.texts[0].split())[:40]))}",
+            hint=example_command(" ".join(text.split())[:40] for text in valid.texts),
         )
 
     def predict(self, net: Any, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -136,8 +136,8 @@ class TextClassifier(Task):
                 }
 
     def line(self, row: dict[str, Any]) -> str:
-        said = "-\t-" if row["label"] is None else f"{printable(row['label'])}\t{row['probability']:.3f}"
-        return f"{said}\t{printable(row['text'])}"
+        said = "-\t-" if row["label"] is None else f"{escape(row['label'])}\t{row['probability']:.3f}"
+        return f"{said}\t{escape(row['text'])}"
 
     def verdict(self, figures: dict[str, Any]) -> str:
         return f"{100 * figures['accuracy']:.1f} % right, loss {figures['loss']:z.3f}"
