@@ -18,7 +18,7 @@ FILES = sorted([*ROOT.glob("minidl/**/*.py"), *ROOT.glob("models/**/*.py")])
 LEVELS = [
     ["escaping"],
     ["errors", "history", "version", "durable"],
-    ["arguments", "inputs", "names", "plain_console"],
+    ["arguments", "dates", "inputs", "names", "plain_console"],
     ["initializers", "kernels", "nested", "parameter", "summary", "archive", "mapped"],
     ["layer"],
     ["container", "wiring"],
@@ -27,7 +27,7 @@ LEVELS = [
     ["bidirectional"],
     ["losses", "stepping", "streaming", "data", "text", "baselines", "metrics", "schedules", "gradients"],
     ["objective", "optimizer", "feeding", "padding", "transplant", "quantiles", "pieces", "tables", "tokens"],
-    ["series", "splits", "tagged"],
+    ["series", "series_table", "splits", "tagged"],
     ["checking", "description", "forecasting", "generation", "optimizers", "encoding"],
     ["looking", "decoding", "corpus"],
     ["saving", "pairs"],
