@@ -12,7 +12,7 @@ import numpy as np
 
 from minidl.baselines import ngram_bits
 from minidl.cli.tasks.inputs import example_command, inputs_per_call, lines_of, title
-from minidl.cli.tasks.labelled import fact, hold_out, worth_sorting
+from minidl.cli.tasks.labelled import check_header, fact, hold_out, worth_sorting
 from minidl.cli.tasks.task import Job, Task, from_models, no_default_data
 from minidl.errors import ArgumentError
 from minidl.escaping import escape
@@ -21,7 +21,7 @@ from minidl.inputs import Array
 from minidl.losses import CrossEntropy
 from minidl.metrics import accuracy, exact_match
 from minidl.pairs import Answer, pair_batches, translate
-from minidl.tables import KINDS, read_table
+from minidl.tables import KINDS, Table, read_table
 from minidl.text import CharVocab, Vocab, WordVocab, count_of
 
 SOURCES = "source", "question", "input", "src", "from", "text"
@@ -52,13 +52,16 @@ class Seq2Seq(Task):
                 f"{table.source} expects two columns, a source and a target, got {source!r} for both: name them with "
                 f"--source and --target."
             )
+        check_header(table, [(source, args.source, SOURCES), (target, args.target, TARGETS)])
+        check_pairs(table, source, target)
         if isinstance(args.valid, str):
             train, valid = table, read_table(args.valid)
         else:
-            table.texts(target)  # a row without one is told before the rows are told apart
             kept, held = hold_out(table.texts(source), None, args)
             train, valid = table.take(kept), table.take(held)
         parts = [train, valid] + ([] if args.test is None else [read_table(args.test)])
+        for part in parts[1:]:
+            check_pairs(part, source, target)
         read, written = ([part.texts(name) for part in parts] for name in (source, target))
         vocab: Vocab
         if args.symbols == "chars":
@@ -89,7 +92,8 @@ class Seq2Seq(Task):
             },
             heading=[
                 name,
-                f"{count_of(pairs, 'pair')}, {count_of(len(vocab), 'symbol')}",
+                f"{count_of(pairs, 'pair')}, {source!r:.40} to {target!r:.40}",
+                count_of(len(vocab), "symbol"),
                 f"LSTM {args.layers}x{args.units}, twice, attention",
             ],
             baselines={order: value * math.log(2) for order, value in bits.items()},
@@ -122,6 +126,14 @@ class Seq2Seq(Task):
             f"{figures['loss']:z.3g} nats per symbol, {figures['accuracy']:.2%} of the symbols right, "
             f"{figures['exact_match']:.2%} of the answers as a whole"
         )
+
+
+def check_pairs(table: Table, source: str, target: str) -> None:
+    """Refuse a row without a source or without a target."""
+    for name in (source, target):
+        for row, text in enumerate(table.texts(name)):
+            if not text:
+                raise ArgumentError(f"{table.place(row)} has an empty {name!r}: fill it in, or leave the row out.")
 
 
 def behind_marks(targets: list[Array], mark: int) -> Array:

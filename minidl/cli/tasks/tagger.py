@@ -18,6 +18,7 @@ from minidl.cli.tasks.labelled import (
     known_already,
     labels_of,
     labels_to_ids,
+    warn_of_unseen,
 )
 from minidl.cli.tasks.task import Job, Task, from_models, no_default_data
 from minidl.container import Container
@@ -102,6 +103,7 @@ class Tagger(Task):
 
         x, t = encoded(train)
         held_x, held_t = encoded(valid)
+        warn_of_unseen("Tag", labels, (tag for tags in valid.tags for tag in tags))
         test = None if args.test is None else encoded(read(args.test))
         net: Container = from_models("tagger")(len(vocab), len(labels), args.units, args.layers, args.dropout)
         net.vocab = vocab

@@ -14,12 +14,14 @@ from minidl.cli.tasks.inputs import example_command, inputs_per_call, lines_of, 
 from minidl.cli.tasks.labelled import (
     batches_of,
     by_shares,
+    check_header,
     fact,
     hold_out,
     known_already,
     labels_of,
     labels_to_ids,
     usual,
+    warn_of_unseen,
 )
 from minidl.cli.tasks.task import Job, Task, from_models, no_default_data
 from minidl.container import Container
@@ -74,7 +76,9 @@ class TextClassifier(Task):
         if not args.paths:
             raise no_default_data("text_classifier", "a table of texts and labels")
         table = read_table(args.paths)
-        args.text_column, args.label_column = columns_of(table, args)
+        text, label = columns_of(table, args)
+        check_header(table, [(text, args.text_column, TEXTS), (label, args.label_column, LABELS)])
+        args.text_column, args.label_column = text, label
         train = examples(table, args)
         empty, rows = len(table) - len(train.texts), len(train.texts)
         check_labels(train.labels, table, args)
@@ -93,6 +97,7 @@ class TextClassifier(Task):
 
         x, t = encoded(train)
         held_x, held_t = encoded(valid)
+        warn_of_unseen("Label", train.labels, valid.labels)
         test = None if args.test is None else encoded(examples(read_table(args.test), args))
         net: Container = from_models("text_classifier")(len(vocab), len(labels), args.units, args.layers, args.dropout)
         net.vocab = vocab
