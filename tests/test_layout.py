@@ -16,8 +16,9 @@ FILES = sorted([*ROOT.glob("minidl/**/*.py"), *ROOT.glob("models/**/*.py")])
 
 # a module may import from the levels above its own, and from its own package
 LEVELS = [
+    ["escaping"],
     ["errors", "history", "version", "durable"],
-    ["arguments", "folder_lock", "inputs", "names"],
+    ["arguments", "dates", "folder_lock", "inputs", "names", "plain_console"],
     ["file_values"],
     ["initializers", "kernels", "nested", "parameter", "summary", "archive", "mapped", "plain_json"],
     ["layer"],
@@ -27,7 +28,7 @@ LEVELS = [
     ["bidirectional"],
     ["losses", "stepping", "streaming", "data", "text", "baselines", "metrics", "schedules", "gradients"],
     ["objective", "optimizer", "feeding", "padding", "transplant", "quantiles", "pieces", "tables", "tokens"],
-    ["series", "splits", "tagged"],
+    ["series", "series_table", "splits", "tagged"],
     ["checking", "description", "forecasting", "generation", "optimizers", "encoding"],
     ["looking", "decoding", "corpus"],
     ["saving", "pairs"],

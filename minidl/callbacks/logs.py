@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import os
 from abc import abstractmethod
@@ -14,6 +13,7 @@ from typing import IO, Any, ClassVar
 import numpy as np
 
 from minidl.callbacks.base import Remembering
+from minidl.escaping import to_json
 from minidl.file_values import Check, count, list_of, optional, refuse, text
 from minidl.trainer import Trainer
 
@@ -116,7 +116,7 @@ class JSONLog(Log):
 
     def write(self, row: dict[str, Any]) -> None:
         text = {name: plain(value) for name, value in row.items()}
-        line = json.dumps(text, ensure_ascii=False, allow_nan=False) + "\n"
+        line = to_json(text) + "\n"
         if isinstance(self.target, str | os.PathLike):
             with Path(self.target).open("a", encoding="utf-8") as file:
                 file.write(line)

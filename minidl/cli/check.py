@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import math
 import sys
 from typing import Any
@@ -20,6 +19,7 @@ from minidl.cli.code import is_code, load_code
 from minidl.cli.loading import load_model
 from minidl.cli.options import seed
 from minidl.cli.showing import show
+from minidl.escaping import to_json
 from minidl.layer import Layer
 from minidl.layers import LSTM, Dense, Embedding, Softmax
 from minidl.sequential import Sequential
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         report = gradcheck(load_model(args.what) if args.what else small_net(args.seed), **options)
     if args.json:
-        print(json.dumps(as_json(report), ensure_ascii=False, allow_nan=False))
+        print(to_json(as_json(report)))
     else:
         show(report)
     return 0 if report.ok and not any(f.severity == "error" for f in report.findings) else 1

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from minidl.cli.tasks.language import check_language_model
 from minidl.data import TextStream, split
 from minidl.doctor import Diagnosis, diagnose, reproduce
 from minidl.errors import ArgumentError
+from minidl.escaping import to_json
 from minidl.layers import Softmax
 from minidl.losses import CrossEntropy, SoftmaxCrossEntropy
 from minidl.optimizers import Adam
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 def report(diagnosis: Diagnosis, as_json: bool) -> int:
     """Print it; returns the exit code."""
     if as_json:
-        print(json.dumps(diagnosis.as_json(), ensure_ascii=False, allow_nan=False))
+        print(to_json(diagnosis.as_json()))
     else:
         show(diagnosis)
     return 0 if diagnosis.ok else 1
@@ -93,9 +93,9 @@ def status() -> Any:
     if not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console
+    from minidl.plain_console import PlainConsole
 
-    with Console(stderr=True).status("looking") as shown:
+    with PlainConsole(stderr=True).status("looking") as shown:
         yield lambda words: shown.update(f"looking at {words}")
 
 

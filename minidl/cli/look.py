@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,9 @@ from typing import Any
 from minidl import durable
 from minidl.cli.files import try_output
 from minidl.cli.loading import load_model
-from minidl.cli.options import count, printable, seed
+from minidl.cli.options import count, seed
 from minidl.errors import ArgumentError
+from minidl.escaping import escape, quote_path, to_json
 from minidl.layer import Layer
 from minidl.looking import Report, look
 from minidl.text import count_of, language_reference, read_text
@@ -62,33 +61,33 @@ def run(args: argparse.Namespace) -> int:
     one = args.cell is not None or args.gate is not None
     shown = seen.shown(args.layer, args.cell, args.gate) if one else None
     told = f"{Path(args.model).name} reads {count_of(len(seen.pieces), 'symbol')} of {title}"
-    report = Report(seen.of(args.layer), shown, args.chars or (1500 if one else 500), printable(told))
+    report = Report(seen.of(args.layer), shown, args.chars or (1500 if one else 500), told)
     if args.json:
-        print(json.dumps(report.as_dict(), ensure_ascii=False, allow_nan=False))
+        print(to_json(report.as_dict()))
     else:
         show(report, args.width)
     for path, render in (args.html, report.html), (args.svg, report.svg):
         if path is not None:
             durable.replace(Path(path), [render(args.width or 100).encode("utf-8")])
-            print(f"saved {printable(path)}", file=sys.stderr if args.json else sys.stdout)
+            print(f"saved {escape(path)}", file=sys.stderr if args.json else sys.stdout)
     return 0
 
 
 def show(report: Report, width: int | None) -> None:
     """In colours on a terminal, with marks below the text elsewhere."""
-    from rich.console import Console
+    from minidl.plain_console import PlainConsole
 
-    Console(width=width, highlight=False, markup=False, emoji=False).print(report)
+    PlainConsole(width=width).print(report)
 
 
 def waiting(what: str, quiet: bool) -> contextlib.AbstractContextManager[Any]:
     """A line that tells what takes so long, as long as it does, where somebody sees it."""
-    from rich.console import Console
+    from minidl.plain_console import PlainConsole
 
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    console = PlainConsole(stderr=True)
     if quiet or not (console.is_terminal and sys.stdout.isatty()):
         return contextlib.nullcontext()
-    return console.status(printable(what))
+    return console.status(escape(what))
 
 
 def chosen_text(args: argparse.Namespace, net: Layer) -> tuple[str, str]:
@@ -106,7 +105,7 @@ def chosen_text(args: argparse.Namespace, net: Layer) -> tuple[str, str]:
             learned = f" {facts['text']}" if isinstance(facts.get("text"), str) else " another text"
             raise ArgumentError(
                 f"{args.model} has learned{learned}, and lacks characters of the default text: name a text, "
-                f"minidl look {shlex.quote(args.model)} my_text.txt"
+                f"minidl look {quote_path(args.model)} my_text.txt"
             ) from None
     return text, "the language reference"
 

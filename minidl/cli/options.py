@@ -1,7 +1,4 @@
-"""What the subcommands share: a parser that says mistakes in one line, the kinds of numbers that options take.
-
-And `printable`, through which all names and words go that others have chosen.
-"""
+"""What the subcommands share: a parser that says mistakes in one line, the kinds of numbers that options take."""
 
 from __future__ import annotations
 
@@ -9,6 +6,8 @@ import argparse
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
+
+from minidl.escaping import escape
 
 
 class Parser(argparse.ArgumentParser):
@@ -20,7 +19,7 @@ class Parser(argparse.ArgumentParser):
     given: Sequence[str] = ()
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {printable(message)} (see {self.prog} --help)\n")
+        self.exit(2, f"{self.prog}: {escape(message)} (see {self.prog} --help)\n")
 
 
 class Help(argparse.ArgumentDefaultsHelpFormatter):
@@ -70,11 +69,6 @@ def value_of(option: str, given: Sequence[str]) -> str | None:
         elif word.startswith(f"{option}="):
             value = word.partition("=")[2]
     return value
-
-
-def printable(text: str) -> str:
-    """A text without line breaks and what else a terminal would obey: such characters are escaped as in Python."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def count(text: str) -> int:

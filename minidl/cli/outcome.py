@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minidl.cli import runs
 from minidl.cli.prepared_run import PreparedRun
 from minidl.cli.tasks import Task
+from minidl.escaping import quote_path
 from minidl.trainer import Trainer
 
 # Nets that have made one to three updates are at up to 1.19 times the loss of a uniform guess (112 runs over all
@@ -46,7 +46,7 @@ def save(run: PreparedRun, row: dict[str, Any]) -> Outcome:
     if useless and os.path.exists(out):
         notes.append(f"{shown} was not replaced, for this run is {verdict}")
         if checkpoint.files():
-            folder = runs.quoted(checkpoint.folder)
+            folder = quote_path(checkpoint.folder)
             notes.append(f"the run is in {folder}: minidl train --resume {folder} --out FILE saves it")
         return Outcome(None, notes, True, True)
     if useless:
@@ -65,7 +65,7 @@ def checkpoint_notes(run: PreparedRun) -> list[str]:
     files = run.checkpoint.files()
     if not run.trainer.stop_reason or run.trainer.interrupted or not files:
         return []
-    return [f"the last checkpoint is {runs.quoted(files[-1])}: {run.checkpoint.how} resumes from it"]
+    return [f"the last checkpoint is {quote_path(files[-1])}: {run.checkpoint.how} resumes from it"]
 
 
 def in_unit(loss: float, task: Task) -> str:

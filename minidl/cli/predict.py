@@ -7,7 +7,6 @@ predicted may be missing. Without a PATH and --text they come from standard inpu
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
 import numpy as np
@@ -16,6 +15,7 @@ from minidl.cli.loading import check_row, load_model
 from minidl.cli.options import count
 from minidl.cli.tasks import NAMES, task_of
 from minidl.errors import ArgumentError
+from minidl.escaping import to_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +43,6 @@ def run(args: argparse.Namespace) -> int:
     with np.errstate(all="ignore"):  # what overflows is refused below
         for row in task.predict(net, args):
             check_row(row)
-            line = json.dumps(row, ensure_ascii=False, allow_nan=False) if args.json else task.line(row)
-            sys.stdout.write(f"{line}\n")
+            sys.stdout.write(f"{to_json(row) if args.json else task.line(row)}\n")
             sys.stdout.flush()
     return 0

@@ -15,7 +15,6 @@ import argparse
 import contextlib
 import json
 import os
-import shlex
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,8 +22,9 @@ from typing import Any
 
 from minidl import durable
 from minidl.callbacks import Checkpoint
-from minidl.cli.options import Parser, actions_of, fits, printable
+from minidl.cli.options import Parser, actions_of, fits
 from minidl.errors import ArgumentError
+from minidl.escaping import quote_path
 from minidl.folder_lock import NAME, FolderLock
 
 OPTIONS = "options.json"
@@ -50,20 +50,14 @@ def checkpoint_of(args: argparse.Namespace) -> Checkpoint:
     """Return the checkpoints of a run, one a minute; one that cannot be written does not end the training."""
     folder = folder_of(target_of(args.out)) if args.resume is None else Path(args.resume)
     checkpoint = Checkpoint(folder, on_error="continue")
-    checkpoint.how = f"minidl train --resume {quoted(folder)}"
+    checkpoint.how = f"minidl train --resume {quote_path(folder)}"
     if args.resume is None:
         checkpoint.lock.hint = HINT
     else:
         checkpoint.lock.hint = "Wait for it, or stop it."
         if args.out is not None and place_of(folder_of(target_of(args.out))) != place_of(folder):
-            checkpoint.how += f" --out {quoted(Path(args.out))}"
+            checkpoint.how += f" --out {quote_path(Path(args.out))}"
     return checkpoint
-
-
-def quoted(path: Path) -> str:
-    """A path as it can be typed behind an option."""
-    name = printable(str(path))
-    return shlex.quote(f"./{name}" if name.startswith("-") else name)
 
 
 # -- a new run ------------------------------------------------------------------------------------
@@ -72,7 +66,7 @@ def quoted(path: Path) -> str:
 def begin(checkpoint: Checkpoint) -> None:
     """Refuse to begin where an earlier run was interrupted."""
     folder = checkpoint.folder
-    name = quoted(folder)
+    name = quote_path(folder)
     if folder.exists() and not folder.is_dir():
         raise ArgumentError(f"The checkpoints belong into the folder {name}, which is a file: name another with --out.")
     if checkpoint.files():

@@ -1,6 +1,7 @@
 """minidl sample: Let a trained language model write.
 
-The text comes character by character; the same seed gives the same text.
+The text comes character by character; the same seed gives the same text. Control characters are escaped, except line
+breaks and tabs.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 from minidl.cli.loading import load_model
 from minidl.cli.options import count, not_negative, part_or_all, seed
 from minidl.errors import ArgumentError
+from minidl.escaping import escape
 from minidl.generation import generate_text
 from minidl.text import Vocab
 
@@ -42,9 +44,9 @@ def run(args: argparse.Namespace) -> int:
     options = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p, "seed": args.seed}
     pieces = generate_text(net, vocab, prompt, args.length, **options)
     try:
-        sys.stdout.write(prompt)
+        sys.stdout.write(escape(prompt, keep="\n\t"))
         for piece in pieces:
-            sys.stdout.write(piece)
+            sys.stdout.write(escape(piece, keep="\n\t"))
             sys.stdout.flush()
     finally:  # also after Ctrl-C: the shell goes on in a line of its own
         sys.stdout.write("\n")

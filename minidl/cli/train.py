@@ -8,7 +8,6 @@ crash, --resume continues from there. Other models have options of their own: mi
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -42,7 +41,6 @@ from minidl.cli.options import (
     part_or_file,
     part_or_none,
     positive,
-    printable,
     seed,
     value_of,
 )
@@ -52,6 +50,7 @@ from minidl.cli.prepared_run import PreparedRun
 from minidl.cli.tasks import NAMES, Job, task_of
 from minidl.cli.telling import say_result, say_what
 from minidl.errors import ArgumentError, NonFiniteError
+from minidl.escaping import escape, to_json
 from minidl.interrupts import INTERRUPTED
 from minidl.trainer import Trainer
 
@@ -185,7 +184,7 @@ def set_up(args: argparse.Namespace, checkpoint: Checkpoint) -> PreparedRun:
     callbacks: list[Callback] = [NanGuard(), *job.callbacks, clip, *own, *budget, checkpoint]
     shown = not args.json and not args.quiet
     if args.json:
-        print(json.dumps(plain({"facts": net.facts, "baselines": job.baselines}), ensure_ascii=False), flush=True)
+        print(to_json(plain({"facts": net.facts, "baselines": job.baselines})), flush=True)
         callbacks.append(JSONLog(sys.stdout))
     elif shown:
         say_what(job, task, net.facts["parameters"], steps)
@@ -214,13 +213,13 @@ def report(run: PreparedRun, row: dict[str, Any], outcome: Outcome, reason: str 
     """Print how the run ended."""
     if run.args.json:
         closing = {"saved": outcome.saved, "facts": run.job.net.facts}
-        print(json.dumps(plain(closing), ensure_ascii=False), flush=True)
+        print(to_json(plain(closing)), flush=True)
     elif run.shown:
         say_result(outcome.saved, row, run.trainer, run.task, run.job)
         if outcome.saved is None and not outcome.kept_back:
             print("nothing was saved: the net as it is would be of no use")
     if reason is not None and not run.shown:
-        print(f"minidl train: {reason}", file=sys.stderr)
+        print(f"minidl train: {escape(reason)}", file=sys.stderr)
     for note in outcome.notes:
         say_warning(note)
 
@@ -236,7 +235,7 @@ def say_warnings() -> Iterator[None]:
 
 def say_warning(message: Any, *_: Any) -> None:
     """A warning as one line."""
-    print(f"minidl train: {printable(str(message))}", file=sys.stderr, flush=True)
+    print(f"minidl train: {escape(str(message))}", file=sys.stderr, flush=True)
 
 
 def facts_of(args: argparse.Namespace, job: Job, steps: int, schedule: str) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import shlex
 import textwrap
 from contextlib import ExitStack, suppress
 from os import PathLike
@@ -19,6 +18,7 @@ from minidl.doctor.examining import BORN, JUMPS, Examined, examine
 from minidl.doctor.record import Record
 from minidl.doctor.watch import Trouble, Watch
 from minidl.errors import ArgumentError, MinidlError
+from minidl.escaping import escape, quote_path
 from minidl.folder_lock import NAME, FolderLock
 from minidl.trainer import Trainer
 
@@ -136,7 +136,7 @@ def how_again(box: Box, path: Path) -> str:
             own.append(f"{name}={type(part).__name__}(...)")
     if own:
         return f"minidl.doctor.replay({str(path)!r}, {', '.join(own)})"
-    return f"minidl doctor --replay {shlex.quote(str(path))}"
+    return f"minidl doctor --replay {quote_path(path)}"
 
 
 def new_folder(folder: Path, held: ExitStack) -> Path:
@@ -208,7 +208,7 @@ def report(box: Box, examined: Examined | None, lacking: list[str], path: Path) 
     columns = [record.column(figure)[-LINES:] for figure in ("step", "loss", "norm", "rate")]
     for step, loss, norm, rate in zip(*columns, strict=True):
         lines.append(f"{int(step):>10,}  {loss:>12.6g}  {norm:>12.6g}  {rate:>10.3g}")
-    lines += ["", f"In {path}:", ""]
+    lines += ["", f"In {escape(str(path))}:", ""]
     if (path / STEP).exists():
         lines += wrapped(STEP, "the step, to be made again: minidl doctor --replay FOLDER, or "
                          "minidl.doctor.replay(FOLDER); and a model, minidl.load, before it")  # fmt: skip
@@ -218,4 +218,4 @@ def report(box: Box, examined: Examined | None, lacking: list[str], path: Path) 
 
 def wrapped(name: str, words: str) -> list[str]:
     """A paragraph behind its name."""
-    return textwrap.wrap(words, 112, initial_indent=f"{name:<12}", subsequent_indent=" " * 12)
+    return textwrap.wrap(escape(words), 112, initial_indent=f"{name:<12}", subsequent_indent=" " * 12)

@@ -19,8 +19,9 @@ import pytest
 import minidl
 from minidl import Checkpoint, CrossEntropy, Dense, Sequential, TextStream, durable, generate_text, load, models
 from minidl.cli import finishing, main, train
-from minidl.cli.options import count, number, printable
+from minidl.cli.options import count, number
 from minidl.cli.tasks import NAMES, char_lm, language, task_of
+from minidl.escaping import escape
 from minidl.trainer import Trainer
 from tests.command import refused, run
 
@@ -160,7 +161,7 @@ def test_names_and_prompts_that_a_terminal_would_obey(text, tmp_path, capsys):
     (tmp_path / STRANGE).write_text(TEXT + "\x1b[2J\x07" * 9, encoding="utf-8")
     options = [*SMALL, "--steps", "1", "--out", STRANGE + ".npz", "--prompt", "\x1b[2J"]
     code, out, err = run(capsys, "train", STRANGE, *options)
-    assert code == 0 and not err and "\\x1b[31m" in out and "--prompt '\\x1b[2J'" in out
+    assert code == 0 and not err and "\\x1b[31m" in out and "--prompt $'\\x1b[2J'" in out
     code, told, _ = run(capsys, "info", STRANGE + ".npz")
     assert code == 0 and "\\x1b[31m" in told
     assert all(c.isprintable() or c == "\n" for c in out + told)
@@ -169,7 +170,7 @@ def test_names_and_prompts_that_a_terminal_would_obey(text, tmp_path, capsys):
         ["info", "a\n\x1bb"], ["info", "a", "\x1b[31m"], ["train", "--lr", "\x1b[31m\n"],
     )]  # fmt: skip
     assert all(error[:-1].isprintable() for error in errors)
-    assert printable("café – 猫 \udce9\n") == "café – 猫 \\udce9\\n"
+    assert escape("café – 猫 \udce9\n") == "café – 猫 \\udce9\\n"
 
 
 def test_what_a_strangers_file_says_of_itself(text, capsys):

@@ -182,6 +182,14 @@ def test_numbers_too_large_to_square_are_refused_in_words():
         Scaler.of(np.array([[1e200], [-1e200]]))
 
 
+@pytest.mark.parametrize("size", [1e-200, 1e-298, 1e-307])
+def test_deviations_whose_squares_vanish_are_scaled(size):
+    x = np.stack([1 + np.arange(9.0), np.ones(9)], axis=1)
+    scaler = Scaler.of(size * x)
+    np.testing.assert_allclose(scaler.transform(size * x), Scaler.of(x).transform(x), atol=1e-12)
+    np.testing.assert_allclose(scaler.inverse_transform(scaler.transform(size * x)), size * x, rtol=1e-12)
+
+
 def test_it_travels_as_plain_json(tmp_path):
     scaler = Scaler.of(np.random.default_rng(0).standard_normal((50, 2)) / 3)
     assert Scaler.from_dict(json.loads(json.dumps(scaler.to_dict()))) == scaler

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from minidl.callbacks import Callback
 from minidl.container import Container
 from minidl.errors import ArgumentError
+from minidl.escaping import escape
 from minidl.figures import Metric
 from minidl.losses import Loss
 from minidl.optimizer import Optimizer
@@ -101,7 +102,7 @@ class Task(ABC):
 
     def line(self, row: dict[str, Any]) -> str:
         """A row of the predictions as a line for people."""
-        return "\t".join(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values())
+        return "\t".join(f"{value:.4g}" if isinstance(value, float) else escape(str(value)) for value in row.values())
 
     def figure(self, loss: float) -> float:
         """A loss in the unit that is shown."""

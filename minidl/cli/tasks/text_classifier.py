@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import shlex
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -12,11 +11,12 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from minidl.cli.loading import finite_outputs
-from minidl.cli.options import count, printable
-from minidl.cli.tasks.inputs import inputs_per_call, lines_of, title
+from minidl.cli.options import count
+from minidl.cli.tasks.inputs import example_command, inputs_per_call, lines_of, title
 from minidl.cli.tasks.labelled import (
     batches_of,
     by_shares,
+    check_header,
     fact,
     hold_out,
     known_already,
@@ -24,10 +24,12 @@ from minidl.cli.tasks.labelled import (
     labels_to_ids,
     length_fact,
     usual,
+    warn_of_unseen,
 )
 from minidl.cli.tasks.task import Job, Task, from_models, no_default_data
 from minidl.container import Container
 from minidl.errors import ArgumentError
+from minidl.escaping import escape
 from minidl.feeding import groups_of
 from minidl.inputs import Array
 from minidl.losses import CrossEntropy
@@ -77,7 +79,9 @@ class TextClassifier(Task):
         if not args.paths:
             raise no_default_data("text_classifier", "a table of texts and labels")
         table = read_table(args.paths)
-        args.text_column, args.label_column = columns_of(table, args)
+        text, label = columns_of(table, args)
+        check_header(table, [(text, args.text_column, TEXTS), (label, args.label_column, LABELS)])
+        args.text_column, args.label_column = text, label
         train = examples(table, args)
         empty, rows = len(table) - len(train.texts), len(train.texts)
         check_labels(train.labels, table, args)
@@ -96,6 +100,7 @@ class TextClassifier(Task):
 
         x, t = encoded(train)
         held_x, held_t = encoded(valid)
+        warn_of_unseen("Label", train.labels, valid.labels)
         test = None if args.test is None else encoded(examples(read_table(args.test), args))
         net: Container = from_models("text_classifier")(len(vocab), len(labels), args.units, args.layers, args.dropout)
         net.vocab = vocab
@@ -123,7 +128,7 @@ class TextClassifier(Task):
             uniform=math.log(len(labels)),
             baselines={"label frequencies": by_shares(t, held_t, len(labels))},
             metrics=[accuracy],
-            hint=f"minidl predict {{model}} --text {shlex.quote(printable(' '.join(valid.texts[0].split())[:40]))}",
+            hint=example_command(" ".join(text.split())[:40] for text in valid.texts),
         )
 
     def predict(self, net: Any, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -140,8 +145,8 @@ class TextClassifier(Task):
                 }
 
     def line(self, row: dict[str, Any]) -> str:
-        said = "-\t-" if row["label"] is None else f"{printable(row['label'])}\t{row['probability']:.3f}"
-        return f"{said}\t{printable(row['text'])}"
+        said = "-\t-" if row["label"] is None else f"{escape(row['label'])}\t{row['probability']:.3f}"
+        return f"{said}\t{escape(row['text'])}"
 
     def verdict(self, figures: dict[str, Any]) -> str:
         return f"{100 * figures['accuracy']:.1f} % right, loss {figures['loss']:z.3f}"
