@@ -11,7 +11,6 @@ import json
 import mmap
 import os
 import struct
-import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -26,7 +25,6 @@ MAGIC = b"minidl ids 1"
 DTYPES = "|u1", "<u2", "<u4", "<u8"
 TAIL = struct.Struct("<QI12s")  # the length of the JSON, its checksum, MAGIC
 PIECE = 1 << 20  # bytes that are read at a time
-LEFT_OVER = 3600  # seconds without a write after which a temporary file has no writer any more
 
 
 class MappedIds(np.memmap):
@@ -50,7 +48,6 @@ def write(path: Path, parts: Iterable[Array], dtype: np.dtype[Any], facts: Calla
     Raises:
         OSError: with what to do, where the disk is full, say; nothing is left of the new file then.
     """
-    sweep(path.parent)
     durable.replace(path, written(parts, dtype, facts))
 
 
@@ -107,11 +104,3 @@ def whole_of(array: Any) -> MappedIds | None:
             return array
         array = array.base
     return None
-
-
-def sweep(folder: Path) -> None:
-    """Remove what writers that were killed have left in a folder that others may write to."""
-    for path in folder.glob(f"{durable.PREFIX}*"):
-        with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > LEFT_OVER:
-                path.unlink()

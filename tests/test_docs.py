@@ -36,23 +36,13 @@ def test_public_classes_have_an_example(name):
     assert ">>>" in getattr(minidl, name).__doc__
 
 
-def test_readme_python_blocks(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("my_text.txt").write_text("The cat sat on the mat. The dog did not.\n" * 60, encoding="utf-8")
-    blocks = re.findall(r"^```python\n(.*?)^```", README, re.S | re.M)
-    assert blocks
-    names: dict = {}
-    for block in blocks:  # in one session, as a reader types them
-        exec(compile(block, "README.md", "exec"), names)
-
-
 @pytest.mark.parametrize("heading", ["## Run", "## Test"])
 def test_readme_has_one_line_to_paste(heading):
     block = re.search(rf"^{heading}\b.*?^```\w*\n(.*?)^```", README, re.S | re.M)
     assert block and len(block.group(1).strip().splitlines()) == 1
 
 
-def test_readme_shows_what_is_printed(tmp_path, monkeypatch, capsys):
+def test_readme_python_blocks_run_and_print_what_is_shown(tmp_path, monkeypatch, capsys):
     """The text below a Python block is what the block prints, numbers apart (the last digits differ by machine)."""
 
     def shape(text: str) -> list[str]:
@@ -62,9 +52,9 @@ def test_readme_shows_what_is_printed(tmp_path, monkeypatch, capsys):
     Path("my_text.txt").write_text("The cat sat on the mat. The dog did not.\n" * 60, encoding="utf-8")
     names: dict = {}
     compared = 0
-    for code, _, shown in re.findall(
-        r"^```python\n(.*?)^```\n(\n(?:[^`\n]+\n\n)?```text\n(.*?)^```)?", README, re.S | re.M
-    ):
+    blocks = re.findall(r"^```python\n(.*?)^```\n(\n(?:[^`\n]+\n\n)?```text\n(.*?)^```)?", README, re.S | re.M)
+    assert len(blocks) == README.count("\n```python\n")
+    for code, _, shown in blocks:  # in one session, as a reader types them
         exec(compile(code, "README.md", "exec"), names)
         printed = capsys.readouterr().out
         if shown:

@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -35,11 +36,32 @@ def run(path, *args, cwd):
     )
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
-def test_example(path, tmp_path):
+PROCESSES = {"first_net.py", "heal_a_handwritten_lstm.py", "own_layer.py", "why_is_my_loss_climbing.py"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, id=p.name, marks=() if p.name in PROCESSES else pytest.mark.slow) for p in EXAMPLES],
+)
+def test_example_runs_as_a_program(path, tmp_path):
     done = run(path, "--smoke", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout and "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize("path", [p for p in EXAMPLES if p.name not in PROCESSES], ids=lambda path: path.name)
+def test_example_runs_in_this_process(path, tmp_path, monkeypatch, capsys):
+    """As a program, which finds what it imports in the folder of its file."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(path), "--smoke"])
+    monkeypatch.syspath_prepend(str(FOLDER))
+    runpy.run_path(str(path), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert printed and "\x1b" not in printed
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_example_has_fewer_than_100_lines(path):
     assert TEXTS[path].count("\n") < 100
 
 

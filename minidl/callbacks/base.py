@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from minidl.arguments import ArgumentHelp
+from minidl.errors import ModelFormatError
+from minidl.file_values import Check, kind_of, refuse
 from minidl.hooks import check_hooks
 from minidl.trainer import Trainer
 from minidl.trees import as_before
@@ -23,8 +26,9 @@ class Callback(ArgumentHelp):
         ...     def on_epoch_end(self, trainer):
         ...         print(f"epoch {trainer.epoch} done")
 
-    What it has to know again when a training goes on from a checkpoint are the attributes that `remembers` names. The
-    keys that it writes into `trainer.row` are those that `writes` names, so that others can monitor them.
+    What a callback has to know when a run resumes from a checkpoint are the attributes that `remembers` names. A
+    checkpoint sets no other attribute; `checks` says what each of them must be, for a file may be damaged or crafted.
+    The keys that it writes into `trainer.row` are those that `writes` names, so that others can monitor them.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -33,6 +37,7 @@ class Callback(ArgumentHelp):
 
     remembers: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[tuple[str, ...]] = ()
+    checks: ClassVar[Mapping[str, Check]] = {}  # by attribute; one without a check must be of the kind that it was
 
     def on_fit_start(self, trainer: Trainer) -> None:
         """Before the first batch; the net is built."""
@@ -56,10 +61,32 @@ class Callback(ArgumentHelp):
         """What a checkpoint keeps: numbers, words, lists, dicts by words, arrays."""
         return {name: getattr(self, name) for name in self.remembers}
 
+    def check_recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
+        """Refuse what `remember` does not give. It is called before `recall`, and before anything is changed.
+
+        Raises:
+            ModelFormatError: with the reason.
+        """
+        if type(self).remember is Callback.remember:
+            self._check({name: getattr(self, name, None) for name in self.remembers}, kept)
+
     def recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
         """Go on from what `remember` gave; the moments of an epoch that is under way have come by then."""
+        now = self.remember()
+        self._check(now, kept)
         for name, value in kept.items():
-            setattr(self, name, as_before(value, getattr(self, name)))
+            setattr(self, name, as_before(value, now[name]))
+
+    def _check(self, now: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+        owner = type(self).__name__
+        for name, value in kept.items():
+            if name not in now:
+                raise ModelFormatError(f"its {owner} has {name!r:.60}, which a {owner} does not remember.")
+            check = self.checks.get(name)
+            if check is not None:
+                check(f"{owner} {name!r}", value)
+            elif None not in (kind_of(value), kind_of(now[name])) and kind_of(value) != kind_of(now[name]):
+                raise refuse(f"{owner} {name!r}", f"a {kind_of(now[name])}", value)
 
 
 class Remembering(Callback, ABC):

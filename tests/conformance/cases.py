@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
+from typing import Any
+
+import pytest
 
 import minidl
 from minidl import (
@@ -38,6 +42,7 @@ from minidl import (
     Softmax,
     Tanh,
 )
+from minidl.checking import Subject
 
 Case = tuple[Layer, Shape]
 
@@ -292,6 +297,37 @@ def name_of(case: Case) -> str:
 def on_kernels(layer: Layer) -> bool:
     """Whether it is a layer that has a kernel in NumPy and one as machine code."""
     return isinstance(layer, GRU | SimpleRNN) or (isinstance(layer, LSTM) and not layer.rare_options())
+
+
+def by_default(layer: Layer) -> bool:
+    """Whether a case is in the default run; of recurrent layers only half of the combinations are, the rest is slow.
+
+    In that half every pair of values of two options occurs.
+    """
+    if isinstance(layer, Bidirectional):
+        inner, merge = layer["forward"], layer["merge"]
+        return isinstance(merge, Concatenate) or inner.return_sequences == bool(getattr(inner, "peephole", False))
+    inner = layer.layer if isinstance(layer, LearnedState) else layer
+    if "go_backwards" not in inner.config():
+        return True
+    odd = [getattr(inner, "peephole", False) in (True, "diagonal"), inner.return_sequences, inner.go_backwards]
+    odd += [getattr(inner, "reset_after", False), isinstance(getattr(inner, "activation", None), ReLU)]
+    return sum(odd) % 2 == 0
+
+
+def parameters(cases: list[Case]) -> list[Any]:
+    """The parameters of a test for each case, with a name, and marked slow where they are not in the default run."""
+    return [
+        pytest.param(case, id=name_of(case), marks=() if by_default(case[0]) else pytest.mark.slow) for case in cases
+    ]
+
+
+def finding(check: Callable[[Subject], str | None], layer: Layer, in_shape: Shape) -> str | None:
+    """Return what a check says of a layer, as `check_layer` does; None where it finds nothing."""
+    try:
+        return check(Subject(layer, in_shape)) or None
+    except Exception as error:
+        return f"raised {type(error).__name__}: {error}"
 
 
 def public(base: type) -> set[str]:

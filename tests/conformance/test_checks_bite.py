@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from minidl import LSTM, Dense, Dropout, Embedding, Layer, LSTMState, ReLU, Sequential, Softmax, Tanh
-from minidl.checking import check_layer, gradcheck
+from minidl.checking import CHECKS, check_layer, gradcheck
+from tests.conformance.cases import finding
+
+CHECK = {check.__name__: check for check in CHECKS}
 
 
 class ZeroGradientSoftmax(Softmax):
@@ -342,11 +345,28 @@ BROKEN = [
 @pytest.mark.parametrize(
     ("layer", "in_shape", "check", "words"), BROKEN, ids=[f"{type(b[0]).__name__}-{b[2]}" for b in BROKEN]
 )
-def test_a_broken_layer_is_found_and_told(layer, in_shape, check, words):
+def test_named_check_reports_a_broken_layer(layer, in_shape, check, words):
+    message = finding(CHECK[check], layer, in_shape)
+    assert message is not None
+    assert re.search(words, message), message
+
+
+@pytest.mark.parametrize(
+    ("layer", "in_shape", "check"),
+    [
+        (SwappedPeepholes(3, True), (None, 2), "check_gradients"),
+        (CachedOnSelf(), (4,), "check_keeps_self"),
+        (OwnRandomness(0.5), (9,), "check_random"),
+        (SharesArrays(3), (4,), "check_copy"),
+        (ReturnsNothing(), (4,), "check_shapes"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Layer) else None,
+)
+def test_check_layer_reports_what_the_named_check_finds(layer, in_shape, check):
     report = check_layer(layer, in_shape)
     assert not report.ok
-    assert report.messages[check] is not None
-    assert re.search(words, report.messages[check]), report.messages[check]
+    assert report.messages[check] == finding(CHECK[check], layer, in_shape)
+    assert list(report.messages) == list(CHECK)
 
 
 def test_a_layer_that_crashes_is_a_finding():

@@ -218,7 +218,7 @@ RIGHT = [
 
 
 @pytest.mark.parametrize(("layer", "in_shape"), RIGHT, ids=[f"{type(layer).__name__}-{s}" for layer, s in RIGHT])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.filterwarnings("ignore:invalid value encountered in sqrt")
 @pytest.mark.filterwarnings("ignore:overflow encountered in exp")
 def test_a_layer_that_is_right_passes(layer, in_shape, seed):

@@ -41,7 +41,8 @@ def run(folder, *argv, env=None, **options):
 @pytest.fixture(scope="module")
 def model(folder):
     """A model of the sums, and what was printed while it was trained."""
-    done = run(folder, "train", "sums.txt", "--units", "32", "--epochs", "6", "--batch", "16", "--json")
+    options = ["--units", "24", "--epochs", "4", "--batch", "8", "--window", "32", "--json"]
+    done = run(folder, "train", "sums.txt", *options)
     assert done.returncode == 0 and not done.stderr
     return "model.npz", [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -49,7 +50,7 @@ def model(folder):
 def test_a_small_net_learns_more_than_letter_frequencies(model):
     first, *rows, last = model[1]
     assert last["facts"]["valid bits"] < first["baselines"]["unigram"] - 1
-    assert rows[-1]["loss"] < rows[0]["loss"] and len(rows) == 6
+    assert rows[-1]["loss"] < rows[0]["loss"] and len(rows) == 4
 
 
 def test_a_new_process_goes_on_as_the_net_in_memory(folder, model):
@@ -60,15 +61,32 @@ def test_a_new_process_goes_on_as_the_net_in_memory(folder, model):
     assert done.returncode == 0 and done.stdout == "12 plus" + "".join(pieces) + "\n"
 
 
-@pytest.mark.parametrize("env", [{}, {"NO_COLOR": "1"}, {"TERM": "dumb"}, {"PYTHONIOENCODING": "ascii"}])
-def test_a_pipe_gets_plain_lines(folder, env):
+CONTROL = r"[\x00-\x09\x0b-\x1f\x7f-\x9f]"
+
+
+@pytest.fixture(scope="module")
+def odd_model(folder):
+    """A model of a text with control characters, in the text and in its file's name; and what was printed."""
     odd = "\x1b[31mneko\r\x07\x9b.txt"
     text = (folder / "neko.txt").read_text("utf-8")
     (folder / odd).write_text(text.replace("。", "。\x1b[2J\x07\x9b\x7f"), "utf-8", newline="")
-    done = run(folder, "train", "neko.txt", odd, *SMALL, "--steps", "2", "--out", f"{odd}.npz", env=env)
+    done = run(folder, "train", "neko.txt", odd, *SMALL, "--steps", "2", "--out", f"{odd}.npz")
+    return f"{odd}.npz", done
+
+
+def test_train_prints_plain_lines_to_a_pipe(odd_model):
+    done = odd_model[1]
     assert done.returncode == 0 and not done.stderr
-    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", done.stdout)
+    assert not re.search(CONTROL, done.stdout)
     assert "neko.txt, \\x1b[31mneko\\r\\x07" in done.stdout and "saved \\x1b[31mneko" in done.stdout
+
+
+@pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"PYTHONIOENCODING": "ascii"}])
+def test_info_prints_plain_lines_to_a_pipe_in_any_environment(folder, odd_model, env):
+    done = run(folder, "info", odd_model[0], env=env)
+    assert done.returncode == 0 and not done.stderr
+    assert not re.search(CONTROL, done.stdout)
+    assert "neko" in done.stdout
 
 
 def test_a_reader_that_goes_away_is_no_accident(folder, model):
@@ -80,7 +98,9 @@ def test_a_reader_that_goes_away_is_no_accident(folder, model):
         assert process.returncode in (0, 141)  # what is short may be out before the reader goes
 
 
-@pytest.mark.parametrize(("options", "seen"), [(["--json"], b'"epoch": 1'), ([], b"sample")])
+@pytest.mark.parametrize(
+    ("options", "seen"), [(["--json"], b'"epoch": 1'), pytest.param([], b"sample", marks=pytest.mark.slow)]
+)
 def test_a_training_whose_reader_goes_away_keeps_what_was_learned(folder, options, seen):
     argv = ["train", "sums.txt", *SMALL, "--epochs", "500", "--out", f"pipe{len(options)}.npz", *options]
     with subprocess.Popen([*MINIDL, *argv], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -115,7 +135,7 @@ def interrupted(folder, argv, seen, presses=1):
         return process.wait(), "".join(printed), process.stderr.read()
 
 
-@pytest.mark.parametrize("presses", [1, 4])
+@pytest.mark.parametrize("presses", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_ctrl_c_ends_the_training_in_order(folder, presses):
     out = f"pressed{presses}.npz"
     argv = ["train", "sums.txt", *SMALL, "--epochs", "500", "--out", out, "--json"]
@@ -145,7 +165,7 @@ PRESS = """
 import os, runpy, signal, sys
 
 _, module, how = sys.argv
-sys.argv[1:] = ["train"]
+sys.argv[1:] = ["train", "sums.txt", "--units", "8", "--steps", "1"]
 
 class Press:
     def find_spec(self, name, path=None, target=None):
@@ -166,8 +186,8 @@ else:
     ("module", "how", "words"),
     [
         ("minidl.cli", "module", ""),
-        ("minidl.cli.options", "module", ""),
-        ("minidl.cli.train", "module", "minidl: interrupted by Ctrl-C\n"),
+        pytest.param("minidl.cli.options", "module", "", marks=pytest.mark.slow),
+        pytest.param("minidl.cli.train", "module", "minidl: interrupted by Ctrl-C\n", marks=pytest.mark.slow),
         ("minidl.cli.train", "script", "minidl: interrupted by Ctrl-C\n"),
         ("rich.progress", "script", "minidl: interrupted by Ctrl-C\n"),
     ],
@@ -179,7 +199,7 @@ def test_ctrl_c_while_the_command_is_imported(folder, module, how, words):
 
 
 def test_a_mistake_is_one_line(folder):
-    for argv in ["train", "nothing.txt"], ["train", "--epochs", "0"], ["sample", "sums.txt"], ["info"], ["teach"]:
+    for argv in ["train", "nothing.txt"], ["sample", "sums.txt"], ["teach"]:  # more in tests/unit/test_cli.py
         done = run(folder, *argv)
         assert done.returncode == 2 and not done.stdout and done.stderr.count("\n") == 1
         assert "Traceback" not in done.stderr

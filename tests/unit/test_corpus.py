@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl
@@ -54,7 +54,6 @@ def big(tmp_path):
 # -- pieces ---------------------------------------------------------------------------------------
 
 
-@settings(max_examples=300, deadline=None)
 @given(TEXTS.map(str.encode) | BYTES, st.integers(1, 7))
 def test_pieces_are_what_read_text_gives(tmp_path_factory, data, size):
     path = tmp_path_factory.getbasetemp() / "any.txt"
@@ -70,7 +69,6 @@ def test_pieces_are_what_read_text_gives(tmp_path_factory, data, size):
     assert outcome(whole) == ("" if "got an empty one" in expected else expected)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(READABLE, min_size=1, max_size=3), st.integers(4, 9))
 def test_ids_are_those_of_the_text_in_memory(tmp_path_factory, texts, size):
     paths = [tmp_path_factory.getbasetemp() / f"{k}.txt" for k in range(len(texts))]
@@ -181,7 +179,6 @@ def test_several_texts_share_a_vocabulary(big, tmp_path):
         assert both.decode(one.ids) == read_text(big) and both.decode(other.ids) == "Zürich"
 
 
-@settings(max_examples=100, deadline=None)
 @given(READABLE, st.integers(4, 9), st.integers(0, 9))
 def test_lines_of_any_text(tmp_path_factory, text, size, cut):
     path = tmp_path_factory.getbasetemp() / "lines.txt"
@@ -330,7 +327,7 @@ def test_what_killed_writers_left_is_removed(big):
     old, new = (folder / f"{durable.PREFIX}{name}" for name in ("old", "new"))
     for path in old, new:
         path.write_bytes(b"half of the ids")
-    os.utime(old, (0, time.time() - 2 * mapped.LEFT_OVER))
+    os.utime(old, (0, time.time() - 2 * durable.STALE_SECONDS))
     word_corpus(big, least=0)
     assert not old.exists() and new.exists()  # another process may be writing it
 
