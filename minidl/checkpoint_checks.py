@@ -149,9 +149,9 @@ def check_fit(trainer: Trainer, weights: Mapping[str, Array], state: dict[str, A
     if not trainer.over and not set(state["means"]["sums"]) <= sums:
         raise ModelFormatError("its sums are of other metrics than the trainer's.")
     for name, kept in state["means"]["metrics"].items():
-        metric = trainer.means.metrics.get(name)
-        if metric is not None:
-            same_kinds(f"metric {name!r}", kept, vars(metric))
+        copied = trainer.means.metrics.get(name)
+        if copied is not None:
+            same_kinds(f"metric {name!r}", kept, vars(copied))
         elif not trainer.over:
             raise ModelFormatError("its metrics are others than the trainer's.")
 
