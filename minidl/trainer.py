@@ -175,8 +175,7 @@ class Trainer:
         if self.net.in_shape is None:
             first, data = first_of(data)
             build_for(self.net, first.x, self.seed)
-        self.params = self.net.params
-        self.first_epoch, self.first_step = self.epoch, self.step
+        self.params, self.first_epoch, self.first_step = self.net.params, self.epoch, self.step
         self.active = [*self.callbacks, *([] if self.quiet else self._console())]
         self.keepers = [callback for callback in self.active if all(hasattr(callback, name) for name in KEEPING)]
         self.active = [callback for callback in self.active if callback not in self.keepers] + self.keepers
@@ -281,7 +280,8 @@ class Trainer:
         """The batches of the epoch's updates; of an epoch that is gone on with, those that are left."""
         groups = groups_of(epoch_of(data, self.epoch - 1), self.accumulate)
         if self.groups_done:
-            last = next(islice(groups, self.groups_done - 1, self.groups_done), [None])[-1]
+            behind = list(islice(groups, self.groups_done - 1, self.groups_done))
+            last = behind[0][-1] if behind else None
             if last is None or fingerprints.of_batch(last) != self.last_batch:
                 raise ArgumentError(
                     f"The data is expected to be that of the checkpoint, but what update {self.groups_done} of epoch "
