@@ -44,7 +44,7 @@ def save(run: PreparedRun, row: dict[str, Any]) -> Outcome:
     useless = loss > USELESS_LOSS_RATIO * run.useless_loss
     verdict = f"worse than {run.useless_name}: {in_unit(loss, run.task)} against {in_unit(run.useless_loss, run.task)}"
     if useless and os.path.exists(out):
-        notes.append(f"{shown} was not replaced, for this run is {verdict}")
+        notes.append(f"{shown} was not replaced, because this run is {verdict}")
         if checkpoint.files():
             folder = quote_path(checkpoint.folder)
             notes.append(f"the run is in {folder}: minidl train --resume {folder} --out FILE saves it")
