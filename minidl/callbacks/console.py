@@ -206,7 +206,7 @@ class Console(Callback):
 
     def say(self, line: str, style: str = "") -> None:
         """Print a line as it is, whatever its width; what the output cannot encode becomes a question mark."""
-        encoding, line = self.console.encoding, escape(line)
+        encoding, line = self.console.encoding, escape(line, keep="\n")
         self.console.print(Text(line.encode(encoding, "replace").decode(encoding), style=style), soft_wrap=True)
 
     def say_notes(self, trainer: Trainer) -> None:

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from minidl import Dense, Graph, Sequential, load
+from minidl import Console, Dense, Graph, Sequential, load
 from minidl.cli import main
 from minidl.escaping import is_safe
 from minidl.plain_console import PlainConsole
@@ -216,6 +216,16 @@ def test_a_console_escapes_what_a_report_forgot(capsys):
     PlainConsole().print(f"[bold]{ATTACK}\nnext :smile:")
     out = capsys.readouterr().out
     assert not unsafe(out) and out.startswith("[bold]\\x1b]0;t\\x1b[2J") and out.endswith("\nnext :smile:\n")
+
+
+def test_a_spinner_takes_no_markup(capsys):
+    assert PlainConsole().status(f"[/b]{ATTACK}").renderable.text.plain.startswith("[/b]\\x1b]0;t")
+
+
+def test_a_note_of_several_lines_keeps_them(capsys):
+    Console().say(f"the report\n\n{ATTACK}")
+    out = capsys.readouterr().out
+    assert out.startswith("the report\n\n\\x1b]0;t") and not unsafe(out)
 
 
 def test_errors_of_the_library_are_fit_to_be_printed():
