@@ -17,7 +17,7 @@ FILES = sorted([*ROOT.glob("minidl/**/*.py"), *ROOT.glob("models/**/*.py")])
 # a module may import from the levels above its own, and from its own package
 LEVELS = [
     ["escaping"],
-    ["errors", "history", "version", "durable"],
+    ["errors", "history", "ownership", "version", "durable"],
     ["arguments", "dates", "folder_lock", "inputs", "names", "plain_console"],
     ["file_values"],
     ["initializers", "kernels", "nested", "parameter", "summary", "archive", "mapped", "plain_json"],
