@@ -48,6 +48,7 @@ def months(count: int) -> list[str]:
         ("month,y,n", [f"{m},${k}.50,{k % 7}" for k, m in enumerate(months(60))], "w.csv:2 expects a number in column"),
         ("month,y", [f"{m},{k} %" for k, m in enumerate(months(60))], "'y', got '0 %': write it as 0"),
         ("month,y", [f"{m},1'{k:03d} CHF" for k, m in enumerate(months(60))], "got \"1'000 CHF\": write it as 1000"),
+        ("month,y", [f"{m},{k} kg" for k, m in enumerate(months(60))], "must have a number in a column, got"),
         ("2000-01-01,3.5", [f"{day},{k % 9}" for k, day in enumerate(DAYS)], "must begin with the names of the"),
         ("a,3.5", [f"b,{k % 9}.5" for k in range(60)], "must begin with the names of the columns, got the number"),
         ("sales of,year", [f"x,{1990 + k // 12}" for k in range(60)], "no column to forecast but 'year'"),

@@ -172,7 +172,8 @@ def choose(table: Table, args: argparse.Namespace) -> tuple[list[str], list[str]
         numeric = [name for name in table.columns if name in targets or is_numeric(table.values[name])]
         columns = [name for name in numeric if name in targets or not counts_steps(seen(table, name))] or numeric
     if not columns:
-        raise ArgumentError(f"{table.source} is expected to have a column of numbers, got none: name such a file.")
+        first = ", ".join(f"{values[0]!r:.40}" for values in [*table.values.values()][:4])
+        raise ArgumentError(f"{table.place(0)} must have a number in a column, got {first}. Write it as 1234.5.")
     check_header(table, columns)
     targets = targets or [default_target(table, columns)]
     return columns, targets, [name for name in table.columns if args.inputs is None and name not in columns]
