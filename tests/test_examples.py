@@ -15,6 +15,7 @@ FOLDER = Path(__file__).parent.parent / "examples"
 TEXTS = {path: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.py"))}
 COMMAND = FOLDER / "reproduce.py"
 SHARED = [path for path in TEXTS if any(f"\nfrom {path.stem} import" in text for text in TEXTS.values())]
+OPTIONAL = "sklearn", "statsmodels"
 EXAMPLES = [path for path in TEXTS if path not in SHARED and path != COMMAND]
 MADE_UP = '''"""A figure that is made up."""
 from curves import Curves
@@ -37,6 +38,9 @@ def run(path, *args, cwd):
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_example(path, tmp_path):
+    for package in OPTIONAL:
+        if re.search(rf"^ *(from|import) {package}\b", TEXTS[path], re.M):
+            pytest.importorskip(package)
     done = run(path, "--smoke", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout and "\x1b" not in done.stdout
