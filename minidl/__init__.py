@@ -19,6 +19,7 @@ from minidl.callbacks import (
     SampleText,
     SaveBest,
     SumOverTime,
+    TimeBudget,
 )
 from minidl.container import Container
 from minidl.corpus import Corpus, char_corpus, word_corpus
@@ -96,7 +97,7 @@ from minidl.pairs import Answer, pair_batches, translate
 from minidl.parameter import Parameter
 from minidl.quantiles import QuantileLoss, coverage, median_error
 from minidl.saving import load
-from minidl.schedules import ConstantLR, CosineLR, ExponentialLR, OneCycleLR, StepLR
+from minidl.schedules import ConstantLR, CosineLR, ExponentialLR, OneCycleLR, StepLR, StretchedLR
 from minidl.sequential import Sequential
 from minidl.series import Scaler, SeriesWindows, split_series
 from minidl.splits import split_rows
@@ -202,10 +203,12 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "Stateful",
     "StepLR",
+    "StretchedLR",
     "SumOverTime",
     "Table",
     "Tanh",
     "TextStream",
+    "TimeBudget",
     "Trainer",
     "UnknownNameError",
     "WordVocab",

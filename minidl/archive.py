@@ -37,6 +37,7 @@ NPY = re.compile(
     re.DOTALL,
 )
 NPY_BYTES = 512  # room for the header of any array
+MOST_ROWS = 2**16  # of an array without numbers: nothing in the file vouches for its other axes
 DTYPES = {"<f4", "<f8", "<i4", "<i8", "<u4", "<u8", "|u1", "|b1"}
 
 
@@ -83,6 +84,8 @@ def archive(arrays: Mapping[str, Array]) -> Iterator[Any]:
         a = a.astype(a.dtype.newbyteorder("<"), copy=False)
         if a.dtype.str not in DTYPES:
             raise ArgumentError(f"A file of minidl holds floats, integers and bools, got {name!r} of {a.dtype}.")
+        if is_huge_and_empty(a.shape):
+            raise ArgumentError(f"A file of minidl holds no empty array as large as {a.shape}, got {name!r:.60}.")
         member, header = f"{name}.npy".encode(), npy_header(a.shape, a.dtype)
         size = len(header) + a.nbytes
         if at + size > MOST_BYTES or len(arrays) > MOST_MEMBERS or len(member) > LONGEST_NAME:
@@ -147,7 +150,12 @@ def understand(name: str, beginning: bytes, length: int, crc: int, at: int) -> M
     shape = tuple(int(n) for n in found[3].replace(b",", b" ").split())
     member = Member(name, shape, np.dtype(found[2].decode()), at, npy_header(shape, np.dtype(found[2].decode())), crc)
     whole = beginning.startswith(member.header) and len(member.header) + member.nbytes == length
-    return member if whole else None
+    return member if whole and not is_huge_and_empty(shape) else None
+
+
+def is_huge_and_empty(shape: tuple[int, ...]) -> bool:
+    """Whether an array has no numbers, though its other axes would take much memory in what is computed from it."""
+    return 0 in shape and math.prod(size for size in shape if size) > MOST_ROWS
 
 
 def read_into(file: IO[bytes], member: Member, out: Array) -> None:
@@ -171,6 +179,8 @@ def read_array(file: IO[bytes], member: Member) -> Array:
     """A member as an array; raises as `read_into`."""
     a = np.empty(member.shape, member.dtype.newbyteorder("="))
     read_into(file, member, a)
+    if a.dtype == bool and a.view(np.uint8).max(initial=0) > 1:
+        raise ModelFormatError(f"its {member.name!r:.60} has bools that are neither 0 nor 1.")
     return a
 
 

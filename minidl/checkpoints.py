@@ -7,7 +7,6 @@ many batches were seen, a training that goes on from there has the bits of one t
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -18,18 +17,15 @@ import numpy as np
 
 from minidl import durable, fingerprints
 from minidl.archive import archive
+from minidl.checkpoint_checks import check_carried, check_fit, check_state
 from minidl.errors import ArgumentError, ModelFormatError
 from minidl.inputs import Array
 from minidl.layer import Layer
-from minidl.saving import TRAINING, arrays_of, reading
+from minidl.saving import TRAINING, arrays_of, blaming, reading
 from minidl.trainer import Trainer
-from minidl.trees import as_before, from_plain, to_plain
+from minidl.trees import as_before, read_tree, write_tree
 
 STATE = "state"  # the member with the JSON of everything but the arrays
-ENTRIES = [
-    "what", "machine", "place", "call", "call is over", "ended", "elapsed", "history", "row", "means", "carried",
-    "last batch", "optimizer", "callbacks",
-]  # fmt: skip
 
 
 class Saved(NamedTuple):
@@ -70,9 +66,7 @@ def contents(trainer: Trainer, over: bool = False) -> dict[str, Array]:
         | {"lr": number_of(trainer.optimizer.lr)},
         "callbacks": {name: callback.remember() for name, callback in remembering(trainer)},
     }
-    arrays: dict[str, Array] = {}
-    text = json.dumps(to_plain(state, STATE, arrays), ensure_ascii=False, allow_nan=False)
-    arrays[STATE] = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
+    arrays = write_tree(state, STATE, "A training")
     facts = {"step": trainer.step, "epoch": trainer.epoch}
     return arrays_of(trainer.net, facts, arrays)
 
@@ -88,11 +82,13 @@ def read(path: Path) -> Saved:
         if facts is None:
             raise ModelFormatError("it holds a net, and no training that could go on.")
         values = {name: file.array(name) for name in file.members}
-        text = values[TRAINING + STATE].tobytes().decode("utf-8", "surrogatepass")
-        state = from_plain(json.loads(text), lambda name: values[TRAINING + name])
-        if not isinstance(state, dict) or list(state) != ENTRIES:
-            raise ModelFormatError(f"its training has other entries than {', '.join(ENTRIES)}.")
+        kept = {name.removeprefix(TRAINING): a for name, a in values.items() if name.startswith(TRAINING)}
+        if STATE not in kept:
+            raise ModelFormatError("it holds no training that could go on.")
+        state = check_state(read_tree(kept, STATE), facts)
         weights = {name: value for name, value in values.items() if not name.startswith(TRAINING)}
+        if not set(file.header["frozen"]) <= weights.keys():
+            raise ModelFormatError("it freezes parameters that it does not hold.")
         return Saved(path, facts, file.header["frozen"], weights, state)
 
 
@@ -114,7 +110,7 @@ def check(trainer: Trainer, saved: Saved, left: Any = None) -> list[str]:
         left: the learning rate that the trainer's last call of fit left, where it had one.
 
     Raises:
-        ArgumentError: with what is different.
+        ArgumentError: with what is different. ModelFormatError: for a checkpoint that does not fit the trainer.
     """
     then, now = saved.state["what"], trainer.what
     rate = number_of(trainer.optimizer.lr)
@@ -132,11 +128,20 @@ def check(trainer: Trainer, saved: Saved, left: Any = None) -> list[str]:
             f"{saved.path} is of another training: {'; '.join(shortened(words) for words in others[:2])}{more}. "
             f"Make it the same, or train anew in another folder."
         )
+    with blaming(saved.path):
+        check_fit(trainer, saved.weights, saved.state)
+        kept = saved.state["callbacks"]
+        for name, callback in remembering(trainer):
+            if name in kept and hasattr(callback, "check_recall"):
+                callback.check_recall(trainer, kept[name])
     return fingerprints.differences(saved.state["machine"], fingerprints.of_machine())
 
 
 def restore(trainer: Trainer, saved: Saved) -> None:
-    """Put a checkpoint into a trainer whose net is built; what its callbacks remember comes with `recall`."""
+    """Put a checkpoint that has passed `check` into a trainer whose net is built.
+
+    What its callbacks remember comes with `recall`.
+    """
     state = saved.state
     trainer.what = state["what"]  # as the call was begun with, whatever a callback has set since
     for name, p in trainer.net.params.items():
@@ -171,9 +176,13 @@ def recall(trainer: Trainer, saved: Saved) -> None:
 
 
 def carried(net: Layer, state: Any) -> Any:
-    """The state of a recurrent net, with its named tuples."""
-    rows = next((len(a) for a in leaves(state) if a.ndim), None)
-    return state if rows is None else as_before(state, net.initial_state(rows))
+    """Return the state of a recurrent net with its named tuples.
+
+    Raises:
+        ModelFormatError: for a state that the net does not have.
+    """
+    check_carried(net, state)
+    return None if state is None else as_before(state, net.initial_state(1))
 
 
 def number_of(rate: Any) -> Any:

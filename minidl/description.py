@@ -6,7 +6,6 @@ before it. The text has one form only, so that a reader can ask for it byte for 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -20,6 +19,7 @@ from minidl.errors import ArgumentError, ModelFormatError
 from minidl.graph import Graph
 from minidl.inputs import Array
 from minidl.layer import Layer
+from minidl.plain_json import Limits, as_json, depth_of, excess, parse
 from minidl.sequential import Sequential
 from minidl.text import CharVocab, WordVocab
 from minidl.version import __version__
@@ -30,7 +30,7 @@ KINDS: dict[str, tuple[type, ...]] = {
     "format": (int,), "minidl": (str,), "layers": (list,), "net": (int,), "dtype": (str,), "frozen": (list,),
     "vocab": (dict, NONE), "facts": (dict,), "training": (dict, NONE),
 }  # fmt: skip
-MOST_TEXT, MOST_VALUES = 2**21, 200_000  # of a header: bytes, and what JSON makes of them
+LIMITS = Limits(size=2**21, values=200_000, depth=100)  # of a header
 MOST_LAYERS, MOST_DEPTH = 10_000, 50  # of a net: layers, counted in every net that they are in; nets in nets
 LETTERS = 250  # a layer counts as one more with so much text: the messages that tell it, and its sources, take time
 LONGEST, DEEPEST, MOST_AXES, LARGEST = 1000, 10, 32, 2**48  # of words and lists in arguments, of shapes
@@ -119,7 +119,7 @@ def check_facts(facts: Any) -> None:
     if not isinstance(facts, dict):
         raise ArgumentError(f"net.facts is expected to be a dict, got {facts!r:.60}.")
     try:
-        if json.loads(as_json(facts)) != facts:
+        if parse(as_json(facts), LIMITS) != facts:
             raise ValueError("a key that is no word, or a tuple, which would be a list")
     except (TypeError, ValueError, RecursionError) as error:
         raise ArgumentError(
@@ -319,11 +319,11 @@ def recall(value: Any, made: list[Layer]) -> Any:
 def write_header(header: Mapping[str, Any]) -> Array:
     """A header as an array of bytes."""
     text = as_json(header)
-    if len(text) > MOST_TEXT or values_in(text) > MOST_VALUES:
-        raise ArgumentError(
-            f"A file holds a header of up to {MOST_TEXT:,} bytes and {MOST_VALUES:,} values, got {len(text):,} and "
-            f"{values_in(text):,}: a smaller vocabulary, or fewer facts, would fit."
-        )
+    too_much = excess(text, LIMITS)
+    if too_much is None and depth_of(header) > LIMITS.depth:
+        too_much = f"lists and dicts nested more than {LIMITS.depth} deep"
+    if too_much is not None:
+        raise ArgumentError(f"A file's header has {too_much}: a smaller vocabulary, or fewer facts, would fit.")
     return np.frombuffer(text, np.uint8)
 
 
@@ -333,30 +333,16 @@ def read_header(text: bytes) -> dict[str, Any]:
     Raises:
         ModelFormatError: with the reason.
     """
+    header = parse(text, LIMITS)
+    number = header.get("format") if type(header) is dict else None
+    if type(number) is int and number > FORMAT:
+        raise ModelFormatError(f"it has format {number!r:.20}, this minidl reads up to {FORMAT}: a newer wrote it.")
     try:
-        if values_in(text) > MOST_VALUES:
-            raise ValueError("it has too many values")
-        header = json.loads(text.decode())
-        number = header.get("format") if type(header) is dict else None
-        if type(number) is int and number > FORMAT:
-            raise ModelFormatError(f"it has format {number!r:.20}, this minidl reads up to {FORMAT}: a newer wrote it.")
         sound = type(header) is dict and list(header) == list(KINDS) and number == FORMAT and as_json(header) == text
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, ModelFormatError):
-            raise
+    except ValueError as error:
         raise ModelFormatError(f"its header is none, {error}.") from error
     if not sound or not all(type(header[name]) in kinds for name, kinds in KINDS.items()):  # True is no 1
         raise ModelFormatError(f"its header is not as minidl writes it: {', '.join(KINDS)}.")
     if header["dtype"] not in ("float32", "float64"):
         raise ModelFormatError("its dtype is neither float32 nor float64.")
     return header
-
-
-def as_json(header: Any) -> bytes:
-    """JSON in one form only: no NaN, no key twice, no blank too many."""
-    return json.dumps(header, ensure_ascii=False, allow_nan=False).encode()
-
-
-def values_in(text: bytes) -> int:
-    """At most so many values and containers become of a JSON text."""
-    return sum(text.count(mark) for mark in (b",", b":", b"[", b"{")) + 1

@@ -2,6 +2,10 @@
 
 The new bytes go to a temporary file in the same folder, are flushed to the disk, and only then take the name over; at
 last the folder is flushed, where the system can, so that the name survives as well.
+
+A process that is killed meanwhile leaves its temporary file; the next save into the folder removes it. A living writer
+holds a lock of the operating system on its temporary file, so that a file without one is a leftover. Where that cannot
+be known (the file comes from another host or container, or the system has no such locks), it is one after an hour.
 """
 
 from __future__ import annotations
@@ -9,13 +13,24 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import platform
 import secrets
 import stat
+import time
+import zlib
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 PREFIX = ".minidl-"  # of temporary files
+STALE_SECONDS = 3600.0  # after which an unchanged temporary file is a leftover, whoever writes it
+READ_ONLY = "The file is read-only"
 PIECE = 2**24  # bytes that are written at once
 HINTS = {
     errno.ENOSPC: "free some space, or name another place",
@@ -49,21 +64,15 @@ def replace(path: Path, parts: Iterable[Any]) -> None:
         b'one two'
     """
     try:
-        target = Path(os.path.realpath(path))  # a link stays one
-        if target.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if not target.parent.is_dir():
-            raise FileNotFoundError(errno.ENOENT, "The folder does not exist")
-        _replace(target, parts)
+        _replace(check_target(path), parts)
     except OSError as error:
         raise OSError(error.errno, f"{error.strerror or error}: {hint(error)}", str(path)) from error
 
 
 def _replace(path: Path, parts: Iterable[Any]) -> None:
-    temporary = path.parent / f"{PREFIX}{secrets.token_hex(8)}"
     mode = mode_of(path)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    handle = os.open(temporary, flags, 0o666 if mode is None else mode)
+    remove_stale(path.parent)
+    temporary, handle = create(path.parent, 0o666 if mode is None else mode)
     try:
         try:
             if mode is not None and hasattr(os, "fchmod") and stat.S_IMODE(os.fstat(handle).st_mode) != mode:
@@ -71,9 +80,12 @@ def _replace(path: Path, parts: Iterable[Any]) -> None:
             for part in parts:
                 write(handle, part)
             os.fsync(handle)
+            if fcntl is not None:  # while the lock is held
+                os.replace(temporary, path)
         finally:
             os.close(handle)
-        os.replace(temporary, path)
+        if fcntl is None:  # Windows renames no open file
+            os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
@@ -81,8 +93,60 @@ def _replace(path: Path, parts: Iterable[Any]) -> None:
     sync_folder(path.parent)
 
 
+def create(folder: Path, mode: int) -> tuple[Path, int]:
+    """Create a temporary file, locked as long as it is open; returns its path and its descriptor."""
+    while True:
+        temporary = folder / f"{host_prefix()}{secrets.token_hex(8)}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        handle = os.open(temporary, flags, mode)
+        if fcntl is None:
+            return temporary, handle
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return temporary, handle
+        os.close(handle)  # another process found it before it was locked, and removed it as a leftover
+
+
+@cache
+def host_prefix() -> str:
+    """Return the beginning of the names of this host's temporary files."""
+    return f"{PREFIX}{zlib.crc32(platform.node().encode('utf-8', 'surrogateescape')):08x}-"
+
+
+def remove_stale(folder: Path) -> None:
+    """Remove the temporary files of killed writers from a folder that other processes may be writing to."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(PREFIX) and entry.is_file(follow_symlinks=False):
+                with contextlib.suppress(OSError):
+                    unlink_stale(Path(entry.path))
+
+
+def unlink_stale(path: Path) -> None:
+    """Remove a temporary file unless a living process may be writing it."""
+    if fcntl is not None and path.name.startswith(host_prefix()):
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(path)
+            return
+        except BlockingIOError:
+            return
+        except OSError:  # a file system without locks
+            pass
+        finally:
+            os.close(handle)
+    if time.time() - path.stat().st_mtime > STALE_SECONDS:
+        os.unlink(path)
+
+
 def mode_of(path: Path) -> int | None:
-    """The permissions of a file that is there, which the new one gets; a pipe or a device is nothing to replace."""
+    """Return the permissions of a file that is there, which the new one gets; None where there is no file.
+
+    Raises:
+        OSError: for a pipe or a device, and for a file that is read-only: it would be replaced all the same.
+    """
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
@@ -91,22 +155,56 @@ def mode_of(path: Path) -> int | None:
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     if not stat.S_ISREG(mode):
         raise OSError(errno.EEXIST, "This is a device or a pipe, and no file")
+    if not mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH) or not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, READ_ONLY)
     return stat.S_IMODE(mode)
 
 
 def try_out(folder: Path) -> None:
     """Make a folder if need be, and a file in it that is taken away again: to find out before the work, not after."""
-    temporary = folder / f"{PREFIX}{secrets.token_hex(8)}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        os.unlink(temporary)
+        try_file(folder)
     except OSError as error:
         raise OSError(error.errno, f"{error.strerror}: {hint(error)}", str(folder)) from error
 
 
+def try_replace(path: Path) -> None:
+    """Find out before the work, not after, whether `replace` could write this file.
+
+    Raises:
+        OSError: as `replace` raises it.
+    """
+    try:
+        target = check_target(path)
+        mode_of(target)
+        try_file(target.parent)
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror or error}: {hint(error)}", str(path)) from error
+
+
+def try_file(folder: Path) -> None:
+    """Create a file and remove it again."""
+    temporary, handle = create(folder, 0o600)
+    os.close(handle)
+    with contextlib.suppress(FileNotFoundError):  # another process took it for a leftover
+        os.unlink(temporary)
+
+
+def check_target(path: Path) -> Path:
+    """Return what a path leads to, where that may be a file in a folder that is there."""
+    target = Path(os.path.realpath(path))  # a link stays one
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "The folder does not exist")
+    return target
+
+
 def hint(error: OSError) -> str:
     """What to do."""
+    if error.strerror == READ_ONLY:
+        return "make it writable, or name another file"
     return HINTS.get(error.errno or 0, "name another place")
 
 

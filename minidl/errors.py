@@ -5,6 +5,8 @@ Each type is also a subclass of the built-in error a Python programmer would cat
 
 from __future__ import annotations
 
+from minidl.escaping import escape
+
 
 class MinidlError(Exception):
     """The base of all errors of minidl; containers add the path to the layer that raised it.
@@ -23,9 +25,8 @@ class MinidlError(Exception):
         self.places: list[str] = []
 
     def __str__(self) -> str:
-        if not self.places:
-            return self.message
-        return f"{self.message} In {', in '.join(self.places)}."
+        places = f" In {', in '.join(self.places)}." if self.places else ""
+        return escape(self.message + places, keep="\n")  # it may quote a file
 
 
 class ArgumentError(MinidlError, ValueError):

@@ -88,13 +88,30 @@ def of_batch(batch: Batch) -> int:
     return checksum(tuple(batch))
 
 
+def fits(batch: Batch, known: Any, state: Any) -> bool:
+    """Whether a batch has this checksum, and a state that is carried has as many rows."""
+    rows = rows_in(batch.x)
+    return of_batch(batch) == known and (not rows or rows_in(state) <= rows)
+
+
+def rows_in(tree: Any) -> set[int]:
+    """Return the sizes of the first axis of the arrays in a tree; one size where all is well."""
+    if isinstance(tree, tuple | list | dict):
+        parts = tree.values() if isinstance(tree, dict) else tree
+        return {rows for part in parts for rows in rows_in(part)}
+    return {len(tree)} if isinstance(tree, np.ndarray) and tree.ndim else set()
+
+
 def of_training(trainer: Any) -> dict[str, Any]:
     """What has to be the same for a training to go on; which parameters are frozen may change on the way."""
     net = describe(trainer.net)
     facts: dict[str, Any] = {"seed": trainer.seed, "accumulate": trainer.accumulate}
     facts |= {"metrics": ", ".join(map(name_of, trainer.metrics))}
     facts |= {"loss": settings(trainer.loss), "optimizer": settings(trainer.optimizer, without="lr")}
-    facts |= {"learning rate": word(trainer.optimizer.lr)}
+    lr = trainer.optimizer.lr
+    if any(hasattr(callback, "stretch") for callback in trainer.callbacks):  # it stretches the schedule on the way
+        lr = getattr(lr, "schedule", lr)
+    facts |= {"learning rate": word(lr)}
     for what in "data", "validation":  # first, for the symbols of another text make another net as well
         facts |= {f"{what}, {name}": value for name, value in of_data(getattr(trainer, what)).items()}
     for k, layer in enumerate(net["layers"]):

@@ -136,6 +136,32 @@ def check_finite(params: Mapping[str, Parameter]) -> None:
             raise _non_finite(name, p.grad)
 
 
+def nonfinite_parameter(params: Mapping[str, Parameter]) -> str | None:
+    """Describe the first parameter that holds a NaN or an infinity; None where all of them are finite.
+
+    Example:
+        >>> from minidl.gradients import nonfinite_parameter
+        >>> w = minidl.Parameter(np.array([[0.0, np.nan], [1.0, np.inf]]))
+        >>> nonfinite_parameter({"w": w})
+        "the parameter 'w' has 1 NaN and 1 inf among its 4 entries, the first at [0, 1]"
+    """
+    bad = [name for name, p in params.items() if not is_finite(p.value)]
+    if not bad:
+        return None
+    more = f"; {len(bad) - 1:,} more parameters hold such numbers" if len(bad) > 1 else ""
+    return f"the parameter {bad[0]!r} has {nonfinite_entries(params[bad[0]].value).replace('nan', 'NaN')}{more}"
+
+
+def nonfinite_entries(a: Array) -> str:
+    """Describe the entries of an array that are NaN or infinite: their number and the place of the first."""
+    bad = ~np.isfinite(a)
+    nans = int(np.isnan(a).sum())
+    infs = int(bad.sum()) - nans
+    kinds = " and ".join(f"{count:,} {kind}" for count, kind in ((nans, "nan"), (infs, "inf")) if count)
+    first = [int(i) for i in np.unravel_index(int(bad.argmax()), a.shape)]
+    return f"{kinds} among its {a.size:,} entries, the first at {first}"
+
+
 def is_finite(a: Array) -> bool:
     """Whether all numbers of an array are finite; quick where they are.
 
@@ -210,14 +236,9 @@ def _norm(name: str, g: Array) -> float:
 
 
 def _non_finite(name: str, g: Array) -> NonFiniteError:
-    bad = ~np.isfinite(g)
-    nans = int(np.isnan(g).sum())
-    infs = int(bad.sum()) - nans
-    kinds = " and ".join(f"{count:,} {kind}" for count, kind in ((nans, "nan"), (infs, "inf")) if count)
-    first = [int(i) for i in np.unravel_index(int(bad.argmax()), g.shape)]
     return NonFiniteError(
-        f"The gradient of {name!r} is expected to be finite, got {kinds} among its {g.size:,} entries, "
-        f"the first at {first}: lower the learning rate, clip from the first step on, or look for log(0) and 0/0."
+        f"The gradient of {name!r} is expected to be finite, got {nonfinite_entries(g)}: lower the learning rate, "
+        f"clip from the first step on, or look for log(0) and 0/0."
     )
 
 

@@ -26,9 +26,8 @@ from minidl.arguments import arguments_of
 from minidl.container import Container
 from minidl.description import (
     BUILT_IN,
-    MOST_TEXT,
+    LIMITS,
     Description,
-    as_json,
     check_layers,
     describe,
     mentioned,
@@ -38,11 +37,13 @@ from minidl.description import (
     write_header,
 )
 from minidl.errors import ArgumentError, MinidlError, ModelFormatError
+from minidl.gradients import nonfinite_parameter
 from minidl.initializers import Drawn
 from minidl.inputs import Array
 from minidl.layer import Layer
 from minidl.names import shown
 from minidl.parameter import Parameter
+from minidl.plain_json import as_json
 from minidl.text import vocab_from_dict
 
 HEADER = "__minidl__"
@@ -55,7 +56,11 @@ def save(net: Layer, path: str | os.PathLike[str]) -> None:
     text = as_path("save", path)
     if text.endswith((os.sep, os.altsep or os.sep)):
         raise IsADirectoryError(errno.EISDIR, "a file is expected, this is the name of a folder", text)
-    durable.replace(Path(text), archive(checked(net)))
+    arrays = checked(net)
+    bad = nonfinite_parameter(net.params)
+    if bad is not None:
+        warnings.warn(f"{text}: {bad}. The commands of minidl refuse such a model.", stacklevel=3)
+    durable.replace(Path(text), archive(arrays))
 
 
 def checked(net: Layer) -> dict[str, Array]:
@@ -145,15 +150,24 @@ def reading(path: str | os.PathLike[str]) -> Iterator[File]:
     Raises:
         OSError: when the file cannot be read. ModelFormatError: when it is no model, with the reason.
     """
+    with blaming(path), opened(path) as file:
+        members = read_directory(file, path)
+        header = members.pop(HEADER, None)
+        if header is None:
+            raise no_model(path, "it has no header.", "")
+        if len(header.shape) != 1 or header.dtype != np.uint8 or header.nbytes > LIMITS.size:
+            raise no_model(path, "its header is no text, or too long.")
+        yield File(path, file, read_header(read_array(file, header).tobytes()), members)
+
+
+@contextmanager
+def blaming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn every error of what is done with the content of a file into a ModelFormatError that names the file.
+
+    Errors of the operating system and of memory stay as they are.
+    """
     try:
-        with opened(path) as file:
-            members = read_directory(file, path)
-            header = members.pop(HEADER, None)
-            if header is None:
-                raise no_model(path, "it has no header.", "")
-            if len(header.shape) != 1 or header.dtype != np.uint8 or header.nbytes > MOST_TEXT:
-                raise no_model(path, "its header is no text, or too long.")
-            yield File(path, file, read_header(read_array(file, header).tobytes()), members)
+        yield
     except (OSError, MemoryError):
         raise
     except ModelFormatError as error:

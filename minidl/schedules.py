@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from minidl.arguments import positive_int, positive_real, real
 from minidl.errors import ArgumentError
@@ -132,7 +133,7 @@ class CosineLR:
 
     def __call__(self, step: int) -> float:
         if step < self.warmup:
-            return self.lr * (step + 1) / self.warmup
+            return self.lr * min(step + 1, self.warmup) / self.warmup  # StretchedLR asks for fractions of a step
         return half_cosine(self.lr, self.final, (step - self.warmup) / (self.steps - self.warmup))
 
 
@@ -176,6 +177,65 @@ class OneCycleLR:
         if step < peak:
             return half_cosine(start, self.lr, step / peak)
         return half_cosine(self.lr, start / self.final_factor, (step - peak) / (end - peak))
+
+
+@dataclass(frozen=True)
+class StretchedLR:
+    """A schedule for a run whose end was moved while it ran: the rest runs slower or faster, without a jump.
+
+        lr(step) = schedule(v(step)),  v = step up to the first move
+
+    Each move multiplies the slope of v by (old end - step) / (new end - step). At the new end the schedule is where it
+    would have been at the old one. The rate of a step depends on earlier moves only: a move changes no past rate.
+
+    Args:
+        schedule: the schedule of the original plan; a function of the step, fractions of a step included.
+        plan: pairs (step, end), in order: from `step` on, the run is to end at `end`. The first pair is the original
+            plan.
+
+    Example:
+        >>> plan = (0, 100), (50, 75)  # at step 50 the end is moved from 100 to 75: twice as fast from there on
+        >>> stretched = minidl.StretchedLR(minidl.CosineLR(1.0, steps=100), plan)
+        >>> [round(stretched(step), 3) for step in (25, 50, 60, 75)]
+        [0.854, 0.5, 0.206, 0.0]
+    """
+
+    schedule: Schedule
+    plan: tuple[tuple[int, int], ...]
+
+    def __post_init__(self) -> None:
+        if not is_plan(self.plan):
+            raise ArgumentError(
+                f"StretchedLR: plan must be pairs of integers (step, end) in the order of step, got {self.plan!r}."
+            )
+
+    def __call__(self, step: int) -> float:
+        return self.schedule(self.position(step))
+
+    def position(self, step: int) -> Any:
+        """Return v(step), an integer up to the first move."""
+        (at, end), *moves = self.plan
+        position: float = at
+        speed: float = 1
+        for start, new_end in moves:
+            if start > step:
+                break
+            position += speed * (start - at)
+            if start >= end:  # the planned end was reached: another run begins
+                speed = 1
+            elif new_end > start:
+                speed *= (end - start) / (new_end - start)
+            at, end = start, new_end
+        return position + speed * (step - at)
+
+
+def is_plan(plan: Any) -> bool:
+    """Whether it is a plan of `StretchedLR`: pairs of integers (step, end), at least one, in the order of step."""
+    pairs = plan if isinstance(plan, tuple | list) else []
+    if not pairs or not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs):
+        return False
+    starts = [pair[0] for pair in pairs]
+    return all(type(n) is int and n >= 0 for pair in pairs for n in pair) and starts == sorted(starts)
 
 
 def half_cosine(start: float, end: float, share: float) -> float:

@@ -16,6 +16,8 @@ from minidl.data import Batch, Batches, split
 from minidl.errors import ArgumentError, ShapeError
 from minidl.inputs import Array
 
+TINY = 1e-150  # deviations whose squares float64 cannot hold
+
 
 class SeriesWindows(Batches):
     """Windows of one series or of several, each with the steps behind it as its target.
@@ -138,7 +140,10 @@ class Scaler:
         high = np.max([one.max(axis=0) for one in several], axis=0)
         with np.errstate(over="ignore", invalid="ignore"):
             mean = sum(one.sum(axis=0, dtype=np.float64) for one in several) / count
-            scale = np.sqrt(sum(np.square(one - mean).sum(axis=0) for one in several) / count)
+            # Squares of tiny deviations underflow; those of all others stay as they are, to the bit.
+            size = np.maximum(high - mean, mean - low)
+            unit = np.where((size > 0) & (size < TINY), size, 1.0)
+            scale = unit * np.sqrt(sum(np.square((one - mean) / unit).sum(axis=0) for one in several) / count)
         constant = low == high
         if not np.isfinite(np.where(constant, 0.0, scale)).all():
             most = max(np.abs(low).max(), np.abs(high).max())

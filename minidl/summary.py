@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from minidl.escaping import escape
 from minidl.inputs import Shape, shape_text
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def total_of(net: Any) -> tuple[str, str]:
 def summary_table(net: Any) -> Table:
     """The summary of a net as a rich table."""
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in "layer", "type", "output", "parameters", "notes":
@@ -63,11 +65,11 @@ def summary_table(net: Any) -> Table:
     for path, layer, shape, nested in rows_of(net):
         params = list((layer._own_params if nested else layer.params).values())
         table.add_row(
-            path,
-            type(layer).__name__,
+            Text(escape(path)),
+            Text(escape(type(layer).__name__)),
             "not built" if shape is None else shape_text(shape),
             f"{sum(p.value.size for p in params):,}" if params else "",
-            notes.of(path, params),
+            Text(escape(notes.of(path, params))),
         )
     count, size = total_of(net)
     table.add_row("total", "", "", count, size, style="bold")
@@ -99,14 +101,15 @@ def summary_tree(net: Any, width: int = 80) -> Tree:
             ]  # fmt: skip
             if twin != prefix + name:  # the same layer once more
                 columns[4:] = ["", f"same as {twin}"]
-            lines.append((depth, columns))
+            lines.append((depth, [*map(escape, columns)]))
             if nested and twin == prefix + name:
                 list_nodes(layer, depth + 1, f"{prefix}{name}.")
 
     list_nodes(net, 0, "")
     inputs = net.in_shape if len(net.inputs) > 1 or net.in_shape is None else (net.in_shape,)
     for k, name in reversed(list(enumerate(net.inputs))):
-        lines.insert(0, (0, [name, "input", "", "not built" if inputs is None else shape_text(inputs[k]), "", ""]))
+        shape = "not built" if inputs is None else shape_text(inputs[k])
+        lines.insert(0, (0, [escape(name), "input", "", shape, "", ""]))
     count, size = total_of(net)
     names = max(4 * depth + len(columns[0]) for depth, columns in lines)
     widths = [max(len(columns[k]) for _, columns in lines) for k in range(1, 5)]
@@ -122,7 +125,7 @@ def summary_tree(net: Any, width: int = 80) -> Tree:
         told = gap.join(word for word, size in zip(words, [1, *widths, 1], strict=True) if size)
         return Text(told.rstrip())
 
-    tree = Tree(Text(net.name or type(net).__name__, style="bold"))
+    tree = Tree(Text(escape(net.name or type(net).__name__), style="bold"))
     branches = [tree]
     for depth, columns in lines:
         del branches[depth + 1 :]
@@ -143,17 +146,17 @@ def bytes_text(size: int) -> str:
 
 def print_summary(net: Any) -> None:
     """Print `summary_table(net)`: in colour on a terminal, as plain text elsewhere."""
-    from rich.console import Console
+    from minidl.plain_console import PlainConsole
 
-    console = Console()
+    console = PlainConsole()
     if net.name:
-        console.print(net.name, style="bold", markup=False, highlight=False)
+        console.print(escape(net.name), style="bold")
     console.print(summary_table(net))
 
 
 def print_tree(net: Any) -> None:
     """Print `summary_tree(net)`."""
-    from rich.console import Console
+    from minidl.plain_console import PlainConsole
 
-    width = Console().width
-    Console(width=10 * width).print(summary_tree(net, width), highlight=False)  # a long line is not broken
+    width = PlainConsole().width
+    PlainConsole(width=10 * width).print(summary_tree(net, width))  # a long line is not broken

@@ -30,6 +30,10 @@ KINDS = {
 TEXTS = ("text", "sentence", "review", "comment", "message", "content", "document", "title", "body")
 LABELS = ("label", "class", "category", "target", "sentiment", "intent", "topic", "y")
 SHOWN = 12  # column names in a message
+CURRENCY = re.compile(
+    r"[$€£¥₹₩₽]|\b(?:USD|EUR|GBP|JPY|CNY|INR|CHF|CAD|AUD|NZD|KRW|BRL|RUB|SEK|NOK|DKK|PLN|CZK|TRY|MXN|ZAR)\b|%"
+)
+SEPARATORS = (",", "."), (".", ","), ("'", "."), (" ", "."), (" ", ",")  # of thousands, and of decimals
 QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 Row = tuple[int, dict[str, Any]]  # its line, and its values by column
@@ -136,8 +140,8 @@ class Table:
         if math.isfinite(found):
             return found
         hint = "fill it in, or leave the row out"
-        if isinstance(value, str) and re.fullmatch(r"\s*[-+]?[\d.]*,\d+\s*", value):
-            hint = f"write it as {value.strip().replace('.', '').replace(',', '.')}"
+        if isinstance(value, str) and plain_numbers(value):
+            hint = f"write it as {' or '.join(plain_numbers(value))}"
         elif isinstance(value, str) and re.search(r"[^\W_]", value) and value.strip().lower() not in ("nan", "na"):
             hint = "choose a column of numbers"
         raise ArgumentError(f"{self.place(row)} expects a number in column {name!r}, got {came(value)}: {hint}.")
@@ -253,11 +257,9 @@ def records(text: str, kind: str, source: str) -> Iterator[Row]:
                 header = checked_header([name.strip() for name in fields], f"{source}:{begins}")
                 continue
             if len(fields) != len(header):
-                between = {",": "a comma", ";": "a semicolon", "\t": "a tab"}[delimiter]
-                hint = f'put "quotes" around a field with {between} in it' if kind == "csv" else "tabs separate fields"
                 raise ArgumentError(
                     f"{source}:{begins} expects {count_of(len(header), 'field')}, as the header has, "
-                    f"got {len(fields)}: {hint}."
+                    f"got {len(fields)}: {hint_on_fields(len(header), len(fields), delimiter, kind)}."
                 )
             yield begins, dict(zip(header, fields, strict=True))
     except csv.Error as error:
@@ -265,6 +267,15 @@ def records(text: str, kind: str, source: str) -> Iterator[Row]:
             f"{source}:{line + 1} is no row of {kind.upper()}, {error}: look for a quote that is not closed, and write "
             f'quotes inside of quotes twice, "so ""it"" is".'
         ) from None
+
+
+def hint_on_fields(expected: int, found: int, delimiter: str, kind: str) -> str:
+    """What to do about a row with too many fields, or too few."""
+    mark = {",": "comma", ";": "semicolon", "\t": "tab"}[delimiter]
+    if found < expected:
+        missing = f"{count_of(expected - found, 'field')} {'is' if expected - found == 1 else 'are'} missing"
+        return f"{missing}; {mark}s separate fields, those of empty ones as well"
+    return f'put "quotes" around a field with a {mark} in it' if kind == "csv" else "tabs separate fields"
 
 
 def delimiter_of(text: str) -> str:
@@ -316,6 +327,26 @@ def named(columns: Sequence[str]) -> str:
     """Column names in a message."""
     more = f" and {len(columns) - SHOWN} more" if len(columns) > SHOWN else ""
     return ", ".join(map(repr, columns[:SHOWN])) + more
+
+
+def plain_numbers(text: str) -> list[str]:
+    """What a number with a currency sign, a percent sign or separators may mean, as Python writes it.
+
+    Example:
+        >>> from minidl.tables import plain_numbers
+        >>> plain_numbers("$1,234.50"), plain_numbers("1.234,5 EUR"), plain_numbers("11,000"), plain_numbers("so")
+        (['1234.50'], ['1234.5'], ['11000', '11.000'], [])
+    """
+    bare = CURRENCY.sub("", re.sub(r"[\u00a0\u2009\u202f]", " ", text)).strip()
+    if bare[:1] == "(" and bare[-1:] == ")":  # as accountants write a negative number
+        bare = f"-{bare[1:-1].strip()}"
+    bare = re.sub(r"^([-+]) +", r"\1", bare)
+    found = []
+    for thousands, decimal in SEPARATORS:
+        whole = rf"(?:\d{{1,3}}(?:{re.escape(thousands)}\d{{3}})+|\d+)"
+        if re.fullmatch(rf"[-+]?{whole}(?:{re.escape(decimal)}\d+)?", bare):
+            found.append(bare.replace(thousands, "").replace(decimal, "."))
+    return list(dict.fromkeys(found))
 
 
 def came(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from minidl.text import count_of, read_file
 
 TOKENS = ("tokens", "words")
 TAGS = ("tags", "labels", "ner_tags", "pos_tags", "upos", "pos", "ner")
+CONLLU_COMMENT = re.compile(r"# *(\w[\w:.-]* *=|newdoc|newpar)")
+CONLLU_ID = re.compile(r"\d+([-.]\d+)?")
+HEADER = {"token", "tokens", "word", "words", "form"}, {"tag", "tags", "label", "labels", "pos", "upos", "ner"}
 DOCUMENT = "-DOCSTART-"  # begins a document in CoNLL files, and is none of its tokens
 
 
@@ -54,6 +58,7 @@ def read_tagged(
         if path.suffix.lower() in (".jsonl", ".ndjson"):
             found = objects(parse_table(text, "jsonl", source), tokens, tags, tagged)
         else:
+            check_token_lines(text, source)
             found = blocks(text, source, tagged)
         if not found:
             raise ArgumentError(f"{path} is expected to hold sentences, got no token: name a file with some in it.")
@@ -73,6 +78,8 @@ def objects(
             raise ArgumentError(
                 f"{table.place(n)} expects a tag for each of {count_of(len(some), 'token')}, got {len(same)}."
             )
+        if not all(map(str.strip, same)):
+            raise ArgumentError(f"{table.place(n)} must have a tag for each token, got an empty one. Fill it in.")
     return [row for row in zip(words, marks, table.places, strict=True) if row[0]]
 
 
@@ -80,6 +87,23 @@ def column_of(table: Table, what: str, name: str | None, usual: tuple[str, ...])
     """The column that is asked for, or one of a usual name; no other will do, for other lists are something else."""
     chosen = table.choose(what, name, usual)
     return chosen if name is not None or chosen.lower() in usual else table.choose(what, what)
+
+
+def check_token_lines(text: str, source: str) -> None:
+    """Refuse CoNLL-U, whose comments, ranges and numbers of tokens are no tokens, and a header."""
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    rows = [line.split("\t") for line in lines[:1000] if "\t" in line]
+    numbered = bool(rows) and all(len(row) > 2 and CONLLU_ID.fullmatch(row[0]) for row in rows)
+    comment = next((line for line in lines if CONLLU_COMMENT.match(line)), None)
+    if numbered or comment is not None:
+        seen = f"the comment {comment!r:.40}" if comment is not None else "numbered tokens"
+        raise ArgumentError(
+            f"{source} is CoNLL-U ({seen}), which is not supported. Write a token and its tag a line (FORM, a tab, "
+            f"UPOS), without comments and ranges, or JSONL."
+        )
+    first = lines[0].lower().split() if lines else []
+    if len(first) > 1 and first[0] in HEADER[0] and first[-1] in HEADER[1]:
+        raise ArgumentError(f"{source} must begin with a token, got the header {lines[0]!r:.60}. Remove that line.")
 
 
 def blocks(text: str, source: str, tagged: bool) -> list[tuple[list[str], list[str], tuple[str, int]]]:

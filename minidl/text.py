@@ -9,7 +9,6 @@ import codecs
 import importlib
 import os
 import re
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from encodings import utf_32_le  # by its name it would be imported at its first use, while a file is read
@@ -21,6 +20,7 @@ import numpy as np
 
 from minidl.arguments import positive_int
 from minidl.errors import ArgumentError, IdError, ShapeError
+from minidl.escaping import quote_path
 from minidl.inputs import Array
 
 CHUNK = 1 << 20  # characters treated at a time: what is made on the way stays small beside the text
@@ -323,7 +323,7 @@ def no_text(path: Path, at: int | None = None, byte: int = 0, wide: bool = False
         return ArgumentError(f"{expected} got a binary one, byte {at} is NUL: {hint}.")
     return ArgumentError(
         f"{expected} but byte {at}, 0x{byte:02X}, is none of UTF-8: convert it, "
-        f"for example iconv -f {'UTF-16' if wide else 'LATIN1'} -t UTF-8 {shlex.quote(str(path))} > converted.txt"
+        f"for example iconv -f {'UTF-16' if wide else 'LATIN1'} -t UTF-8 {quote_path(path)} > converted.txt"
     )
 
 

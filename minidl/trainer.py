@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from itertools import islice, takewhile
 from typing import Any
 
@@ -18,7 +18,7 @@ from minidl.errors import ArgumentError
 from minidl.feeding import arrange, batches_of, build_for, epoch_of, first_of, groups_of
 from minidl.figures import Means, Metric, check_names, name_of
 from minidl.history import History
-from minidl.interrupts import INTERRUPTED, TERMINATED, interrupt_stops
+from minidl.interrupts import INTERRUPTED, end_program, interrupt_stops
 from minidl.kernels import one_blas_thread
 from minidl.layer import Layer
 from minidl.losses import Loss
@@ -28,7 +28,7 @@ from minidl.optimizers import Adam
 from minidl.streaming import obstacles
 
 HOOKS = "on_fit_start", "on_epoch_start", "on_grads_ready", "on_step_end", "on_epoch_end", "on_fit_end"
-KEEPING = "resume", "suspend", "finish"  # what a callback that writes checkpoints has besides
+KEEPING = "hold", "resume", "suspend", "finish"  # what a callback that writes checkpoints has besides
 
 
 class Trainer:
@@ -50,6 +50,7 @@ class Trainer:
         means: the loss and the metrics of the epoch so far.
         value, batch: the loss of the last batch, and the batch; values: the losses of the last update's batches.
         state: carried from batch to batch, where `Batch.start` says so.
+        last_step: the step at which this call of `fit` ends, None without one; a callback may move it.
         stop_reason: why the training was ended.
         resumed: from where this call of `fit` went on, None where it began anew.
 
@@ -101,12 +102,10 @@ class Trainer:
         self.callbacks, self.metrics, self.history = list(callbacks), list(metrics), History()
         self.seed, self.quiet = natural("Trainer", "seed", seed), quiet
         self.accumulate = positive_int("Trainer", "accumulate", accumulate)
-        self.epoch = self.step = self.batches_seen = 0
+        self.epoch = self.step = self.batches_seen = self.first_epoch = self.first_step = 0  # first_: of this call
         self.calls, self.under_way = 0, False  # of fit that came to their end, and whether one since has not
-        self.first_epoch = self.first_step = 0  # when this call of fit began
         self.groups_done, self.epoch_open = 0, False  # updates of the epoch, and whether it is under way
-        self.suspended = False  # broken off by Ctrl-C
-        self.over = False  # the checkpoint is of a later call of fit
+        self.suspended = self.over = False  # broken off by Ctrl-C; the checkpoint is of a later call of fit
         self.keepers: list[Any] = []  # the callbacks that write checkpoints; they are called last, and see all of it
         self.epoch_began = time.perf_counter()
         self.batch: Batch | None = None
@@ -117,18 +116,14 @@ class Trainer:
         self.last_step: int | None = None
         self.row: dict[str, Any] = {}
         self.means = Means()
-        self.value = float("nan")
-        self.values: list[float] = []
+        self.value, self.values = float("nan"), list[float]()
         self.state: Any = None
         self.before: Any = None  # the state that the last batch began from
-        self.group: list[Batch] = []  # the batches of the last update
-        self.befores: list[Any] = []  # the states that they began from
+        self.group, self.befores = list[Batch](), list[Any]()  # the last update's batches, and the states before them
         self.skipped = False  # no update is to be made from them
         self.stop_reason: str | None = None
         self.interrupted: str | None = None
         self.resumed: str | None = None
-
-    # -- the loop ---------------------------------------------------------------------------------
 
     def fit(
         self,
@@ -167,12 +162,11 @@ class Trainer:
 
         Notes:
             Ctrl-C ends the training after the update that is under way: `fit` returns as it does otherwise. With a
-            `Checkpoint`, SIGTERM does so too, and ends the program then.
+            `Checkpoint`, SIGTERM and SIGHUP do so too, and end the program then.
         """
         data, validation = arrange(data, t, validation, batch_size, validation_split, shuffle, self.seed)
         self.batches_per_epoch = len(data) if hasattr(data, "__len__") else None
-        most = math.inf if steps is not None else 1
-        most = most if epochs is None else positive_int("fit", "epochs", epochs)
+        most = positive_int("fit", "epochs", epochs) if epochs is not None else 1 if steps is None else math.inf
         more = None if steps is None else positive_int("fit", "steps", steps)
         self.stop_reason = self.resumed = None
         self.suspended = self.over = self.epoch_open = False
@@ -180,16 +174,25 @@ class Trainer:
         if self.net.in_shape is None:
             first, data = first_of(data)
             build_for(self.net, first.x, self.seed)
-        self.params = self.net.params
-        self.first_epoch, self.first_step = self.epoch, self.step
+        self.params, self.first_epoch, self.first_step = self.net.params, self.epoch, self.step
         self.active = [*self.callbacks, *([] if self.quiet else self._console())]
         self.keepers = [callback for callback in self.active if all(hasattr(callback, name) for name in KEEPING)]
         self.active = [callback for callback in self.active if callback not in self.keepers] + self.keepers
+        with ExitStack() as held:
+            for keeper in self.keepers:
+                held.enter_context(keeper.hold(self, resume))
+            self._fit(data, validation, most, more, resume)
+        if not self.over:
+            end_program(self.interrupted)
+        return self.history
+
+    def _fit(self, data: Any, validation: Any, most: float, more: int | None, resume: bool) -> None:
+        """A call of fit, with its arguments checked and the folders of its checkpoints held."""
         self.what = fingerprints.of_training(self) if self.keepers else {}
         recall = self._resume() if resume else None
         if self.over:
             self.calls += 1
-            return self.history
+            return
         self.last_epoch, self.last_step = self.first_epoch + most, None if more is None else self.first_step + more
         self.begun: list[Any] = []
         try:
@@ -205,13 +208,12 @@ class Trainer:
                         keeper.finish(self)  # before the best weights come back: more epochs go on from the last ones
         except BaseException as error:
             self._end(error)
+            if recall:
+                recall.undo()  # where no update was made since
             raise
         self._end()
         if not self.suspended:
             self.calls, self.under_way = self.calls + 1, False
-        if str(self.interrupted).startswith(TERMINATED) and not hasattr(signal.getsignal(signal.SIGTERM), "stops"):
-            signal.raise_signal(signal.SIGTERM)  # it was to end the program
-        return self.history
 
     def _broken_off(self) -> bool:
         """Whether Ctrl-C ended a training that checkpoints are written of: it is written as it stands, not closed."""
@@ -265,23 +267,21 @@ class Trainer:
         self.row |= {f"valid_{name}": value for name, value in figures.items()}
         return True
 
-    def _resume(self) -> Callable[[], None] | None:
+    def _resume(self) -> Any:
         """Go on from a checkpoint; what the callbacks remember comes back with the function that is returned."""
         if len(self.keepers) != 1:
             raise ArgumentError(
                 f"fit(resume=True) expects one Checkpoint among the callbacks, got {len(self.keepers) or 'none'}: "
                 f"write callbacks=[..., Checkpoint('run')]."
             )
-        recall: Callable[[], None] | None = self.keepers[0].resume(self)
-        return recall
+        return self.keepers[0].resume(self)
 
     def _groups(self, data: Any) -> Iterator[list[Batch]]:
         """The batches of the epoch's updates; of an epoch that is gone on with, those that are left."""
         groups = groups_of(epoch_of(data, self.epoch - 1), self.accumulate)
         if self.groups_done:
-            behind = list(islice(groups, self.groups_done - 1, self.groups_done))
-            last = behind[0][-1] if behind else None
-            if last is None or fingerprints.of_batch(last) != self.last_batch:
+            last = next(islice(groups, self.groups_done - 1, self.groups_done), [None])[-1]
+            if last is None or not fingerprints.fits(last, self.last_batch, None if self.stop_reason else self.state):
                 raise ArgumentError(
                     f"The data is expected to be that of the checkpoint, but what update {self.groups_done} of epoch "
                     f"{self.epoch} was made from is another now: its order may depend on the epoch alone."

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from minidl.errors import ArgumentError
+from minidl.errors import ArgumentError, ModelFormatError
 from minidl.inputs import Array
+from minidl.plain_json import Limits, depth_of, excess, parse
+
+LIMITS = Limits(size=2**24, values=2**20, depth=250)  # of a training: a row of its history takes about 25 values
 
 KINDS = {
     "bool",
@@ -63,26 +67,89 @@ def to_plain(value: Any, name: str, arrays: dict[str, Array]) -> Any:
 
 
 def from_plain(value: Any, array: Callable[[str], Array]) -> Any:
-    """The value that `to_plain` wrote down; `array` gives an array by its name."""
+    """Return the value that `to_plain` wrote down; `array` gives an array by its name.
+
+    Raises:
+        ArgumentError: for what `to_plain` does not write.
+    """
     if isinstance(value, list):
         return [from_plain(part, array) for part in value]
     if not isinstance(value, dict):
         return value
-    ((kind, content),) = value.items()
-    match kind:
-        case "float":
+    kind, content = next(iter(value.items())) if len(value) == 1 else (f"{len(value)} of them", None)
+    match kind, content:
+        case "float", "nan" | "inf" | "-inf":
             return float(content)
-        case "scalar" if content[0] in KINDS:
-            return np.dtype(content[0]).type(from_plain(content[1], array))
-        case "array":
-            return array(content)
-        case "narrow" if content[0] in WIDER:
-            return array(content[1]).astype(content[0])
-        case "dict":
-            return {key: from_plain(part, array) for key, part in content.items()}
-        case "tuple":
-            return tuple(from_plain(part, array) for part in content)
+        case "scalar", [str(name), plain] if name in KINDS:
+            return scalar(name, plain)
+        case "array", str(name):
+            return array(name)
+        case "narrow", [str(narrow), str(name)] if narrow in WIDER:
+            return narrowed(array(name), narrow)
+        case "dict", dict(parts):
+            return {key: from_plain(part, array) for key, part in parts.items()}
+        case "tuple", list(parts):
+            return tuple(from_plain(part, array) for part in parts)
     raise ArgumentError(f"A checkpoint holds float, scalar, array, narrow, dict and tuple, got {kind!r:.60}.")
+
+
+def scalar(name: str, plain: Any) -> Any:
+    """Return a number of NumPy from its type and its number of Python."""
+    number = float(plain["float"]) if plain in ({"float": "nan"}, {"float": "inf"}, {"float": "-inf"}) else plain
+    kind = np.dtype(name)
+    fits = {"b": type(number) is bool, "f": type(number) is float}.get(kind.kind, type(number) is int)
+    if fits and kind.kind in "iu":
+        fits = np.iinfo(kind).min <= number <= np.iinfo(kind).max
+    if not fits:
+        raise ArgumentError(f"A checkpoint holds numbers of {name} that are such, got {plain!r:.60}.")
+    return kind.type(number)
+
+
+def narrowed(wide: Array, narrow: str) -> Array:
+    """Return an array of a type that a file does not hold, from the wider one that was written."""
+    if wide.dtype.name != WIDER[narrow]:
+        raise ArgumentError(f"A checkpoint holds {narrow} as {WIDER[narrow]}, got {wide.dtype}.")
+    with np.errstate(over="ignore"):
+        return wide.astype(narrow)
+
+
+def write_tree(value: Any, name: str, what: str) -> dict[str, Array]:
+    """Return the arrays of a file that hold a value: its JSON as the member `name`, and its arrays.
+
+    Raises:
+        ArgumentError: for what no file holds, and for more of it than is read again.
+    """
+    arrays: dict[str, Array] = {}
+    plain = to_plain(value, name, arrays)
+    text = json.dumps(plain, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass")
+    too_much = excess(text, LIMITS)
+    if too_much is None and depth_of(plain) > LIMITS.depth:
+        too_much = f"lists and dicts nested more than {LIMITS.depth} deep"
+    if too_much is not None:
+        raise ArgumentError(f"{what} has {too_much}: keep fewer values, or put them into arrays.")
+    return arrays | {name: np.frombuffer(text, np.uint8)}
+
+
+def read_tree(arrays: Mapping[str, Array], name: str) -> Any:
+    """Return the value that `write_tree` wrote: each of the arrays is a part of it, once.
+
+    Raises:
+        ModelFormatError: with the reason.
+    """
+    left = dict(arrays)
+    text = left.pop(name)
+    if text.ndim != 1 or text.dtype != np.uint8:
+        raise ModelFormatError(f"its member {name!r} is not JSON.")
+    plain = parse(text.tobytes(), LIMITS)
+    try:
+        value = from_plain(plain, left.pop)
+    except KeyError as error:
+        raise ModelFormatError(f"its JSON names an array that is missing, or names it twice: {error!s:.60}.") from None
+    written: dict[str, Array] = {}
+    again = json.dumps(to_plain(value, name, written), ensure_ascii=False, allow_nan=False)
+    if left or again.encode("utf-8", "surrogatepass") != text.tobytes() or written.keys() | {name} != arrays.keys():
+        raise ModelFormatError("its JSON is not in the form that minidl writes.")
+    return value
 
 
 def as_before(value: Any, before: Any) -> Any:

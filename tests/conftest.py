@@ -1,6 +1,7 @@
 """Settings of the test run."""
 
 import os
+import signal
 from contextlib import contextmanager
 from importlib.util import find_spec
 
@@ -10,24 +11,55 @@ for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
 
 import numpy as np  # noqa: E402 - the variables have to be set before NumPy is loaded
 import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 
 import minidl  # noqa: E402
 from minidl.kernels.backend import backend, machine_code  # noqa: E402
 from minidl.kernels.threads import libraries, pool, team  # noqa: E402
 
+# Two runs of `default` or of `ci` draw the same examples. `nightly` draws at random, and prints how to reproduce a
+# failure. Choose one with HYPOTHESIS_PROFILE=ci or --hypothesis-profile=ci; a test that costs much takes a fraction of
+# the examples (tests/examples.py). Nothing is timed: a busy machine is slow, not wrong.
+UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("default", derandomize=True, database=None, max_examples=25, **UNTIMED)
+settings.register_profile("ci", derandomize=True, database=None, max_examples=300, **UNTIMED)
+settings.register_profile("nightly", derandomize=False, database=None, max_examples=2000, print_blob=True, **UNTIMED)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
 
 @pytest.fixture(scope="session", autouse=True)
-def compiled_kernels():
-    """Compile before the tests begin, so that no command among them says that it does."""
-    if find_spec("numba"):
+def default_sigint():
+    """Let Ctrl-C raise KeyboardInterrupt, here and in child processes.
+
+    Jobs that a shell starts in the background, nohup and some CI runners inherit SIGINT as ignored, and Python then
+    installs no handler. A child process gets the default action back where its parent has a handler.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
+
+
+def pytest_sessionstart(session):
+    """Compile before the tests begin, so that no command among them says that it does.
+
+    The workers of pytest-xdist start after that and load from the disk: nothing is compiled twice, and none of them
+    writes while another one reads.
+    """
+    worker = hasattr(session.config, "workerinput")
+    if find_spec("numba") and not worker and not session.config.option.collectonly:
         with setting("MINIDL_KERNELS", "numba"):
-            for dtype in np.float32, np.float64:
-                recurrent = [kind(3, return_sequences=True) for kind in (minidl.LSTM, minidl.GRU, minidl.SimpleRNN)]
-                net = minidl.Sequential([minidl.Embedding(5, 4), *recurrent, minidl.Dense(5)])
-                net.build((None,), dtype=dtype)
-                batch = minidl.Batch(np.zeros((2, 3), int), np.ones((2, 3), int))
-                minidl.Trainer(net, minidl.SoftmaxCrossEntropy(), quiet=True).fit([batch])
-                list(minidl.generate(net, [1, 2], 2))
+            compile_kernels()
+
+
+def compile_kernels():
+    """Call each compiled kernel that a command may need, in both dtypes."""
+    for dtype in np.float32, np.float64:
+        recurrent = [kind(3, return_sequences=True) for kind in (minidl.LSTM, minidl.GRU, minidl.SimpleRNN)]
+        net = minidl.Sequential([minidl.Embedding(5, 4), *recurrent, minidl.Dense(5)])
+        net.build((None,), dtype=dtype)
+        batch = minidl.Batch(np.zeros((2, 3), int), np.ones((2, 3), int))
+        minidl.Trainer(net, minidl.SoftmaxCrossEntropy(), quiet=True).fit([batch])
+        list(minidl.generate(net, [1, 2], 2))
 
 
 @pytest.fixture(scope="module", params=["numpy", "numba"] if find_spec("numba") else ["numpy"])

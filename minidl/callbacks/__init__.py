@@ -10,6 +10,7 @@ from minidl.callbacks.sample import SampleText
 from minidl.callbacks.saving import SaveBest
 from minidl.callbacks.stopping import EarlyStopping, NanGuard, ReduceLROnPlateau
 from minidl.callbacks.summing import SumOverTime
+from minidl.callbacks.time_budget import TimeBudget
 
 if TYPE_CHECKING:
     from minidl.callbacks.console import Console
@@ -29,6 +30,7 @@ __all__ = [
     "SampleText",
     "SaveBest",
     "SumOverTime",
+    "TimeBudget",
 ]
 
 

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import numpy as np
+
+from minidl.errors import ModelFormatError
+from minidl.file_values import Check, refuse
 from minidl.trainer import Trainer
 from minidl.trees import as_before
 
@@ -21,10 +27,12 @@ class Callback:
         ...     def on_epoch_end(self, trainer):
         ...         print(f"epoch {trainer.epoch} done")
 
-    What it has to know again when a training goes on from a checkpoint are the attributes that `remembers` names.
+    What a callback has to know when a run resumes from a checkpoint are the attributes that `remembers` names. A
+    checkpoint sets no other attribute; `checks` says what each of them must be, for a file may be damaged or crafted.
     """
 
     remembers: ClassVar[tuple[str, ...]] = ()
+    checks: ClassVar[Mapping[str, Check]] = {}  # by attribute; one without a check must be of the kind that it was
 
     def on_fit_start(self, trainer: Trainer) -> None:
         """Before the first batch; the net is built."""
@@ -48,10 +56,45 @@ class Callback:
         """What a checkpoint keeps: numbers, words, lists, dicts by words, arrays."""
         return {name: getattr(self, name) for name in self.remembers}
 
+    def check_recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
+        """Refuse what `remember` does not give. It is called before `recall`, and before anything is changed.
+
+        Raises:
+            ModelFormatError: with the reason.
+        """
+        if type(self).remember is Callback.remember:
+            self._check({name: getattr(self, name, None) for name in self.remembers}, kept)
+
     def recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
         """Go on from what `remember` gave; the moments of an epoch that is under way have come by then."""
+        now = self.remember()
+        self._check(now, kept)
         for name, value in kept.items():
-            setattr(self, name, as_before(value, getattr(self, name)))
+            setattr(self, name, as_before(value, now[name]))
+
+    def _check(self, now: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+        owner = type(self).__name__
+        for name, value in kept.items():
+            if name not in now:
+                raise ModelFormatError(f"its {owner} has {name!r:.60}, which a {owner} does not remember.")
+            check = self.checks.get(name)
+            if check is not None:
+                check(f"{owner} {name!r}", value)
+            elif None not in (kind_of(value), kind_of(now[name])) and kind_of(value) != kind_of(now[name]):
+                raise refuse(f"{owner} {name!r}", f"a {kind_of(now[name])}", value)
+
+
+def kind_of(value: Any) -> str | None:
+    """Return the kind of a value that a callback remembers; None for None, in whose place any kind may come.
+
+    Example:
+        >>> from minidl.callbacks.base import kind_of
+        >>> kind_of(np.float32(1)) == kind_of(5) == kind_of(np.ones(2)) == "number", kind_of(("a",))
+        (True, 'list')
+    """
+    kinds = {"number": bool | int | float | np.generic | np.ndarray, "string": str, "dict": dict}
+    kinds |= {"list": list | tuple | deque}
+    return None if value is None else next((name for name, kind in kinds.items() if isinstance(value, kind)), "other")
 
 
 class Remembering(Callback, ABC):

@@ -6,21 +6,20 @@ import math
 import re
 import time
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
-from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from minidl import checkpoints, durable
 from minidl.arguments import positive_int
 from minidl.callbacks.base import Callback
-from minidl.callbacks.stopping import Watching
+from minidl.callbacks.stopping import Watching, is_finite
 from minidl.errors import ArgumentError, ModelFormatError
+from minidl.folder_lock import FolderLock
+from minidl.resumption import Resumption
 from minidl.trainer import Trainer
 
 NAME = re.compile(r"checkpoint-(\d{9,})\.npz")
@@ -45,7 +44,7 @@ class Checkpoint(Callback):
     come back as they were in the checkpoint.
 
     Args:
-        folder: where to; it belongs to this training alone, and is made if need be.
+        folder: where to; it belongs to this training alone, and is made if need be. It is locked while `fit` runs.
         every: a number of updates, or a `timedelta`; the end of a `fit` is always written.
         keep: how many are kept, the newest.
         best: a figure such as "valid_loss": the epoch that was best in it is kept besides, as best.npz.
@@ -53,7 +52,8 @@ class Checkpoint(Callback):
         on_error: "stop" ends the training where a checkpoint cannot be written; "continue" warns and goes on.
 
     Raises:
-        ArgumentError: for a folder with the checkpoints of another training, or of this one without resume=True.
+        ArgumentError: for a folder with the checkpoints of another training, or of this one without resume=True; for
+            a folder that another run is using, in this process or in another one.
         OSError: for a file that cannot be written, with what to do.
 
     Example:
@@ -88,12 +88,23 @@ class Checkpoint(Callback):
         self.every, self.keep, self.on_error = every, positive_int("Checkpoint", "keep", keep), on_error
         self.best = None if best is None else Best(best, higher_is_better)
         self.how = f"fit(resume=True) with {self.folder}"  # said after Ctrl-C
+        self.lock = FolderLock(self.folder)
+        self.recreated: Callable[[], None] | None = None  # writes again what else belongs into the folder
         self.whole: list[Path] = []  # checkpoints that were written or read by this one, the oldest first
         self.last: object = None  # where the training stood when the last one was written
         self.trainer: Trainer | None = None
         self.rate: object = None  # the learning rate that its last call of fit left
+        self.resumption: Resumption | None = None  # until the first update
 
     # -- the moments of a training ----------------------------------------------------------------
+
+    @contextmanager
+    def hold(self, trainer: Trainer, resume: bool) -> Iterator[None]:
+        """Keep other runs out of the folder during a call of fit; refuse one that would begin in an older run."""
+        with self.lock:
+            if not resume and trainer is not self.trainer:
+                self.refuse_older()
+            yield
 
     def on_fit_start(self, trainer: Trainer) -> None:
         if trainer is not self.trainer:
@@ -103,6 +114,9 @@ class Checkpoint(Callback):
         if trainer.step and not trainer.resumed:  # another call of fit: what was done since the last is in no file
             self.keep_up(trainer)
         self.written = time.monotonic()
+
+    def on_grads_ready(self, trainer: Trainer) -> None:
+        self.release()
 
     def on_step_end(self, trainer: Trainer) -> None:
         if isinstance(self.every, int):
@@ -125,6 +139,10 @@ class Checkpoint(Callback):
     def remember(self) -> dict[str, Any]:
         return {} if self.best is None else self.best.remember()
 
+    def check_recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
+        if self.best is not None:
+            self.best.check_recall(trainer, kept)
+
     def recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
         if self.best is not None:
             self.best.recall(trainer, kept)
@@ -141,18 +159,21 @@ class Checkpoint(Callback):
 
     def write_end(self, trainer: Trainer, over: bool) -> None:
         """Write where a call of fit ends, unless that is in a file; say so where the weights forbid it."""
+        self.release()
         sick = trainer.stop_reason and not math.isfinite(trainer.value)  # as NanGuard ends it: nothing to go on from
+        if not self.lock.is_current():
+            self.last = None  # what was written is gone
         if sick or not trainer.step or self.last == standing(trainer, over):
             return
         self.keep_up(trainer, over)
-        if not trainer.stop_reason and not is_sound(trainer):
+        if not trainer.stop_reason and not is_finite(trainer.params):
             words = f"{self.folder}: the end, step {trainer.step}, is not written, for its weights are no numbers."
             warnings.warn(words, stacklevel=2)
 
     # -- going on ---------------------------------------------------------------------------------
 
-    def resume(self, trainer: Trainer) -> Callable[[], None] | None:
-        """Put the newest checkpoint that is whole into the trainer; returns what gives the callbacks their part.
+    def resume(self, trainer: Trainer) -> Resumption | None:
+        """Put the newest checkpoint that is whole into the trainer; calling the result gives the callbacks their part.
 
         None where there is no checkpoint yet, or none of this call: it begins.
         """
@@ -171,14 +192,18 @@ class Checkpoint(Callback):
         trainer.over = saved.state["call"] > this
         if trainer.over:
             later = f"{saved.path} is of call {saved.state['call']}"
-            warnings.warn(f"Call {this} of fit is done already, for {later}: it does nothing.", stacklevel=4)
+            warnings.warn(f"Call {this} of fit is done already, for {later}: it does nothing.", stacklevel=5)
         others = checkpoints.check(trainer, saved, self.rate if trainer is self.trainer else None)
         if others:
             warnings.warn(
                 f"{saved.path} comes from other surroundings, so the last bits may be others: {'; '.join(others)}.",
-                stacklevel=4,
+                stacklevel=5,
             )
-        checkpoints.restore(trainer, saved)
+        before: dict[str, Any] = {"trainer": self.trainer, "whole": self.whole, "last": self.last}
+        self.resumption = Resumption(trainer, saved)
+        self.resumption.before.append((self, before))
+        if self.best is not None:
+            self.resumption.before.append((self.best, dict(vars(self.best))))
         self.trainer = trainer
         self.whole = [path for path in self.files() if step_of(path) <= step_of(saved.path)]
         self.last = standing(trainer, saved.state["call is over"])
@@ -186,7 +211,13 @@ class Checkpoint(Callback):
             if name in saved.state["callbacks"]:
                 callback.trainer = trainer  # it goes on, and does not begin anew
         trainer.resumed = f"{saved.path}, step {trainer.step:,}"
-        return partial(checkpoints.recall, trainer, saved)
+        return self.resumption
+
+    def release(self) -> None:
+        """Give up the way back to before the checkpoint: an update was made, or the call of fit ends."""
+        if self.resumption is not None:
+            self.resumption.release()
+            self.resumption = None
 
     def newest(self) -> checkpoints.Saved | None:
         """The newest checkpoint that is whole; of one that is not, a warning says what is wrong with it."""
@@ -199,19 +230,23 @@ class Checkpoint(Callback):
             except (ModelFormatError, OSError) as error:
                 wrong.append(error)
         for reason in wrong:
-            warnings.warn(f"{reason}{' The checkpoint before it is taken.' if saved else ''}", stacklevel=5)
+            warnings.warn(f"{reason}{' The checkpoint before it is taken.' if saved else ''}", stacklevel=6)
         return saved
 
     # -- files ------------------------------------------------------------------------------------
 
-    def begin(self, trainer: Trainer) -> None:
-        """Make the folder ready for a training that begins."""
+    def refuse_older(self) -> None:
+        """Refuse to begin in a folder with checkpoints."""
         files = self.files()
         if files:
             raise ArgumentError(
                 f"{self.folder} holds the checkpoints of a training, {files[-1].name}: fit(resume=True) goes on with "
                 f"it; name another folder for a new one."
             )
+
+    def begin(self, trainer: Trainer) -> None:
+        """Make the folder ready for a training that begins."""
+        self.refuse_older()
         try:
             durable.try_out(self.folder)
         except OSError as error:
@@ -235,14 +270,30 @@ class Checkpoint(Callback):
 
     def write(self, trainer: Trainer, path: Path, over: bool = False) -> bool:
         """Write a file; a net that holds a NaN is not written. Says whether that went well."""
-        if not is_sound(trainer):
+        if not is_finite(trainer.params):
             return False
         try:
+            self.reclaim()
+            if path.is_symlink():  # a link in a folder from elsewhere would let the training write anywhere
+                path.unlink()
             checkpoints.write(trainer, path, over)
         except (OSError, ArgumentError) as error:
             self.fails(error, path)
             return False
         return True
+
+    def reclaim(self) -> None:
+        """Create the folder again if it vanished, and lock it."""
+        if self.lock.is_current():
+            return
+        held = self.lock.handle is not None
+        with suppress(OSError):  # writing the checkpoint raises it again
+            self.lock.acquire()
+        if held and self.lock.is_current():
+            self.whole, self.last = [], None
+            if self.recreated is not None:
+                self.recreated()
+            warnings.warn(f"{self.folder} vanished while the training ran, and was created again.", stacklevel=2)
 
     def fails(self, error: OSError | ArgumentError, path: Path) -> None:
         """What the user chose for this case."""
@@ -267,11 +318,6 @@ class Checkpoint(Callback):
 def step_of(path: Path) -> int:
     """The step of a checkpoint, by its name."""
     return int(path.stem.removeprefix("checkpoint-"))
-
-
-def is_sound(trainer: Trainer) -> bool:
-    """Whether all weights are numbers."""
-    return all(np.isfinite(p.value).all() for p in trainer.params.values())
 
 
 def standing(trainer: Trainer, over: bool) -> object:

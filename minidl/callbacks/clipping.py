@@ -13,6 +13,7 @@ import numpy as np
 from minidl.arguments import positive_int, positive_real
 from minidl.callbacks.base import Callback, Remembering
 from minidl.errors import ArgumentError
+from minidl.file_values import Check, count, dict_of, list_of, number
 from minidl.gradients import clip_norm, clip_value, norms
 from minidl.parameter import Parameter
 from minidl.trainer import Trainer
@@ -31,6 +32,10 @@ class Clipping(Callback, ABC):
     """
 
     remembers: ClassVar[tuple[str, ...]] = "before", "after", "updates", "fired", "sum_before", "sum_after", "largest"
+    checks: ClassVar[Mapping[str, Check]] = {
+        "before": number, "after": number, "updates": count, "fired": count, "sum_before": number, "sum_after": number,
+        "largest": dict_of(count),
+    }  # fmt: skip
 
     def __init__(self) -> None:
         self.before = self.after = 0.0
@@ -135,6 +140,7 @@ class AdaptiveClip(Clipping, Remembering):
     """
 
     remembers: ClassVar[tuple[str, ...]] = (*Clipping.remembers, "norms", "threshold")
+    checks: ClassVar[Mapping[str, Check]] = {**Clipping.checks, "norms": list_of(number), "threshold": number}
 
     def __init__(self, percentile: float = 90.0, history: int = 1000) -> None:
         super().__init__()

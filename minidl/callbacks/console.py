@@ -18,9 +18,11 @@ from rich.text import Text
 
 from minidl.callbacks.base import Callback
 from minidl.errors import ArgumentError
+from minidl.escaping import escape
 from minidl.figures import name_of
 from minidl.losses import ClassLoss
 from minidl.metrics import perplexity
+from minidl.plain_console import PlainConsole
 from minidl.trainer import Trainer
 
 
@@ -53,7 +55,9 @@ def short(value: float) -> str:
 
 
 def thousandths(value: float) -> str:
-    """A figure in at most eight characters, with three decimals: 0.917."""
+    """A figure in at most eight characters, with three decimals: 0.917; a smaller one as 4.2e-05."""
+    if 0 < abs(value) < 5e-4:
+        return f"{value:.1e}"
     return f"{value:z.3f}" if abs(value) < 999 else short(value)
 
 
@@ -119,14 +123,14 @@ class Console(Callback):
         self.baselines = dict(baselines or {})
         self.interval = interval
         self.file = file
-        self.console = RichConsole(file=file, highlight=False, markup=False, emoji=False)
+        self.console = PlainConsole(file=file)
         self.progress: Progress | None = None
         self.columns: list[Column] = []
 
     # -- the moments of a training ----------------------------------------------------------------
 
     def on_fit_start(self, trainer: Trainer) -> None:
-        self.console = RichConsole(file=self.file, highlight=False, markup=False, emoji=False)
+        self.console = PlainConsole(file=self.file)
         self.columns = []
         self.language = isinstance(trainer.loss, ClassLoss) and len(trainer.net.out_shape or ()) > 1
         self.unit = "bits" if self.bits else "perplexity" if self.perplexity else "nats"
@@ -202,7 +206,7 @@ class Console(Callback):
 
     def say(self, line: str, style: str = "") -> None:
         """Print a line as it is, whatever its width; what the output cannot encode becomes a question mark."""
-        encoding = self.console.encoding
+        encoding, line = self.console.encoding, escape(line, keep="\n")
         self.console.print(Text(line.encode(encoding, "replace").decode(encoding), style=style), soft_wrap=True)
 
     def say_notes(self, trainer: Trainer) -> None:
@@ -212,8 +216,8 @@ class Console(Callback):
         self.noted = len(trainer.history.notes)
 
     def show_sample(self, sample: str) -> None:
-        """The first two lines of a sample, without what would move the cursor."""
-        words = " ".join("".join(symbol if symbol.isprintable() else " " for symbol in sample).split())
+        """Print the first two lines of a sample, its line breaks as blanks."""
+        words = escape(" ".join(sample.split()))
         width = max(20, min(self.console.width, 120) - 11)
         first = next((line.plain.rstrip() for line in Text(words).wrap(self.console, width)), "")
         if cell_len(first) < width // 2:  # a script without blanks breaks anywhere
@@ -296,7 +300,10 @@ class Console(Callback):
         return "  ".join(parts)
 
     def seconds_left(self, trainer: Trainer, now: float) -> float | None:
-        """From the speed so far; None where the length of the training is not known."""
+        """From the speed so far, or a time budget; None where the length of the training is not known."""
+        budget = next((c for c in trainer.callbacks if hasattr(c, "time_left")), None)
+        if budget is not None:
+            return float(budget.time_left())
         if not trainer.batches_per_epoch and trainer.last_step is None:
             return None
         ends: list[float] = []

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import os
 from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import numpy as np
 
 from minidl.callbacks.base import Remembering
+from minidl.escaping import to_json
+from minidl.file_values import Check, count, list_of, optional, refuse, text
 from minidl.trainer import Trainer
 
 
@@ -40,9 +42,17 @@ class Log(Remembering):
         size = self.path.stat().st_size if self.path is not None and self.path.exists() else None
         return super().remember() | {"size": size}
 
+    def check_recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
+        if "size" not in kept:
+            raise refuse(type(self).__name__, "a dict with size", list(kept))
+        optional(count)(f"{type(self).__name__} 'size'", kept["size"])
+        if type(self).remember is Log.remember:
+            now = {name: getattr(self, name, None) for name in self.remembers}
+            self._check(now, {name: value for name, value in kept.items() if name != "size"})
+
     def recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
-        size = kept.pop("size")
-        super().recall(trainer, kept)
+        size = kept["size"]
+        super().recall(trainer, {name: value for name, value in kept.items() if name != "size"})
         if self.path is not None and size is not None and self.path.exists() and self.path.stat().st_size >= size:
             os.truncate(self.path, size)
         elif self.path is not None:
@@ -64,6 +74,7 @@ class CSVLog(Log):
     """
 
     remembers = ("columns",)
+    checks: ClassVar[Mapping[str, Check]] = {"columns": list_of(text)}
     path: Path
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -105,7 +116,7 @@ class JSONLog(Log):
 
     def write(self, row: dict[str, Any]) -> None:
         text = {name: plain(value) for name, value in row.items()}
-        line = json.dumps(text, ensure_ascii=False, allow_nan=False) + "\n"
+        line = to_json(text) + "\n"
         if isinstance(self.target, str | os.PathLike):
             with Path(self.target).open("a", encoding="utf-8") as file:
                 file.write(line)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import tempfile
 from pathlib import Path
 
+from minidl import durable
 from minidl.callbacks.stopping import Watching
 from minidl.saving import checked
 from minidl.trainer import Trainer
@@ -17,6 +16,7 @@ class SaveBest(Watching):
 
     Args:
         path: the file; a training with another trainer overwrites it, another `fit` of the same one when it is better.
+            Give runs at the same time files of their own: unlike the folder of a `Checkpoint`, it is not locked.
         figure, min_delta, higher_is_better: as in `EarlyStopping`.
 
     Raises:
@@ -39,15 +39,7 @@ class SaveBest(Watching):
 
     def on_fit_start(self, trainer: Trainer) -> None:
         super().on_fit_start(trainer)
-        path = Path(self.path)
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "SaveBest expects a file, this is a folder", str(path))
-        try:
-            with tempfile.TemporaryFile(dir=path.parent):
-                pass
-        except OSError as error:
-            hint = f"SaveBest expects a folder that can be written, {error.strerror}"
-            raise type(error)(error.errno, hint, str(path.parent)) from None
+        durable.try_replace(Path(self.path))
         checked(trainer.net)
 
     def on_epoch_end(self, trainer: Trainer) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from minidl.arguments import positive_int, real
 from minidl.callbacks.base import Callback, Remembering
 from minidl.errors import NonFiniteError, UnknownNameError
+from minidl.file_values import Check, arrays, count, number, optional, refuse, text
 from minidl.gradients import check_finite
 from minidl.inputs import Array
+from minidl.parameter import Parameter
 from minidl.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -31,6 +34,9 @@ class Watching(Remembering):
     """
 
     remembers: ClassVar[tuple[str, ...]] = "watched", "best", "best_epoch", "epochs_since"
+    checks: ClassVar[Mapping[str, Check]] = {
+        "watched": optional(text), "best": number, "best_epoch": count, "epochs_since": count,
+    }  # fmt: skip
 
     def __init__(self, figure: str | None, min_delta: float, higher_is_better: bool) -> None:
         self.figure, self.sign = figure, -1.0 if higher_is_better else 1.0
@@ -43,7 +49,10 @@ class Watching(Remembering):
         self.best_epoch = self.epochs_since = 0
 
     def improves(self, trainer: Trainer) -> bool:
-        """Take in the row of an epoch; say whether it is the best so far."""
+        """Take in the row of an epoch; return whether it is the best so far.
+
+        Weights with a NaN or infinity never are, though their accuracy may be high.
+        """
         row = trainer.row
         figure = self.figure or ("valid_loss" if "valid_loss" in row else "loss")
         if figure not in row:
@@ -55,11 +64,16 @@ class Watching(Remembering):
             self.forget()
         self.watched = figure
         value = self.sign * row[figure]
-        if value < self.best - self.min_delta:
+        if value < self.best - self.min_delta and is_finite(trainer.params):
             self.best, self.best_epoch, self.epochs_since = value, trainer.epoch, 0
             return True
         self.epochs_since += 1
         return False
+
+
+def is_finite(params: Mapping[str, Parameter]) -> bool:
+    """Return whether all weights are finite."""
+    return all(np.isfinite(p.value).all() for p in params.values())
 
 
 class EarlyStopping(Watching):
@@ -80,6 +94,7 @@ class EarlyStopping(Watching):
     """
 
     remembers: ClassVar[tuple[str, ...]] = (*Watching.remembers, "kept_epoch", "weights")
+    checks: ClassVar[Mapping[str, Check]] = {**Watching.checks, "kept_epoch": count}
 
     def __init__(
         self,
@@ -96,6 +111,16 @@ class EarlyStopping(Watching):
     def forget(self) -> None:
         super().forget()
         self.kept_epoch, self.weights = 0, dict[str, Array]()
+
+    def check_recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
+        super().check_recall(trainer, kept)
+        if kept.get("weights", {}) != {}:
+            arrays("EarlyStopping 'weights'", kept["weights"], {n: p.value for n, p in trainer.params.items()})
+
+    def recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
+        if kept.get("kept_epoch", 0) not in (0, *trainer.history["epoch"]):
+            raise refuse("EarlyStopping 'kept_epoch'", "an epoch of the history", kept["kept_epoch"])
+        super().recall(trainer, kept)
 
     def on_fit_start(self, trainer: Trainer) -> None:
         super().on_fit_start(trainer)

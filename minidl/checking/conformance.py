@@ -25,6 +25,7 @@ from minidl.checking.passes import (
 from minidl.checking.report import as_text
 from minidl.checking.sequences import check_padding, check_start, check_windows
 from minidl.checking.subject import Subject
+from minidl.escaping import escape
 from minidl.inputs import Shape, as_shape, shape_text
 from minidl.layer import Layer
 
@@ -71,8 +72,8 @@ class LayerReport:
             word = message or ("ok" if message is None else "does not apply")
             if message and first.setdefault(message, title) != title:
                 word = f"the same as {first[message]}"
-            table.add_row(title, word, style="bold red" if message else None)
-        yield Text(self.title, style="bold")
+            table.add_row(title, Text(escape(word, keep="\n")), style="bold red" if message else None)
+        yield Text(escape(self.title), style="bold")
         yield table
         broken = sum(1 for message in self.messages.values() if message)
         yield Text(f"{broken} of {len(self.messages)} checks found something" if broken else "everything holds")

@@ -10,6 +10,7 @@ import numpy as np
 
 from minidl.checking.naming.findings import Finding
 from minidl.errors import UnknownNameError
+from minidl.escaping import escape
 from minidl.inputs import Array
 
 if TYPE_CHECKING:
@@ -75,37 +76,38 @@ class GradientReport:
         if self.every_entry:
             for row in self.rows:
                 for index, numeric, analytic, ok in row.entries:
-                    place = f"{row.name}[{', '.join(map(str, index))}]"
+                    place = f"{escape(row.name)}[{', '.join(map(str, index))}]"
                     end = "[OK]" if ok else "[WRONG]"
                     yield Text(f"{place:24s} expected {numeric:+.10e}  backward {analytic:+.10e}  {end}")
         yield self.table()
-        bad = [row.name for row in self.rows if not row.ok]
+        bad = [escape(row.name) for row in self.rows if not row.ok]
         yield Text(
             f"{len(bad)} of {len(self.rows)} gradients are wrong: {', '.join(bad)}"
             if bad
             else f"all {len(self.rows)} gradients are right ({self.method}, relative error up to {self.tolerance:g})"
         )
         for warning in self.warnings:
-            yield Text(f"note: {warning}")
+            yield Text(f"note: {escape(warning)}")
         for finding in self.findings:
             yield from shown(finding)
 
     def table(self) -> Table:
         """The rows as a rich table."""
         from rich.table import Table
+        from rich.text import Text
 
         table = Table(box=None, pad_edge=False, header_style="bold")
         for column in "array", "shape", "error", "worst at", "numeric", "backward", "verdict":
             table.add_column(column, justify="right" if column in ("error", "numeric", "backward") else "left")
         for row in self.rows:
             table.add_row(
-                row.name,
+                Text(escape(row.name)),
                 " x ".join(map(str, row.shape)) or "scalar",
                 f"{row.error:.1e}",
                 ", ".join(map(str, row.worst)),
                 f"{row.numeric:.6g}",
                 f"{row.analytic:.6g}",
-                row.verdict,
+                Text(escape(row.verdict)),
                 style=None if row.ok else "bold red",
             )
         return table
@@ -125,21 +127,21 @@ def shown(finding: Finding) -> Iterator[Any]:
     if finding.severity != "error":
         title, style = f"{title} (warning)", "bold"
     yield Text()
-    yield Text(title, style=style)
+    yield Text(escape(title), style=style)
     details = Table.grid(padding=(0, 2))
     details.add_column()
     details.add_column(overflow="fold")
     for field, words in TITLES.items():
-        details.add_row(f"  {words}", Text(getattr(finding, field)))
+        details.add_row(f"  {words}", Text(escape(getattr(finding, field), keep="\n")))
     yield details
 
 
 def as_text(renderable: Any, width: int = 100) -> str:
     """What rich would print, as plain text without control characters or trailing blanks."""
-    from rich.console import Console
+    from minidl.plain_console import PlainConsole
 
     out = io.StringIO()
-    Console(file=out, width=width, no_color=True, force_terminal=False).print(renderable)
+    PlainConsole(file=out, width=width, no_color=True, force_terminal=False).print(renderable)
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip().split("\n"))
 
 

@@ -11,11 +11,14 @@ import os
 import pkgutil
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from minidl import __version__
-from minidl.cli.options import Help, Parser, printable
+from minidl.cli.options import Help, Parser
 from minidl.errors import MinidlError
+from minidl.escaping import escape
 
 COMMANDS = "train", "predict", "sample", "info", "look", "check", "doctor", "explain"
 
@@ -92,9 +95,16 @@ def description(command: str) -> str:
 
 
 def carry_out(args: argparse.Namespace, owner: str) -> int:
-    """Run the subcommand; its mistakes are one line."""
+    """Run the subcommand; its mistakes and its warnings are one line each."""
+
+    def show_warning(message: Any, *_: Any) -> None:
+        print(f"{owner}: {escape(str(message))}", file=sys.stderr, flush=True)
+
     try:
-        code: int = args.run(args)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", UserWarning)
+            warnings.showwarning = show_warning  # type: ignore[assignment]  # without the line of the source
+            code: int = args.run(args)
         sys.stdout.flush()
         return code
     except (BrokenPipeError, SystemExit):  # the reader went away, as `| head` does; rich ends the program then
@@ -107,7 +117,7 @@ def carry_out(args: argparse.Namespace, owner: str) -> int:
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         reason = f"{place}{error.strerror or error}"
-    print(f"{owner}: {printable(reason)}", file=sys.stderr)
+    print(f"{owner}: {escape(reason)}", file=sys.stderr)
     return 2
 
 

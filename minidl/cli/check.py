@@ -2,25 +2,26 @@
 
 FILE.py:NAME is a layer or a net; a function `forward(params, x, state)` with `backward` beside it in the file, or a
 function `loss(params, x, target, state)`, whose arguments are taken from the names params, x, target, state, roles,
-state_order and axes of the file; or a function without arguments that returns a layer, or a report.
+state_order and axes of the file; or a function without arguments that returns a layer, or a report. FILE.py is
+imported, which runs all of its code with your rights: check only files that you trust. A MODEL holds no code.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import math
 import sys
 from typing import Any
 
 from minidl.checking import GradientReport, gradcheck
 from minidl.cli.code import is_code, load_code
+from minidl.cli.loading import load_model
 from minidl.cli.options import seed
 from minidl.cli.showing import show
+from minidl.escaping import to_json
 from minidl.layer import Layer
 from minidl.layers import LSTM, Dense, Embedding, Softmax
-from minidl.saving import load
 from minidl.sequential import Sequential
 
 
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "what",
         metavar="MODEL | FILE.py:NAME",
         nargs="?",
-        help="a model file, or hand-written code (default: a small net with peepholes is checked)",
+        help="a model file, or hand-written code: the file is run (default: check a small net with peepholes)",
     )
     add("--every-entry", action="store_true", help="check and list every scalar (default: some of each array)")
     add("--json", action="store_true", help="print one JSON object (default: a table)")
@@ -45,9 +46,9 @@ def run(args: argparse.Namespace) -> int:
         with contextlib.redirect_stdout(sys.stderr):  # what the code prints is no part of the report
             report = load_code(args.what, options)
     else:
-        report = gradcheck(load(args.what) if args.what else small_net(args.seed), **options)
+        report = gradcheck(load_model(args.what) if args.what else small_net(args.seed), **options)
     if args.json:
-        print(json.dumps(as_json(report), ensure_ascii=False))
+        print(to_json(as_json(report)))
     else:
         show(report)
     return 0 if report.ok and not any(f.severity == "error" for f in report.findings) else 1

@@ -54,7 +54,7 @@ def called(what: Any, where: str) -> Any:
 
 
 def import_file(path: Path) -> ModuleType:
-    """Run a file as a module; what it raises is told in one line."""
+    """Run all code of a file, as a module; its errors become one line."""
     if not path.is_file():
         raise ArgumentError(f"{path} cannot be read: there is no such file. Check the path.")
     spec = importlib.util.spec_from_file_location(path.stem, path)

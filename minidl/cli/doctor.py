@@ -1,31 +1,32 @@
 """minidl doctor: Say why a training does not learn: its data, its loss, its rate, what happens inside of the net.
 
 FILE.py:FUNCTION is a function without arguments that returns net, loss and batches, and if it likes an optimizer, or a
-dict with these names and others of minidl.diagnose. MODEL is a file that minidl train or net.save wrote; it is
-looked at on a text. A black box with a layer, a loss or an optimizer of your own is opened in Python:
-minidl.doctor.replay(FOLDER, classes=[Mine]).
+dict with these names and others of minidl.diagnose. FILE.py is imported, which runs all of its code with your rights:
+use only files that you trust. A MODEL and the folder of a black box hold no code. MODEL is a file that minidl train or
+net.save wrote; it is looked at on a text. A black box with a layer, a loss or an optimizer of your own is opened in
+Python: minidl.doctor.replay(FOLDER, classes=[Mine]).
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from minidl.cli.code import called, is_code, named
+from minidl.cli.loading import load_model
 from minidl.cli.options import count, positive, seed
 from minidl.cli.showing import show
 from minidl.cli.tasks.language import check_language_model
 from minidl.data import TextStream, split
 from minidl.doctor import Diagnosis, diagnose, reproduce
 from minidl.errors import ArgumentError
+from minidl.escaping import escape, to_json
 from minidl.layers import Softmax
 from minidl.losses import CrossEntropy, SoftmaxCrossEntropy
 from minidl.optimizers import Adam
-from minidl.saving import load
 from minidl.sequential import Sequential
 from minidl.text import read_text
 
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "what",
         metavar="MODEL | FILE.py:FUNCTION",
         nargs="?",
-        help="a model file, or code that makes net, loss and batches",
+        help="a model file, or code that makes net, loss and batches: the file is run",
     )
     add("texts", metavar="TEXT", nargs="*", help="UTF-8 text files for a MODEL (default: Python's language reference)")
     add("--replay", metavar="FOLDER", help="make the step in the folder of a black box again (default: none)")
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 def report(diagnosis: Diagnosis, as_json: bool) -> int:
     """Print it; returns the exit code."""
     if as_json:
-        print(json.dumps(diagnosis.as_json(), ensure_ascii=False))
+        print(to_json(diagnosis.as_json()))
     else:
         show(diagnosis)
     return 0 if diagnosis.ok else 1
@@ -92,10 +93,12 @@ def status() -> Any:
     if not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console
+    from rich.text import Text
 
-    with Console(stderr=True).status("looking") as shown:
-        yield lambda words: shown.update(f"looking at {words}")
+    from minidl.plain_console import PlainConsole
+
+    with PlainConsole(stderr=True).status("looking") as shown:
+        yield lambda words: shown.update(Text(escape(f"looking at {words}")))
 
 
 def of_code(args: argparse.Namespace) -> dict[str, Any]:
@@ -125,7 +128,7 @@ def of_model(args: argparse.Namespace) -> dict[str, Any]:
     """The arguments of `diagnose`, for a language model and a text."""
     from minidl.text import language_reference
 
-    net = load(Path(args.what))
+    net = load_model(args.what)
     hint = "write a function that returns net, loss and batches, and give FILE.py:FUNCTION"
     check_language_model(net, args.what, hint)
     vocab = getattr(net, "vocab", None)

@@ -19,9 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand."""
-    from rich.console import Console
+    from minidl.plain_console import PlainConsole
 
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = PlainConsole()
     if args.code is None:
         for code in CODES:
             console.print(explain(code, args.lang).splitlines()[0].removeprefix("## "), soft_wrap=True)

@@ -7,8 +7,9 @@ import argparse
 import numpy as np
 
 from minidl import kernels
-from minidl.cli.options import printable
 from minidl.container import Container
+from minidl.escaping import escape
+from minidl.gradients import nonfinite_parameter
 from minidl.saving import load
 from minidl.sequential import Sequential
 
@@ -27,14 +28,17 @@ def run(args: argparse.Namespace) -> int:
         alone, net = net, Sequential([net], name="layer")
         net.build(alone.in_shape, dtype=alone.dtype or np.float32)
     net.summary()
+    bad = nonfinite_parameter(net.params)
+    if bad is not None:
+        print(f"\nweights     {escape(bad)}: the other commands refuse this model")
     if net.vocab is not None:
-        print(f"\nvocabulary  {net.vocab!r}")
+        print(f"\nvocabulary  {escape(repr(net.vocab))}")
     if net.facts:
         print("\ntraining")
-        width = max(map(len, net.facts))
-        for name, value in net.facts.items():
-            told = "none" if value is None else str(value)
-            told = told if len(told) <= LONGEST else f"{told[:LONGEST]}..."
-            print(printable(f"  {name:{width}s}  {told}"))
+        facts = {escape(name): "none" if value is None else str(value) for name, value in net.facts.items()}
+        width = max(map(len, facts))
+        for name, value in facts.items():
+            cut = value if len(value) <= LONGEST else f"{value[:LONGEST]}..."
+            print(f"  {name:{width}s}  {escape(cut)}")
     print(f"\nkernel      {kernels.in_words()}")
     return 0

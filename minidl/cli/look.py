@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
-from minidl.cli.options import count, printable, seed
+from minidl import durable
+from minidl.cli.files import try_output
+from minidl.cli.loading import load_model
+from minidl.cli.options import count, seed
 from minidl.errors import ArgumentError
+from minidl.escaping import escape, quote_path, to_json
 from minidl.layer import Layer
 from minidl.looking import Report, look
-from minidl.saving import load
 from minidl.text import count_of, language_reference, read_text
 
 
@@ -53,40 +54,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand; returns the exit code."""
     check_files(args)
-    net = load(args.model)
+    net = load_model(args.model)
     text, title = chosen_text(args, net)
     with waiting(f"{Path(args.model).name} reads {title} ...", args.json):
         seen = look(net, text, read=args.read)
     one = args.cell is not None or args.gate is not None
     shown = seen.shown(args.layer, args.cell, args.gate) if one else None
     told = f"{Path(args.model).name} reads {count_of(len(seen.pieces), 'symbol')} of {title}"
-    report = Report(seen.of(args.layer), shown, args.chars or (1500 if one else 500), printable(told))
+    report = Report(seen.of(args.layer), shown, args.chars or (1500 if one else 500), told)
     if args.json:
-        print(json.dumps(report.as_dict(), ensure_ascii=False))
+        print(to_json(report.as_dict()))
     else:
         show(report, args.width)
     for path, render in (args.html, report.html), (args.svg, report.svg):
         if path is not None:
-            Path(path).write_text(render(args.width or 100), encoding="utf-8")
-            print(f"saved {printable(path)}", file=sys.stderr if args.json else sys.stdout)
+            durable.replace(Path(path), [render(args.width or 100).encode("utf-8")])
+            print(f"saved {escape(path)}", file=sys.stderr if args.json else sys.stdout)
     return 0
 
 
 def show(report: Report, width: int | None) -> None:
     """In colours on a terminal, with marks below the text elsewhere."""
-    from rich.console import Console
+    from minidl.plain_console import PlainConsole
 
-    Console(width=width, highlight=False, markup=False, emoji=False).print(report)
+    PlainConsole(width=width).print(report)
 
 
 def waiting(what: str, quiet: bool) -> contextlib.AbstractContextManager[Any]:
     """A line that tells what takes so long, as long as it does, where somebody sees it."""
-    from rich.console import Console
+    from minidl.plain_console import PlainConsole
 
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    console = PlainConsole(stderr=True)
     if quiet or not (console.is_terminal and sys.stdout.isatty()):
         return contextlib.nullcontext()
-    return console.status(printable(what))
+    return console.status(what)
 
 
 def chosen_text(args: argparse.Namespace, net: Layer) -> tuple[str, str]:
@@ -104,14 +105,16 @@ def chosen_text(args: argparse.Namespace, net: Layer) -> tuple[str, str]:
             learned = f" {facts['text']}" if isinstance(facts.get("text"), str) else " another text"
             raise ArgumentError(
                 f"{args.model} has learned{learned}, and lacks characters of the default text: name a text, "
-                f"minidl look {shlex.quote(args.model)} my_text.txt"
+                f"minidl look {quote_path(args.model)} my_text.txt"
             ) from None
     return text, "the language reference"
 
 
 def check_files(args: argparse.Namespace) -> None:
-    """Find out at once that what is to be written would not overwrite what is read."""
+    """Refuse files that cannot be written, or that would overwrite what is read, before the work."""
     for option, path in ("--html", args.html), ("--svg", args.svg):
         for read in args.model, args.path:
             if path is not None and read is not None and os.path.realpath(path) == os.path.realpath(read):
                 raise ArgumentError(f"{option} expects another file than {read}, which is read: choose another name.")
+        if path is not None:
+            try_output(option, path)

@@ -1,7 +1,4 @@
-"""What the subcommands share: a parser that says mistakes in one line, the kinds of numbers that options take.
-
-And `printable`, through which all names and words go that others have chosen.
-"""
+"""What the subcommands share: a parser that says mistakes in one line, the kinds of numbers that options take."""
 
 from __future__ import annotations
 
@@ -9,6 +6,8 @@ import argparse
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
+
+from minidl.escaping import escape
 
 
 class Parser(argparse.ArgumentParser):
@@ -20,7 +19,7 @@ class Parser(argparse.ArgumentParser):
     given: Sequence[str] = ()
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {printable(message)} (see {self.prog} --help)\n")
+        self.exit(2, f"{self.prog}: {escape(message)} (see {self.prog} --help)\n")
 
 
 class Help(argparse.ArgumentDefaultsHelpFormatter):
@@ -31,12 +30,34 @@ class Help(argparse.ArgumentDefaultsHelpFormatter):
         return action.help if told else super()._get_help_string(action)
 
 
-def defaults_of(add_arguments: Callable[[Parser], None], given: Sequence[str] = ()) -> dict[str, Any]:
-    """The options of a subcommand, with their defaults, where these options are given."""
+def parser_of(add_arguments: Callable[[Parser], None], given: Sequence[str] = ()) -> Parser:
+    """Return the parser of a subcommand, where these options are given."""
     parser = Parser()
     parser.given = given
     add_arguments(parser)
-    return {action.dest: parser.get_default(action.dest) for action in parser._actions if action.dest != "help"}
+    return parser
+
+
+def actions_of(parser: Parser) -> dict[str, tuple[argparse.Action, Any]]:
+    """Return the options of a parser by name, with their defaults."""
+    return {
+        action.dest: (action, parser.get_default(action.dest)) for action in parser._actions if action.dest != "help"
+    }
+
+
+def fits(action: argparse.Action, default: Any, value: Any) -> bool:
+    """Return whether a value is one that the command line could have given for an option, or its default."""
+    if value is None:
+        return default is None
+    if action.nargs == 0:
+        return isinstance(value, bool)
+    if action.type is None:
+        return isinstance(value, str) and (action.choices is None or value in action.choices)
+    try:
+        parsed = action.type(str(value))  # type: ignore[operator]
+    except (argparse.ArgumentTypeError, ValueError):
+        return False
+    return bool(parsed == value) and (action.choices is None or parsed in action.choices)
 
 
 def value_of(option: str, given: Sequence[str]) -> str | None:
@@ -48,11 +69,6 @@ def value_of(option: str, given: Sequence[str]) -> str | None:
         elif word.startswith(f"{option}="):
             value = word.partition("=")[2]
     return value
-
-
-def printable(text: str) -> str:
-    """A text without line breaks and what else a terminal would obey: such characters are escaped as in Python."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def count(text: str) -> int:

@@ -1,4 +1,7 @@
-"""How long `minidl train` trains: as asked for, or as many steps as fit into the minutes, by measuring a few."""
+"""How long `minidl train` trains: as asked for, or as many steps as fit into the minutes, by measuring a few.
+
+The latter is a first guess, which gives the warm-up of the rate its length; `TimeBudget` corrects it while it trains.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,13 @@ import time
 import numpy as np
 
 from minidl.callbacks.clipping import Clipping
+from minidl.callbacks.time_budget import steps_that_fit, validation_seconds
 from minidl.cli.tasks import Job
 from minidl.optimizers import Adam
 from minidl.trainer import Trainer
+
+STEPS = 3  # that are measured together
+TRIAL = 0.03  # of the minutes, for measuring
 
 
 def plan(args: argparse.Namespace, job: Job, clip: Clipping) -> tuple[int, int]:
@@ -24,18 +31,15 @@ def plan(args: argparse.Namespace, job: Job, clip: Clipping) -> tuple[int, int]:
         return args.steps, math.ceil(args.steps / len(train))
     # at a rate that moves nothing: only the time matters here, a rate at which it diverges is for the training to tell
     trial = Trainer(job.net.copy(), job.loss, Adam(1e-12), [clip], metrics=job.metrics, seed=args.seed, quiet=True)
-    times = []
+    budget, times = 60 * args.minutes, list[float]()
     with np.errstate(all="ignore"):
-        for _ in range(6):
+        while len(times) < 2 or (len(times) < 6 and sum(times[1:]) < TRIAL * budget / STEPS):
             began = time.perf_counter()
-            if trial.fit(train, epochs=3, steps=3).reason:
+            if trial.fit(train, epochs=STEPS, steps=STEPS).reason:
                 raise KeyboardInterrupt
-            times.append((time.perf_counter() - began) / 3)
+            times.append((time.perf_counter() - began) / STEPS)
         step = statistics.median(times[1:])  # the first is slower
-        began = time.perf_counter()
-        trial.evaluate(next(iter(valid)))
-        evaluation = len(valid) * (time.perf_counter() - began)
-    epochs, left = divmod(60 * args.minutes, len(train) * step + evaluation)
-    rest = (left - evaluation if epochs else max(left - evaluation, left / 2)) / step  # each epoch is evaluated
-    steps = max(1, int(epochs) * len(train) + max(0, int(rest)))
+        evaluation = validation_seconds(trial, valid, time.perf_counter)
+    epoch_end = min(evaluation, budget / 2) / step
+    steps = max(1, steps_that_fit(budget / step, 0, len(train), epoch_end))
     return steps, math.ceil(steps / len(train))

@@ -7,13 +7,15 @@ predicted may be missing. Without a PATH and --text they come from standard inpu
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
+import numpy as np
+
+from minidl.cli.loading import check_row, load_model
 from minidl.cli.options import count
 from minidl.cli.tasks import NAMES, task_of
 from minidl.errors import ArgumentError
-from minidl.saving import load
+from minidl.escaping import to_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand; returns the exit code."""
-    net = load(args.model)
+    net = load_model(args.model)
     name = getattr(net, "facts", {}).get("model")
     if name not in NAMES:
         raise ArgumentError(
@@ -38,7 +40,9 @@ def run(args: argparse.Namespace) -> int:
     if args.text is not None and args.paths:
         raise ArgumentError("The inputs are expected in files or behind --text, got both: leave one out.")
     task = task_of(name)
-    for row in task.predict(net, args):
-        sys.stdout.write(f"{json.dumps(row, ensure_ascii=False) if args.json else task.line(row)}\n")
-        sys.stdout.flush()
+    with np.errstate(all="ignore"):  # what overflows is refused below
+        for row in task.predict(net, args):
+            check_row(row)
+            sys.stdout.write(f"{to_json(row) if args.json else task.line(row)}\n")
+            sys.stdout.flush()
     return 0

@@ -1,6 +1,7 @@
 """minidl sample: Let a trained language model write.
 
-The text comes character by character; the same seed gives the same text.
+The text comes character by character; the same seed gives the same text. Control characters are escaped, except line
+breaks and tabs.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ import argparse
 import contextlib
 import sys
 
+from minidl.cli.loading import load_model
 from minidl.cli.options import count, not_negative, part_or_all, seed
 from minidl.errors import ArgumentError
+from minidl.escaping import escape
 from minidl.generation import generate_text
-from minidl.saving import load
 from minidl.text import Vocab
 
 
@@ -30,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the subcommand; returns the exit code."""
-    net = load(args.model)
+    net = load_model(args.model)
     vocab: Vocab | None = getattr(net, "vocab", None)
     if vocab is None:
         raise ArgumentError(f"{args.model} holds no vocabulary, so it cannot write text: is it a language model?")
@@ -42,9 +44,9 @@ def run(args: argparse.Namespace) -> int:
     options = {"temperature": args.temperature, "top_k": args.top_k, "top_p": args.top_p, "seed": args.seed}
     pieces = generate_text(net, vocab, prompt, args.length, **options)
     try:
-        sys.stdout.write(prompt)
+        sys.stdout.write(escape(prompt, keep="\n\t"))
         for piece in pieces:
-            sys.stdout.write(piece)
+            sys.stdout.write(escape(piece, keep="\n\t"))
             sys.stdout.flush()
     finally:  # also after Ctrl-C: the shell goes on in a line of its own
         sys.stdout.write("\n")

@@ -9,9 +9,9 @@ from typing import Any
 def show(report: Any) -> None:
     """A gradient report or a diagnosis, and where to read on."""
     if sys.stdout.isatty():
-        from rich.console import Console
+        from minidl.plain_console import PlainConsole
 
-        Console(highlight=False, markup=False, emoji=False).print(report)
+        PlainConsole().print(report)
     else:
         print(report)
     if report.findings:

@@ -1,50 +1,63 @@
 """minidl train: Train a model on plain files, and save it.
 
 Without --model and PATH it trains a character model on the language reference that every CPython ships. While it runs,
-a folder beside the model, model.run, keeps a checkpoint a minute; after Ctrl-C, SIGTERM or a crash, --resume goes on
-from there. Other models have options of their own: minidl train --model NAME --help.
+a folder beside the model, model.run, keeps a checkpoint a minute; after Ctrl-C, SIGTERM, a closed terminal or a
+crash, --resume continues from there. Other models have options of their own: minidl train --model NAME --help.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import math
-import os
 import sys
-import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minidl.callbacks import Callback, ClipNorm, ClipValue, Console, EarlyStopping, JSONLog, NanGuard
+from minidl.callbacks import (
+    Callback,
+    Checkpoint,
+    ClipNorm,
+    ClipValue,
+    Console,
+    EarlyStopping,
+    JSONLog,
+    NanGuard,
+    TimeBudget,
+)
+from minidl.callbacks.logs import plain
 from minidl.cli import runs
-from minidl.cli.finishing import Finish
+from minidl.cli.files import try_output
+from minidl.cli.finishing import Finish, exit_code, rescue
 from minidl.cli.options import (
     Parser,
     count,
-    defaults_of,
     minutes,
+    parser_of,
     part_or_file,
     part_or_none,
     positive,
-    printable,
     seed,
     value_of,
 )
+from minidl.cli.outcome import Outcome, save
 from minidl.cli.planning import plan
-from minidl.cli.tasks import NAMES, Job, Task, task_of
+from minidl.cli.prepared_run import PreparedRun
+from minidl.cli.tasks import NAMES, Job, task_of
 from minidl.cli.telling import say_result, say_what
 from minidl.errors import ArgumentError, NonFiniteError
-from minidl.interrupts import INTERRUPTED, TERMINATED
+from minidl.escaping import escape, to_json
+from minidl.interrupts import INTERRUPTED
 from minidl.trainer import Trainer
 
 DEFAULT = "char_lm"
+OUT = "model.npz"
 LENGTHS: dict[str, tuple[str, Callable[[str], float], str]] = {
-    "minutes": ("M", minutes, "train for about so long: a few steps are measured"),
+    "minutes": ("M", minutes, "target training time; the number of steps follows the measured speed"),
     "epochs": ("N", count, "so many passes over the data"),
     "steps": ("N", count, "so many updates"),
 }
@@ -63,7 +76,7 @@ def add_arguments(parser: Parser) -> None:
         help="what is held out: a share of the data, or a file of its own",
     )  # fmt: skip
     add("--test", metavar="FILE", help="what the trained model is tested with (default: nothing)")
-    add("--out", metavar="FILE", default="model.npz", help="where the model is saved")
+    add("--out", metavar="FILE", help=f"where the model is saved (default: {OUT}; with --resume, next to its folder)")
     add("--resume", metavar="RUN", help="go on with a run that was broken off, by its folder (default: begin one)")
     kind, usual = task.length
     default = {name: f"(default: {f'{usual:g}' if name == kind else f'--{kind}'})" for name in LENGTHS}
@@ -89,25 +102,75 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the subcommand; returns 0, 130 after Ctrl-C, 143 after SIGTERM, 1 after a NaN.
+    """Run the subcommand; returns 0, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, or 1.
 
-    What was trained by then is saved in any case, as it was in the epoch of the best validation; unless the last loss
-    or the weights are no numbers, then a file that was there stays.
+    1 means a training run that was stopped by a NaN, or a model that is worse than a uniform guess.
+
+    What was trained by then is saved in any case, as it was in the epoch of the best validation; unless there is none
+    and the last loss or the weights are no numbers, or it is worse than a uniform guess: a file that was there stays.
     """
-    if args.resume is not None:
-        args = runs.options_of(args, lambda model: defaults_of(add_arguments, ["--model", model]))
-    if args.paths and args.train:
-        raise ArgumentError("The files are expected as PATH or behind --train, got both: leave one out.")
-    args.paths, args.train = args.train or args.paths, None
+    with say_warnings():
+        if args.resume is not None:
+            runs.check_resume(args, parser_for)
+        elif args.paths and args.train:
+            raise ArgumentError("The files are expected as PATH or behind --train, got both: leave one out.")
+        else:
+            args.paths, args.train = args.train or args.paths, None
+            args.out = OUT if args.out is None else args.out
+            check_writable(Path(runs.target_of(args.out)), inputs_of(args))
+        checkpoint = runs.checkpoint_of(args)
+        with checkpoint.lock:
+            if args.resume is None:
+                runs.begin(checkpoint)
+                return train(args, checkpoint)
+            args = runs.options_of(args, parser_for)
+            check_writable(Path(runs.target_of(args.out)), inputs_of(args))
+            with runs.holding_model(checkpoint.folder, runs.target_of(args.out)):
+                return train(args, checkpoint)
+
+
+def parser_for(model: str) -> Parser:
+    """Return the parser of the options of a model."""
+    return parser_of(add_arguments, ["--model", model])
+
+
+def inputs_of(args: argparse.Namespace) -> list[str]:
+    """Return the files that the run reads."""
+    return [*args.paths, *(path for path in (args.valid, args.test) if isinstance(path, str))]
+
+
+def train(args: argparse.Namespace, checkpoint: Checkpoint) -> int:
+    """Train with these options, in a run folder that is held; returns the exit code."""
+    run = set_up(args, checkpoint)
+    trainer, failed = run.trainer, None
+    checkpoint.recreated = partial(runs.note, args, checkpoint.folder, run.steps, run.epochs)
+    checkpoint.recreated()
+    with Finish(trainer, aloud=not args.quiet):
+        test: dict[str, float] = {}
+        try:
+            test = fit(run)
+        except KeyboardInterrupt:  # Ctrl-C a second time
+            trainer.interrupted = trainer.interrupted or INTERRUPTED
+        except BaseException as error:  # a pipe without a reader, say: what was learned is kept
+            failed = error
+        row = run.kept_row() | {f"test_{name}": value for name, value in test.items()}
+        with rescue(run.job.net, run.out, checkpoint):
+            outcome = save(run, row)
+        reason = trainer.stop_reason or trainer.interrupted
+        if (reason is None and failed is None and not outcome.kept_back) or not checkpoint.files():
+            runs.close(checkpoint)
+        if failed is not None and not (isinstance(failed, NonFiniteError) and trainer.stop_reason):
+            raise failed  # else the sample failed, after the end
+        report(run, row, outcome, reason)
+    return exit_code(reason) if reason is not None else int(outcome.failed)
+
+
+def set_up(args: argparse.Namespace, checkpoint: Checkpoint) -> PreparedRun:
+    """Read the files, build the net, measure how long a step takes, and print the head of the console."""
     task = task_of(args.model)
     if args.minutes is args.epochs is args.steps is None:
         kind, length = task.length_of(args)
         setattr(args, kind, length)
-    out = os.path.realpath(args.out) if os.path.islink(args.out) else args.out  # saving would replace the link itself
-    check_writable(Path(out), [*args.paths, *(p for p in (args.valid, args.test) if isinstance(p, str))])
-    folder = runs.folder_of(out) if args.resume is None else Path(args.resume)
-    if args.resume is None:
-        runs.begin(folder)
     job = task.job(args)
     net = job.net
     net.build(job.in_shape, seed=args.seed)
@@ -115,55 +178,64 @@ def run(args: argparse.Namespace) -> int:
     steps, epochs = plan(args, job, clip) if args.resume is None else args.planned
     optimizer = task.optimizer(args, steps, len(job.train))
     net.facts = facts_of(args, job, steps, str(optimizer.lr))
-    best = EarlyStopping(patience=epochs + 1)  # it never stops, it brings the best epoch's weights back
-    checkpoint = runs.checkpoint_of(folder)
+    best = EarlyStopping(patience=2**31)  # it never stops, it brings the best epoch's weights back
     own = [best] if job.keep_best else []
-    callbacks: list[Callback] = [NanGuard(), *job.callbacks, clip, *own, checkpoint]
+    budget = [] if args.minutes is None else [TimeBudget(args.minutes)]
+    callbacks: list[Callback] = [NanGuard(), *job.callbacks, clip, *own, *budget, checkpoint]
     shown = not args.json and not args.quiet
     if args.json:
-        print(json.dumps({"facts": net.facts, "baselines": job.baselines}, ensure_ascii=False), flush=True)
+        print(to_json(plain({"facts": net.facts, "baselines": job.baselines})), flush=True)
         callbacks.append(JSONLog(sys.stdout))
     elif shown:
         say_what(job, task, net.facts["parameters"], steps)
         units = {"bits": task.unit == "bits", "perplexity": task.unit == "perplexity"}
         callbacks.append(Console(symbols=task.symbols, baselines=job.baselines, **units))
     trainer = Trainer(net, job.loss, optimizer, callbacks, metrics=job.metrics, seed=args.seed, quiet=not shown)
-    failed: BaseException | None = None
-    runs.note(args, folder, steps, epochs)
-    with Finish(trainer, aloud=not args.quiet), warnings.catch_warnings():
+    if job.uniform is None:
+        useless = "the untrained net", trainer.evaluate(job.valid)["loss"]
+    else:
+        useless = "a uniform guess", job.uniform
+    return PreparedRun(args, runs.target_of(args.out), task, job, trainer, checkpoint, best, steps, epochs, *useless)
+
+
+def fit(run: PreparedRun) -> dict[str, float]:
+    """Train, and return the metrics of the test."""
+    job, trainer = run.job, run.trainer
+    resume = run.args.resume is not None
+    with np.errstate(all="ignore"):  # NanGuard tells better what went wrong
+        trainer.fit(job.train, epochs=run.epochs, steps=run.steps, validation=job.valid, resume=resume)
+        if job.test is not None and trainer.stop_reason is trainer.interrupted is None:
+            return trainer.evaluate(job.test)
+    return {}
+
+
+def report(run: PreparedRun, row: dict[str, Any], outcome: Outcome, reason: str | None) -> None:
+    """Print how the run ended."""
+    if run.args.json:
+        closing = {"saved": outcome.saved, "facts": run.job.net.facts}
+        print(to_json(plain(closing)), flush=True)
+    elif run.shown:
+        say_result(outcome.saved, row, run.trainer, run.task, run.job)
+        if outcome.saved is None and not outcome.kept_back:
+            print("nothing was saved: the net as it is would be of no use")
+    if reason is not None and not run.shown:
+        print(f"minidl train: {escape(reason)}", file=sys.stderr)
+    for note in outcome.notes:
+        say_warning(note)
+
+
+@contextmanager
+def say_warnings() -> Iterator[None]:
+    """Print warnings as one line each."""
+    with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = say_warning  # type: ignore[assignment]  # of which the message is enough
-        test: dict[str, float] = {}
-        try:
-            with np.errstate(all="ignore"):  # NanGuard tells better what went wrong
-                trainer.fit(job.train, epochs=epochs, steps=steps, validation=job.valid, resume=args.resume is not None)
-                if job.test is not None and trainer.stop_reason is trainer.interrupted is None:
-                    test = trainer.evaluate(job.test)
-        except KeyboardInterrupt:  # Ctrl-C a second time
-            trainer.interrupted = trainer.interrupted or INTERRUPTED
-        except BaseException as error:  # a pipe without a reader, say: what was learned is kept
-            failed = error
-        row = trainer.history.rows[best.kept_epoch - 1] if best.kept_epoch else trainer.means.values() | trainer.row
-        row = row | {f"test_{name}": value for name, value in test.items()}
-        saved = out if keep(trainer, net, out, row, task) else None
-        reason = trainer.stop_reason or trainer.interrupted
-        if (reason is None and failed is None) or not checkpoint.files():
-            runs.close(folder)
-        if failed is not None and not (isinstance(failed, NonFiniteError) and trainer.stop_reason):
-            raise failed  # else the sample failed, after the end
-        if args.json:
-            closing = {"saved": saved and args.out, "facts": net.facts}
-            print(json.dumps(closing, ensure_ascii=False), flush=True)
-        elif shown:
-            say_result(saved and args.out, row, trainer, task, job)
-        if reason is not None and not shown:
-            print(f"minidl train: {reason}", file=sys.stderr)
-    return 0 if reason is None else 130 if INTERRUPTED in reason else 143 if TERMINATED in reason else 1
+        yield
 
 
 def say_warning(message: Any, *_: Any) -> None:
     """A warning as one line."""
-    print(f"minidl train: {printable(str(message))}", file=sys.stderr, flush=True)
+    print(f"minidl train: {escape(str(message))}", file=sys.stderr, flush=True)
 
 
 def facts_of(args: argparse.Namespace, job: Job, steps: int, schedule: str) -> dict[str, Any]:
@@ -181,35 +253,6 @@ def facts_of(args: argparse.Namespace, job: Job, steps: int, schedule: str) -> d
     }  # fmt: skip
 
 
-def keep(trainer: Trainer, net: Any, path: str, row: dict[str, Any], task: Task) -> bool:
-    """Save what was trained, with the row of the epoch that it comes from; says whether there was anything."""
-    finite = math.isfinite(trainer.value) and all(np.isfinite(p.value).all() for p in net.params.values())
-    if not trainer.step or not finite:
-        return False  # what may be on disk is better than that
-
-    def figure(name: str) -> float | None:
-        value = task.figure(row[name]) if name.endswith("loss") and name in row else row.get(name, math.nan)
-        return round(value, 4) + 0.0 if math.isfinite(value) else None  # + 0.0 makes a -0.0 zero
-
-    metrics = [name for name in row if name.startswith(("valid_", "test_"))]
-    names = ["loss", "valid_loss", *(name for name in metrics if name != "valid_loss")]
-    net.facts |= {
-        "steps done": row.get("step", trainer.step),
-        "epoch": row["epoch"],
-        **{told(name, task): figure(name) for name in names},
-        "seconds": round(sum(row["seconds"] for row in trainer.history.rows), 1),
-        "stopped": (trainer.stop_reason or trainer.interrupted or "").partition(";")[0] or None,
-    }
-    net.save(path)
-    return True
-
-
-def told(name: str, task: Task) -> str:
-    """A figure of a row as the facts call it: "valid bits" for valid_loss."""
-    part, _, figure = name.partition("_") if name.startswith(("valid_", "test_")) else ("train", "", name)
-    return f"{part} {task.unit if figure == 'loss' else figure}"
-
-
 def check_writable(path: Path, texts: list[str]) -> None:
     """Find out before the training, not after it, whether the model can be saved, and that nothing else is lost."""
     if path.is_dir():
@@ -220,10 +263,4 @@ def check_writable(path: Path, texts: list[str]) -> None:
         raise ArgumentError(f"--out expects a file, got {path}, which is a device or a pipe: name another with --out.")
     if path.exists() and any(Path(text).exists() and path.samefile(text) for text in texts):
         raise ArgumentError(f"--out expects a file of its own, got the text {path}: name another with --out.")
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
-            pass
-    except OSError as error:
-        raise ArgumentError(
-            f"--out expects a folder that can be written, got {path}: {error.strerror}. Name another with --out."
-        ) from None
+    try_output("--out", str(path))

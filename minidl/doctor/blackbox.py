@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-import shlex
 import textwrap
+from contextlib import ExitStack, suppress
 from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +18,8 @@ from minidl.doctor.examining import BORN, JUMPS, Examined, examine
 from minidl.doctor.record import Record
 from minidl.doctor.watch import Trouble, Watch
 from minidl.errors import ArgumentError, MinidlError
+from minidl.escaping import escape, quote_path
+from minidl.folder_lock import NAME, FolderLock
 from minidl.trainer import Trainer
 
 STEP, REPORT, NORMS = "step.npz", "report.txt", "norms.csv"
@@ -98,20 +100,21 @@ def leave(box: Box | Exception, folder: Path, trouble: Trouble) -> Left:
     except Exception as error:
         lacking.append(f"the place could not be found: {told(error)}")
     finding = unplaced(trouble) if examined is None else examined.finding
-    try:
-        path = new_folder(folder)
-    except OSError as error:
-        return Left(finding, f"no black box could be written: {told(error)}")
-    try:
-        write(box, path / STEP)
-    except Exception as error:
-        lacking.append(f"the step could not be written: {told(error)}")
-    try:
-        durable.replace(path / NORMS, [table(box.record).encode()])
-        durable.replace(path / REPORT, [report(box, examined, lacking, path).encode("utf-8", "replace")])
-        durable.sync_folder(path.parent)
-    except Exception as error:
-        lacking.append(f"the report could not be written: {told(error)}")
+    with ExitStack() as held:
+        try:
+            path = new_folder(folder, held)
+        except OSError as error:
+            return Left(finding, f"no black box could be written: {told(error)}")
+        try:
+            write(box, path / STEP)
+        except Exception as error:
+            lacking.append(f"the step could not be written: {told(error)}")
+        try:
+            durable.replace(path / NORMS, [table(box.record).encode()])
+            durable.replace(path / REPORT, [report(box, examined, lacking, path).encode("utf-8", "replace")])
+            durable.sync_folder(path.parent)
+        except Exception as error:
+            lacking.append(f"the report could not be written: {told(error)}")
     again = f": {how_again(box, path)}" if (path / STEP).exists() else ""
     return Left(finding, "; ".join([f"the black box lies in {path}{again}", *lacking]))
 
@@ -133,21 +136,32 @@ def how_again(box: Box, path: Path) -> str:
             own.append(f"{name}={type(part).__name__}(...)")
     if own:
         return f"minidl.doctor.replay({str(path)!r}, {', '.join(own)})"
-    return f"minidl doctor --replay {shlex.quote(str(path))}"
+    return f"minidl doctor --replay {quote_path(path)}"
 
 
-def new_folder(folder: Path) -> Path:
-    """Make a folder of that name, or of the next number that is free; an empty one will do."""
+def new_folder(folder: Path, held: ExitStack) -> Path:
+    """Make a folder of that name, or of the next number that is free; an empty one will do.
+
+    It is locked until `held` is closed: an empty one may be that of another process, which is about to write to it.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     for k in range(1, MOST_BOXES + 1):
         path = folder if k == 1 else folder.with_name(f"{folder.name}-{k}")
-        try:
+        with suppress(FileExistsError):
             path.mkdir()
-        except FileExistsError:
-            if not path.is_dir() or any(path.iterdir()):
+        with ExitStack() as lock, suppress(ArgumentError):  # in use
+            if not path.is_dir() or holds_files(path):
                 continue
-        return path
+            lock.enter_context(FolderLock(path))
+            if not holds_files(path):
+                held.push(lock.pop_all())
+                return path
     raise OSError(None, f"there are {MOST_BOXES:,} of them already: remove some", str(folder))
+
+
+def holds_files(folder: Path) -> bool:
+    """Return whether a folder holds more than a lock."""
+    return any(path.name != NAME for path in folder.iterdir())
 
 
 def told(error: Exception) -> str:
@@ -194,7 +208,7 @@ def report(box: Box, examined: Examined | None, lacking: list[str], path: Path) 
     columns = [record.column(figure)[-LINES:] for figure in ("step", "loss", "norm", "rate")]
     for step, loss, norm, rate in zip(*columns, strict=True):
         lines.append(f"{int(step):>10,}  {loss:>12.6g}  {norm:>12.6g}  {rate:>10.3g}")
-    lines += ["", f"In {path}:", ""]
+    lines += ["", f"In {escape(str(path))}:", ""]
     if (path / STEP).exists():
         lines += wrapped(STEP, "the step, to be made again: minidl doctor --replay FOLDER, or "
                          "minidl.doctor.replay(FOLDER); and a model, minidl.load, before it")  # fmt: skip
@@ -204,4 +218,4 @@ def report(box: Box, examined: Examined | None, lacking: list[str], path: Path) 
 
 def wrapped(name: str, words: str) -> list[str]:
     """A paragraph behind its name."""
-    return textwrap.wrap(words, 112, initial_indent=f"{name:<12}", subsequent_indent=" " * 12)
+    return textwrap.wrap(escape(words), 112, initial_indent=f"{name:<12}", subsequent_indent=" " * 12)

@@ -8,33 +8,45 @@ from __future__ import annotations
 
 import copy
 import inspect
-import json
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
 from minidl import durable, fingerprints, losses, optimizers, quantiles
 from minidl.archive import archive
+from minidl.checkpoint_checks import anything, check_slots, word
 from minidl.doctor.given import Step, as_step
-from minidl.doctor.record import Record
-from minidl.doctor.watch import Trouble, Watch
+from minidl.doctor.record import Record, check_record
+from minidl.doctor.watch import Trouble, Watch, What
 from minidl.errors import ArgumentError, ModelFormatError
+from minidl.file_values import (
+    Check,
+    arrays,
+    count,
+    dict_of,
+    entries,
+    list_of,
+    names,
+    natural,
+    number,
+    optional,
+    positive,
+    refuse,
+    size,
+    text,
+)
 from minidl.inputs import Array
 from minidl.layer import Layer
 from minidl.losses import Loss
 from minidl.optimizer import Optimizer
 from minidl.saving import TRAINING, arrays_of, load, reading
 from minidl.trainer import Trainer
-from minidl.trees import from_plain, to_plain
+from minidl.trees import read_tree, write_tree
 
 MEMBER = "box"  # with the JSON of everything but the arrays
-ENTRIES = [
-    "what", "words", "seed", "epoch", "steps", "loss", "optimizer", "after", "grads", "sums", "level", "median",
-    "record", "machine",
-]  # fmt: skip
 LOSSES: dict[str, type[Loss]] = {
     cls.__name__: cls
     for cls in (
@@ -48,6 +60,34 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
         optimizers.Adadelta, optimizers.Adagrad, optimizers.Adam, optimizers.AdamW, optimizers.RMSProp, optimizers.SGD,
     )
 }  # fmt: skip
+
+
+def trouble(what: str, value: Any) -> None:
+    """Check the kind of a trouble and its step."""
+    if type(value) is not list or len(value) != 2 or value[0] not in get_args(What):
+        raise refuse(what, f"one of {', '.join(get_args(What))}, and a step", value)
+    positive(what, value[1])
+
+
+MADE: dict[str, Check] = {"class": text, "arguments": optional(dict_of(anything))}
+CONTENT: dict[str, Check] = {
+    "what": trouble,
+    "words": text,
+    "seed": natural,
+    "epoch": count,
+    "steps": list_of(anything, 2),
+    "loss": lambda what, value: entries(what, value, MADE),
+    "optimizer": lambda what, value: entries(
+        what, value, MADE | {"steps": count, "lr_scale": size, "state": dict_of(dict_of(anything))}
+    ),
+    "after": dict_of(anything),
+    "grads": dict_of(anything),
+    "sums": dict_of(count),
+    "level": number,
+    "median": number,
+    "record": dict_of(anything),
+    "machine": dict_of(word),
+}
 
 
 class Box(NamedTuple):
@@ -137,11 +177,9 @@ def write(box: Box, path: Path) -> None:
         "record": record.remember() | {"keep": record.keep, "figures": record.figures, "each": record.each},
         "machine": box.machine,
     }
-    arrays: dict[str, Array] = {}
-    text = json.dumps(to_plain(content, MEMBER, arrays), ensure_ascii=False, allow_nan=False)
-    arrays[MEMBER] = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
+    members = write_tree(content, MEMBER, "A black box")
     facts = {"step": trouble.step, "epoch": box.epoch}
-    durable.replace(path, archive(arrays_of(box.net, facts, arrays)))
+    durable.replace(path, archive(arrays_of(box.net, facts, members)))
 
 
 def arguments(thing: Any, known: Mapping[str, type]) -> dict[str, Any]:
@@ -170,10 +208,8 @@ def read(
         if TRAINING + MEMBER not in file.members:
             raise ModelFormatError("it is no black box: it holds no step that went wrong.")
         values = {name: file.array(name) for name in file.members if name.startswith(TRAINING)}
-        text = values[TRAINING + MEMBER].tobytes().decode("utf-8", "surrogatepass")
-        content = from_plain(json.loads(text), lambda name: values[TRAINING + name])
-        if not isinstance(content, dict) or list(content) != ENTRIES:
-            raise ModelFormatError(f"a black box has the entries {', '.join(ENTRIES)}, it has others.")
+        content = read_tree({name.removeprefix(TRAINING): a for name, a in values.items()}, MEMBER)
+        entries("black box", content, CONTENT)
         for what, known, given in ("loss", LOSSES, loss), ("optimizer", OPTIMIZERS, optimizer):
             lacking = lacking or to_be_given(what, content[what]["class"], content[what]["arguments"], known, given)
     if lacking is not None:
@@ -185,24 +221,33 @@ def read(
 
 
 def unpacked(content: dict[str, Any], net: Layer, loss: Loss, optimizer: Optimizer) -> Box:
-    """A box from what a file holds."""
+    """A box from what a file holds; all of it has to be such as `boxed` makes it."""
     memory, kept = content["optimizer"], content["record"]
-    what, number = content["what"]
-    optimizer.steps, optimizer.lr_scale, optimizer.state = memory["steps"], memory["lr_scale"], memory["state"]
-    record = Record(kept["names"], kept["keep"], kept["figures"], kept["each"])
-    record.recall(kept)
+    what, at = content["what"]
     params = net.params
-    for name, a in (*content["after"].items(), *content["grads"].items()):
-        if params[name].value.shape != a.shape:
-            raise ModelFormatError(f"its {name!r:.60} has another shape than the net's.")
+    check_slots(optimizer, params, memory["state"])
+    optimizer.steps, optimizer.lr_scale, optimizer.state = memory["steps"], memory["lr_scale"], memory["state"]
+    positive("record 'keep'", kept.get("keep"))
+    rows = check_record("record", kept)
+    names("record 'names'", kept["names"], params)
+    record = Record(kept["names"], max(1, rows))  # its own `keep` says nothing of what the file holds
+    record.recall(kept)
+    steps = [as_step(net, step) for step in content["steps"]]
+    if not 1 <= len(steps) <= (2 if what == "spike" else 1) or rows < len(steps):
+        raise ModelFormatError("its steps are not those of its trouble.")
+    like = {name: p.value for name, p in params.items()}
+    arrays("parameters 'after'", content["after"], like if len(steps) > 1 else {})
+    arrays("gradients", content["grads"], like if what in ("gradient", "update") else {})
+    if content["sums"].keys() != like.keys():
+        raise ModelFormatError("its checksums are not those of the net's parameters.")
     return Box(
-        Trouble(what, number, content["words"]),
+        Trouble(what, at, content["words"]),
         net,
         loss,
         optimizer,
         content["seed"],
         content["epoch"],
-        [as_step(net, step) for step in content["steps"]],
+        steps,
         content["after"],
         content["grads"],
         content["sums"],

@@ -8,6 +8,7 @@ from typing import Any
 
 from minidl.checking.naming.findings import Finding
 from minidl.checking.report import as_text, shown
+from minidl.escaping import escape
 from minidl.looking.pictures import MARKS
 
 # causes before what follows from them: data, what the loss is, the net as it stands, the rate, and what they lead to
@@ -67,9 +68,9 @@ class Diagnosis:
             grid.add_column()
             grid.add_column(overflow="fold")
             for name, words in self.facts.items():
-                grid.add_row(name, Text(words))
+                grid.add_row(Text(escape(name)), Text(escape(words)))
             for name, values in self.curves.items():
-                grid.add_row(name, Text(f"{sparkline(values)}  {ends(values)}"))
+                grid.add_row(Text(escape(name)), Text(f"{sparkline(values)}  {ends(values)}"))
             yield grid
         for finding in self.findings:
             yield from shown(finding)

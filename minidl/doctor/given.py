@@ -8,6 +8,8 @@ import numpy as np
 
 from minidl import checkpoints
 from minidl.data import Batch
+from minidl.file_values import count, positive, refuse
+from minidl.file_values import number as number_of
 from minidl.layer import Layer
 from minidl.losses import Loss
 from minidl.objective import LossAndGrads, loss_and_grads, loss_value
@@ -82,9 +84,38 @@ def own(part: Any) -> Any:
 
 
 def as_step(net: Layer, kept: Any) -> Step:
-    """A step that was read from a file, of that net."""
-    number, given = kept
-    return Step(
-        number,
-        [Given(Batch(*batch), checkpoints.carried(net, state), at, value) for batch, state, at, value in given],
-    )
+    """Return a step that was read from a file, of that net.
+
+    Raises:
+        ModelFormatError: for what is no step.
+    """
+    number, given = values("step", kept, 2)
+    if type(given) is not list or not given:
+        raise refuse("step", "made from a list of batches", given)
+    return Step(positive("step", number), [as_given(net, one) for one in given])
+
+
+def as_given(net: Layer, kept: Any) -> Given:
+    """Return a batch and its facts that were read from a file."""
+    parts, state, at, value = values("batch of a step", kept, 4)
+    batch = Batch(*values("batch", parts, len(Batch._fields)))
+    for name, part in zip(Batch._fields, batch, strict=True):
+        if name != "start" or type(part) is not bool:
+            check_part(f"batch {name!r}", part, name not in ("x", "t"))
+    return Given(batch, checkpoints.carried(net, state), count("batch of a step", at), number_of("loss", value))
+
+
+def check_part(what: str, part: Any, may_lack: bool) -> None:
+    """Refuse what is no array, or tuple or dict of arrays; None where it may lack."""
+    if isinstance(part, tuple | dict) and part:
+        for inner in part.values() if isinstance(part, dict) else part:
+            check_part(what, inner, may_lack)
+    elif not (isinstance(part, np.ndarray) or (part is None and may_lack)):
+        raise refuse(what, "an array, or a tuple of arrays", part)
+
+
+def values(what: str, kept: Any, size: int) -> Any:
+    """Check a tuple of so many values."""
+    if type(kept) is not tuple or len(kept) != size:
+        raise refuse(what, f"{size} values", kept)
+    return kept

@@ -9,6 +9,7 @@ import numpy as np
 
 from minidl.arguments import positive_int
 from minidl.errors import UnknownNameError
+from minidl.file_values import array, list_of, refuse, text
 from minidl.inputs import Array
 from minidl.names import shown
 
@@ -109,16 +110,15 @@ class Record:
         return {"names": self.names, "columns": {figure: self.column(figure) for figure in (*self.figures, *self.each)}}
 
     def recall(self, kept: dict[str, Any]) -> None:
-        """Be again what `remember` gave, as far as it has these figures and parameters."""
+        """Be again what `remember` gave, as far as it has these parameters; `check_record` has passed it."""
         columns = kept["columns"]
         self.clear()
-        for k in range(len(next(iter(columns.values()), ()))):
-            row = {figure: columns[figure][k] for figure in self.figures if figure in columns}
-            row |= {
-                figure: {n: v for n, v in zip(kept["names"], columns[figure][k], strict=True) if n in self._places}
-                for figure in self.each
-                if figure in columns
-            }
+        rows = rows_of(kept)
+        for k in range(max(0, rows - self.keep), rows):
+            row = {figure: columns[figure][k] for figure in self.figures}
+            for figure in self.each:
+                values = zip(kept["names"], columns[figure][k].tolist(), strict=True)
+                row[figure] = {name: value for name, value in values if name in self._places}
             self.add(**row)
 
     def _unknown(self, what: str) -> UnknownNameError:
@@ -126,3 +126,25 @@ class Record:
         return UnknownNameError(
             f"A Record has {', '.join(told)} of {shown(self.names, 5) or 'no parameter'}, got {what!r:.80}."
         )
+
+
+def check_record(what: str, kept: Any, figures: Iterable[str] = FIGURES, each: Iterable[str] = EACH) -> int:
+    """Refuse what no `Record` remembers; returns how many steps it holds.
+
+    Raises:
+        ModelFormatError: with the reason.
+    """
+    if type(kept) is not dict or not {"names", "columns"} <= kept.keys():
+        raise refuse(what, "a dict with names and columns", kept)
+    P, columns = len(list_of(text)(f"{what} 'names'", kept["names"])), kept["columns"]
+    if type(columns) is not dict or list(columns) != [*figures, *each]:
+        raise refuse(f"{what} 'columns'", f"columns {', '.join([*figures, *each])}", columns)
+    rows = rows_of(kept)
+    for name, column in columns.items():
+        array(f"{what} {name!r}", column, (rows, P) if name in each else (rows,), np.float64)
+    return rows
+
+
+def rows_of(kept: dict[str, Any]) -> int:
+    """Return how many steps a record that was read holds."""
+    return next((len(column) for column in kept["columns"].values() if np.ndim(column)), 0)

@@ -14,7 +14,7 @@ from minidl.doctor.examining import Examined, examine
 from minidl.layer import Layer
 from minidl.losses import Loss
 from minidl.optimizer import Optimizer
-from minidl.saving import as_path
+from minidl.saving import as_path, blaming
 
 
 class Replay(NamedTuple):
@@ -67,5 +67,7 @@ def reproduce(
 ) -> Replay:
     """As `replay`, with all that is in the box, and whether the bits are the same."""
     path = Path(as_path("replay", folder))
-    box = read(path / STEP if path.is_dir() else path, loss, optimizer, classes)
-    return Replay(box, examine(box))
+    file = path / STEP if path.is_dir() else path
+    box = read(file, loss, optimizer, classes)
+    with blaming(file):  # a batch that the net does not take
+        return Replay(box, examine(box))

@@ -14,6 +14,7 @@ from minidl.data import natural
 from minidl.doctor.blackbox import boxed_or_error, leave
 from minidl.doctor.snapshot import Snapshot
 from minidl.doctor.watch import Trouble, Watch
+from minidl.file_values import count, list_of, text
 from minidl.trainer import Trainer
 
 
@@ -95,9 +96,17 @@ class Rollback(Watch):
         own = {"rollbacks": self.rollbacks, "notes": self.notes}
         return super().remember() | own | {"good": self.good.remember(), "candidate": self.candidate.remember()}
 
+    def check_recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
+        super().check_recall(trainer, kept)
+        count("Rollback 'rollbacks'", kept["rollbacks"])
+        list_of(text)("Rollback 'notes'", kept["notes"])
+        for name in "good", "candidate":
+            self.good.check_recall(trainer, kept[name])
+
     def recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
         super().recall(trainer, kept)
         self.rollbacks, self.notes = kept["rollbacks"], list(kept["notes"])
+        self.good, self.candidate = Snapshot(), Snapshot()
         self.good.recall(trainer, kept["good"])
         self.candidate.recall(trainer, kept["candidate"])
         trainer.history.notes += [note for note in self.notes if note not in trainer.history.notes]

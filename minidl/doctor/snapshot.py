@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from minidl import checkpoints
+from minidl.checkpoint_checks import check_carried, check_slots
+from minidl.file_values import arrays, count, entries, size
 from minidl.inputs import Array
 from minidl.trainer import Trainer
 
@@ -64,6 +66,15 @@ class Snapshot:
     def remember(self) -> dict[str, Any]:
         """What a checkpoint keeps of it."""
         return dict(vars(self))
+
+    def check_recall(self, trainer: Trainer, kept: Any) -> None:
+        """Refuse what `remember` does not give of such a trainer."""
+        params = trainer.net.params
+        entries("snapshot", kept, {
+            "step": count, "values": lambda what, value: arrays(what, value, {n: p.value for n, p in params.items()}),
+            "slots": lambda _, value: check_slots(trainer.optimizer, params, value), "steps": count, "lr_scale": size,
+            "state": lambda _, value: check_carried(trainer.net, value),
+        })  # fmt: skip
 
     def recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
         """Be again what `remember` gave."""

@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from minidl.arguments import positive_int, positive_real
+from minidl.file_values import entries, finite, list_of, refuse
 
 
 class Spikes:
@@ -76,6 +77,13 @@ class Spikes:
     def remember(self) -> dict[str, Any]:
         """What a checkpoint keeps of it."""
         return {"losses": list(self.losses), "first": list(self.first)}
+
+    def check_recall(self, kept: Any) -> None:
+        """Refuse what `remember` does not give."""
+        losses, first = list_of(finite, self.keep), list_of(finite, self.least)
+        entries("spikes", kept, {"losses": losses, "first": first})
+        if kept["first"] and not kept["losses"]:
+            raise refuse("spikes 'losses'", "the losses of the last steps", kept["losses"])
 
     def recall(self, kept: dict[str, Any]) -> None:
         """Be again what `remember` gave."""

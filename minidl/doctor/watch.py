@@ -14,9 +14,10 @@ from minidl.callbacks.base import Remembering
 from minidl.callbacks.clipping import Clipping
 from minidl.checkpoints import leaves
 from minidl.doctor.given import Step, as_step, step_of
-from minidl.doctor.record import Record
+from minidl.doctor.record import Record, check_record
 from minidl.doctor.snapshot import Snapshot
 from minidl.doctor.spikes import Spikes
+from minidl.file_values import refuse
 from minidl.gradients import is_finite, lengths, trainable
 from minidl.kernels import one_blas_thread
 from minidl.trainer import Trainer
@@ -144,12 +145,7 @@ class Watch(Remembering):
 
         A hard batch has a high loss alone; where the parameters went wrong, others have it too.
         """
-        if self.ordinary is None:
-            return None
-        with np.errstate(all="ignore"):
-            losses = [given.loss(trainer.net, trainer.loss, trainer.seed) for given in self.ordinary.given]
-        mean = sum(losses) / len(losses)
-        return mean if math.isfinite(mean) else math.inf
+        return None if self.ordinary is None else loss_of(self.ordinary, trainer)
 
     # -- checkpoints ------------------------------------------------------------------------------
 
@@ -161,12 +157,31 @@ class Watch(Remembering):
             "ordinary": ordinary,
         }
 
+    def check_recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
+        if kept.keys() != self.remember().keys():
+            raise refuse(type(self).__name__, f"a dict with {', '.join(self.remember())}", list(kept))
+        if kept["spikes"] is not None:
+            (self.spikes or Spikes()).check_recall(kept["spikes"])
+        check_record("record", kept["record"], self.record.figures, self.record.each)
+        if kept["ordinary"] is not None:
+            loss_of(as_step(trainer.net, kept["ordinary"]), trainer)  # a batch that the net does not take is found now
+
     def recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
         if self.spikes is not None and kept["spikes"] is not None:
+            self.spikes = Spikes(self.spikes.spike, self.spikes.least, self.spikes.keep)
             self.spikes.recall(kept["spikes"])
+        self.record = Record(self.record.names, self.record.keep, self.record.figures, self.record.each)
         self.record.recall(kept["record"])
         if kept["ordinary"] is not None:
             self.ordinary = as_step(trainer.net, kept["ordinary"])
+
+
+def loss_of(step: Step, trainer: Trainer) -> float:
+    """Return the loss of the batches of a step with the parameters of now; inf where it is not finite."""
+    with np.errstate(all="ignore"):
+        losses = [given.loss(trainer.net, trainer.loss, trainer.seed) for given in step.given]
+    mean = sum(losses) / len(losses)
+    return mean if math.isfinite(mean) else math.inf
 
 
 def bad_slot(trainer: Trainer) -> str | None:

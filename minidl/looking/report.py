@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minidl.escaping import escape
 from minidl.inputs import Array
 from minidl.looking.flow import fallen_to
 from minidl.looking.following import correlations
@@ -65,10 +66,10 @@ class Report:
         self.seen, self.shown, self.chars, self.title = seen, shown, chars, title
 
     def __str__(self) -> str:
-        from rich.console import Console
+        from minidl.plain_console import PlainConsole
 
         out = io.StringIO()
-        Console(file=out, width=80, no_color=True, force_terminal=False, markup=False, highlight=False).print(self)
+        PlainConsole(file=out, width=80, no_color=True, force_terminal=False).print(self)
         return "\n".join(line.rstrip() for line in out.getvalue().rstrip("\n").split("\n"))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -78,7 +79,7 @@ class Report:
         colours = console.color_system in ("256", "truecolor") and not console.no_color
         marks = MARKS if options.encoding.startswith("utf") else DIGITS
         if self.title:
-            yield Text(self.title, "bold")
+            yield Text(escape(self.title), "bold")
             yield ""
         if self.shown is not None:
             yield from self.picture(self.shown, width, colours, marks)
@@ -117,12 +118,13 @@ class Report:
             best, *others = followers
             weak = abs(best.r) < FAINT
             length = bar(abs(best.r), 10, marks).ljust(10)
-            cells: list[str | Text] = [name, self.cell_name(best.layer, best.cell), f"{best.r:+.2f}"]
+            cells: list[str | Text] = [name, Text(self.cell_name(best.layer, best.cell)), f"{best.r:+.2f}"]
             if wide:
                 cells.insert(1, amount(self.seen.properties[name]))
                 cells.append(Text(length, "" if weak else f"not bold {UP if best.r > 0 else DOWN}"))
             if more:
-                cells.append("  ".join(f"{self.cell_name(one.layer, one.cell)} {one.r:+.2f}" for one in others[:more]))
+                next_best = (f"{self.cell_name(one.layer, one.cell)} {one.r:+.2f}" for one in others[:more])
+                cells.append(Text("  ".join(next_best)))
             table.add_row(*cells, style="dim" if weak else "bold" if name in REMEMBERED else "")
         if table.row_count:
             yield table
@@ -131,7 +133,7 @@ class Report:
 
     def cell_name(self, layer: str, cell: int) -> str:
         """A cell's number, with its layer where there are several."""
-        return f"{cell}" if len(self.seen.activations) == 1 else f"{layer} {cell}"
+        return f"{cell}" if len(self.seen.activations) == 1 else f"{escape(layer)} {cell}"
 
     def picture(self, shown: Shown, width: int, colours: bool, marks: str) -> Iterator[Text]:
         """The text, coloured by a cell or a gate, below a line that says what it is and how to read it."""
@@ -235,7 +237,7 @@ class Report:
         yield heading("the gradient's way back", "|dL/dh|, L the last step's loss, 1 down to 10^-4")
         for layer, norms in self.seen.reach.items():
             last = len(norms) - 1
-            yield Text(f"{layer}  {self.fallen(norms)}")
+            yield Text(f"{escape(layer)}  {self.fallen(norms)}")
             room = max(20, min(len(norms), width - 16))
             for line in falling(norms, room, marks=marks):
                 yield Text(line, CALM, no_wrap=True)
@@ -269,11 +271,11 @@ class Report:
 
     def recorded(self, width: int) -> Console:
         """A console that has printed it in colours, to nowhere."""
-        from rich.console import Console
+        from minidl.plain_console import PlainConsole
 
-        console = Console(
+        console = PlainConsole(
             file=io.StringIO(), record=True, width=width, force_terminal=True, color_system="truecolor", no_color=False,
-            markup=False, highlight=False, emoji=False, legacy_windows=False,
+            legacy_windows=False,
         )  # fmt: skip
         console.print(self)
         return console
@@ -328,7 +330,7 @@ def heading(title: str, more: str = "") -> Text:
     """The first line of a part."""
     from rich.text import Text
 
-    line = Text(title, "bold")
+    line = Text(escape(title), "bold")
     return line.append(f"   {more}", "not bold dim") if more else line
 
 

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from minidl import LSTM, Embedding, Layer, Sequential
@@ -71,7 +71,6 @@ sizes = st.integers(1, 4)
 
 
 @by_kernel
-@settings(max_examples=60, deadline=None)
 @given(
     sizes, sizes, sizes, sizes, st.sampled_from([False, "diagonal", "full"]), st.booleans(), st.booleans(),
     st.sampled_from([0.0, 0.3]), st.booleans(), st.integers(0, 2**32 - 1),
@@ -87,7 +86,6 @@ def test_lstm_gradients_at_any_size(B, T, D, H, peephole, sequences, backwards, 
     assert report.ok and report.method == "complex steps" and report.tolerance == 1e-10, report
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.lists(st.lists(st.integers(0, 3), min_size=4, max_size=4), min_size=1, max_size=4), st.integers(1, 3))
 def test_embedding_gradients_with_repeated_ids(ids, units):
     net = Sequential([Embedding(4, units), LSTM(2)])

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from minidl import (
@@ -41,6 +41,7 @@ from minidl import (
     loss_and_grads,
 )
 from minidl.nested import leaves
+from tests.examples import fewer_examples
 
 pytestmark = pytest.mark.usefixtures("kernels")
 
@@ -167,7 +168,7 @@ FILLS = st.sampled_from([0.0, 1.0, -3e300, np.nan, np.inf, -np.inf])
 
 
 @every_net
-@settings(max_examples=12, deadline=None)
+@fewer_examples(4)
 @given(
     lengths=LENGTHS,
     extra=st.integers(0, 4),
@@ -195,7 +196,7 @@ def test_padding_never_changes_a_result(
 
 
 @every_net
-@settings(max_examples=6, deadline=None)
+@fewer_examples(8)
 @given(lengths=LENGTHS, seed=st.integers(0, 9))
 def test_a_batch_is_its_rows_alone(name: str, lengths: list[int], seed: int) -> None:
     net = built(name)

@@ -165,7 +165,7 @@ PRESS = """
 import os, runpy, signal, sys
 
 _, module, how = sys.argv
-sys.argv[1:] = ["train"]
+sys.argv[1:] = ["train", "sums.txt", "--units", "8", "--steps", "1"]
 
 class Press:
     def find_spec(self, name, path=None, target=None):

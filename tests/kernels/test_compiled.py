@@ -1,6 +1,9 @@
 """What only the compiled kernels have: tiles of matrices, a tanh of their own, a cache on disk."""
 
 import importlib
+import os
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -68,3 +71,29 @@ def test_tanh_is_right_to_the_last_digits():
 
 def test_it_is_the_package_that_the_backend_loads(kernels):
     assert (machine_code("lstm", np.dtype("f")) is lstm) == (kernels == "numba")
+
+
+COMPILES = """
+import sys, numpy as np
+from minidl.kernels import add_rows
+for dtype in sys.argv[1:]:
+    add_rows(np.zeros((3, 2), dtype), np.array([0, 1]), np.ones((2, 2), dtype))
+"""
+
+
+def said(cache, *dtypes):
+    """What a process prints that uses one kernel, with its cache in a folder of its own."""
+    env = os.environ | {"NUMBA_CACHE_DIR": str(cache), "MINIDL_KERNELS": "numba"}
+    done = subprocess.run([sys.executable, "-c", COMPILES, *dtypes], env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "")
+    return done.stderr
+
+
+def test_compilation_is_announced_when_it_happens_and_only_then(tmp_path):
+    first = said(tmp_path, "float32")
+    assert "minidl compiles kernels for float32" in first and f"later runs load them from {tmp_path}" in first
+    assert said(tmp_path, "float32") == ""
+    for path in tmp_path.rglob("*.nbi"):  # as after an update of numba
+        path.unlink()
+    again = said(tmp_path, "float64", "float32")  # another dtype has kernels of its own
+    assert "for float64" in again and again.count("\n") == 1

@@ -1,8 +1,10 @@
 """The fast kernel of the plain recurrent net equals its plain twin, on random and on extreme inputs."""
 
+from functools import partial
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from minidl.errors import ShapeError
@@ -12,6 +14,7 @@ from minidl.kernels import (
     simple_rnn_forward,
     simple_rnn_forward_reference,
 )
+from tests.kernels.rounding import check_within_rounding, to_float64
 
 pytestmark = pytest.mark.usefixtures("kernels")
 size = st.integers(1, 20)
@@ -30,39 +33,37 @@ def case(B, T, D, H, relu, masked, dropped, dtype, seed, scale=1.0):
     return arrays, options, rng
 
 
-def reference(arrays, options, backwards, dy, dh, dtype):
-    """All results of both passes of the plain twin by name, computed in a dtype."""
-    arrays, (dy, dh) = ([None if a is None else a.astype(dtype) for a in some] for some in (arrays, (dy, dh)))
+def reference(arrays, options, backwards, dy, dh, convert):
+    """All results of both passes of the plain twin by name, on converted arrays."""
+    arrays, (dy, dh) = ([None if a is None else convert(a) for a in some] for some in (arrays, (dy, dh)))
     _, _, Wx, Wh, _ = arrays
     relu = options["relu"]
-    r = None if options["r"] is None else options["r"].astype(dtype)
+    r = None if options["r"] is None else convert(options["r"])
     y, h, steps = simple_rnn_forward_reference(*arrays, relu, options["mask"], r, go_backwards=backwards)
     dx, dh0, grads = simple_rnn_backward_reference(dy, dh, steps, Wx, Wh, relu, r=r)
     return {"y": y, "h": h, "dx": dx, "dh0": dh0, **grads}
 
 
-@settings(max_examples=150, deadline=None)
 @given(
     st.integers(1, 9), st.integers(0, 7), size, size, st.booleans(), st.booleans(), st.booleans(), st.booleans(),
     st.booleans(), st.sampled_from([np.float32, np.float64]), st.integers(0, 2**32 - 1),
 )  # fmt: skip
+# tanh saturates at a step whose error is then magnified: 1.5e-5 for results of magnitude 1 in float32
+@example(3, 6, 2, 10, False, False, True, False, False, np.float32, 4491)
 def test_fast_equals_reference(B, T, D, H, relu, masked, dropped, backwards, with_dy, dtype, seed):
     arrays, options, rng = case(B, T, D, H, relu, masked, dropped, dtype, seed)
     y, h, cache = simple_rnn_forward(*arrays, **options, go_backwards=backwards)
     dy = rng.standard_normal(y.shape).astype(dtype) if with_dy else None
     dh = rng.standard_normal(h.shape).astype(dtype)
     dx, dh0, grads = simple_rnn_backward(dy, dh, cache)
-    plain = reference(arrays, options, backwards, dy, dh, dtype)
-    exact = reference(arrays, options, backwards, dy, dh, np.float64)
-    tolerance = 1e-12 if dtype == np.float64 else 1e-5
-    for name, fast in {"y": y, "h": h, "dx": dx, "dh0": dh0, **grads}.items():
-        assert fast.dtype == plain[name].dtype == dtype
-        # where the equations themselves magnify rounding, eight times what the plain twin is off: a float32 tanh of
-        # the machine code is off by 4e-7, NumPy's by 6e-8
-        scale = max(1.0, abs(exact[name]).max(initial=0))
-        allowed = max(tolerance * scale, 8 * abs(plain[name] - exact[name]).max(initial=0))
-        np.testing.assert_allclose(fast, exact[name], rtol=tolerance, atol=allowed, err_msg=name)
-    assert {*grads} == {*plain} - {"y", "h", "dx", "dh0"}
+    plain = partial(reference, arrays, options, backwards, dy, dh)
+    exact = plain(to_float64)
+    results = {"y": y, "h": h, "dx": dx, "dh0": dh0, **grads}
+    assert {*results} == {*exact}
+    if relu and ((y == 0) != (exact["y"] == 0)).any():
+        # a z so close to 0 that rounding decides whether the ReLU is open: there is no one gradient
+        results = {"y": y, "h": h}
+    check_within_rounding(results, plain, dtype)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -94,7 +95,7 @@ def test_complex_numbers_pass_through(relu):
     y, h, cache = simple_rnn_forward(*arrays, **options)
     dy, dh = rng.standard_normal(y.shape), rng.standard_normal(h.shape)
     *dxs, grads = simple_rnn_backward(dy, dh, cache)
-    plain = reference(arrays, options, False, dy, dh, np.complex128)
+    plain = reference(arrays, options, False, dy, dh, lambda a: a.astype(np.complex128))
     for fast, exact in zip((y, h, *dxs, *grads.values()), plain.values(), strict=True):
         np.testing.assert_allclose(fast, exact, rtol=1e-12, atol=1e-14)
     assert y.imag.any() and dxs[0].imag.any() != relu  # the slope of a ReLU is 0 or 1
@@ -111,7 +112,7 @@ def test_shared_by_two_threads_equals_the_reference(sizes, relu):
         *dxs, grads = simple_rnn_backward(y, h, cache)
         passes.append((y, h, *dxs, *grads.values()))
     assert all((a == b).all() for a, b in zip(*passes, strict=True))
-    plain = reference(arrays, options, False, *passes[0][:2], np.float64)
+    plain = reference(arrays, options, False, *passes[0][:2], to_float64)
     for fast, exact in zip(passes[0], plain.values(), strict=True):
         np.testing.assert_allclose(fast, exact, rtol=1e-10, atol=1e-12 * max(1.0, abs(exact).max()))
 

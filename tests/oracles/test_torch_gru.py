@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl
@@ -69,7 +69,6 @@ def test_rows_that_begin_anew(shape, layers):
 sizes = st.integers(1, 6)
 
 
-@settings(max_examples=80, deadline=None)
 @given(sizes, sizes, sizes, sizes, st.booleans(), st.booleans(), st.integers(0, 2**32 - 1), st.data())
 def test_gru_of_any_size(B, T, D, H, go_backwards, masked, seed, data):
     lengths = tuple(data.draw(st.lists(st.integers(1, T), min_size=B, max_size=B)))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl
@@ -71,7 +71,6 @@ def test_rows_that_begin_anew(activation, shape, layers):
 sizes = st.integers(1, 6)
 
 
-@settings(max_examples=80, deadline=None)
 @given(
     st.sampled_from(list(ACTIVATIONS)), sizes, sizes, sizes, sizes, st.booleans(), st.booleans(),
     st.integers(0, 2**32 - 1), st.data(),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl
@@ -163,7 +163,6 @@ def bits(y):
     return [(name, a.dtype, a.shape, a.tobytes()) for name, a in leaves(y).items()]
 
 
-@settings(max_examples=150, deadline=None)
 @given(rows() | graphs())
 def test_any_net_comes_back(tmp_path_factory, made):
     net, in_shape = made

@@ -14,6 +14,7 @@ import pytest
 import minidl
 from minidl.doctor import BlackBox, replay, reproduce
 from minidl.doctor.spikes import Spikes
+from minidl.folder_lock import FolderLock
 from tests.parameters import fraction
 
 D, H = 3, 4
@@ -339,6 +340,15 @@ def test_an_older_box_is_never_lost(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["box", "box-2", "box-3"]
 
 
+def test_box_leaves_an_empty_folder_to_the_process_that_is_about_to_write_to_it(tmp_path: Path) -> None:
+    x = X.copy()
+    x[0, 0, 0] = np.nan
+    with FolderLock(tmp_path / "box"):
+        assert f"lies in {tmp_path / 'box-2'}:" in trained(tmp_path, x=x).stop_reason
+    assert [path.name for path in tmp_path.iterdir()] == ["box-2"]
+    assert sorted(path.name for path in (tmp_path / "box-2").iterdir()) == ["norms.csv", "report.txt", "step.npz"]
+
+
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     x = X.copy()
     x[0, 0, 0] = np.nan
@@ -461,13 +471,13 @@ def test_a_file_with_another_content(tmp_path: Path, monkeypatch: Any) -> None:
     """Each is a whole file with right checksums, whose content is not what it has to be."""
     trained(tmp_path, At(3, plant("lstm.b", 2, np.nan)))
     path = tmp_path / "box" / "step.npz"
-    to_plain = minidl.doctor.box.to_plain
+    write_tree = minidl.doctor.box.write_tree
     box = reproduce(path).box
 
     def spoiled_by(change: Any) -> Any:
-        def spoiled(value: Any, name: str, arrays: Any) -> Any:
+        def spoiled(value: Any, *others: str) -> Any:
             change(value)
-            return to_plain(value, name, arrays)
+            return write_tree(value, *others)
 
         return spoiled
 
@@ -484,7 +494,7 @@ def test_a_file_with_another_content(tmp_path: Path, monkeypatch: Any) -> None:
     )
     for change in changes:
         with monkeypatch.context() as patch:
-            patch.setattr("minidl.doctor.box.to_plain", spoiled_by(change))
+            patch.setattr("minidl.doctor.box.write_tree", spoiled_by(change))
             minidl.doctor.box.write(box, path)
         with pytest.raises(minidl.ModelFormatError, match="is no model of minidl"):
             replay(path)

@@ -111,6 +111,7 @@ CASES = {
     "SampleText": lambda path: SampleText(VOCAB, "the "),
     "SaveBest": lambda path: SaveBest(path / "best.npz"),
     "SumOverTime": lambda path: SumOverTime(),
+    "TimeBudget": lambda path: minidl.TimeBudget(1, clock=lambda: 0.0),
 }
 
 
@@ -389,12 +390,27 @@ def test_the_guard_lets_a_sound_training_pass():
 def test_watching():
     def found(callback, figures, name="f"):
         rows = ({name: f} for f in figures)
-        return [callback.improves(SimpleNamespace(row=row, epoch=k)) for k, row in enumerate(rows, 1)]
+        return [callback.improves(SimpleNamespace(row=row, epoch=k, params={})) for k, row in enumerate(rows, 1)]
 
     watch = Watching("f", 0.1, False)
     assert found(watch, (5.0, 4.0, 3.95, math.nan, 3.8, -math.inf)) == [True, True, False, False, True, True]
     assert watch.best_epoch == 6
     assert found(Watching("f", 0.0, True), (0.5, 0.4, 0.5, 0.6)) == [True, False, False, True]
+
+
+def test_weights_with_a_nan_are_never_the_best(tmp_path):
+    class Spoil(Callback):
+        def on_epoch_end(self, trainer):
+            if trainer.epoch == 2:
+                trainer.params["dense.W"].value[0, 0] = math.nan
+
+    stopper, path = EarlyStopping(9, "score", higher_is_better=True), tmp_path / "best.npz"
+    callbacks = [Spoil(), Script("score", [1.0, 2.0, 3.0]), stopper, SaveBest(path, "score", higher_is_better=True)]
+    with np.errstate(all="ignore"):
+        trainer = trainer_of(*callbacks)
+        trainer.fit(X, T, epochs=3)
+    assert stopper.best_epoch == 1 and all(np.isfinite(value).all() for value in values(trainer.net).values())
+    assert same(values(load(path)), {name: value.astype(np.float64) for name, value in stopper.weights.items()})
 
 
 def test_another_figure_is_another_story():

@@ -515,10 +515,10 @@ def test_what_a_killed_writer_left_is_removed(tmp_path):
 def test_a_file_with_another_state_is_no_checkpoint(tmp_path):
     training(tmp_path).fit(data())
     path = tmp_path / "checkpoint-000000005.npz"
-    arrays = dict(np.load(path))
+    arrays = {name: a for name, a in np.load(path).items() if not name.startswith("__training__/")}
     arrays["__training__/state"] = np.frombuffer(b'{"dict": {"what": {"dict": {}}}}', np.uint8)
     path.write_bytes(b"".join(bytes(part) for part in archive(arrays)))
-    with pytest.raises(ModelFormatError, match="its training has other entries than what, machine, place"):
+    with pytest.raises(ModelFormatError, match="its training must be a dict with what, machine, place"):
         minidl.checkpoints.read(path)
 
 

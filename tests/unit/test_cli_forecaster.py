@@ -95,9 +95,9 @@ def test_what_is_usually_the_target_goes_before_the_last(folder):
 
 
 def test_a_column_that_counts_is_taken_where_there_is_no_other(folder):
-    (folder / "line.csv").write_text("year\n" + "\n".join(map(str, range(1900, 2000))) + "\n", encoding="utf-8")
+    (folder / "line.csv").write_text("height\n" + "\n".join(map(str, range(1900, 2000))) + "\n", encoding="utf-8")
     assert train("line.csv") == 0
-    assert load("model.npz").facts["columns"] == ["year"]
+    assert load("model.npz").facts["columns"] == ["height"]
     assert counts_steps(np.arange(5) * 0.1) and not counts_steps(np.ones(5)) and not counts_steps(WAVE)
 
 
@@ -237,7 +237,7 @@ def test_options_that_do_not_fit(folder, capsys, options, words):
 def test_tables_that_hold_no_series(folder, capsys):
     (folder / "words.csv").write_text("name,word\na,b\nc,d\n", encoding="utf-8")
     (folder / "other.csv").write_text("cold\n1\n2\n", encoding="utf-8")
-    words = "words.csv is expected to have a column of numbers, got none: name such a file."
+    words = "words.csv:2 must have a number in a column, got 'a', 'b'. Write it as 1234.5."
     assert words in refused(capsys, "train", "words.csv", *SMALL)
     assert "expects a table with a step a row, CSV say, to train on, got none" in refused(capsys, "train", *SMALL)
     assert "other.csv has no column 'load' for the net" in refused(capsys, "train", "s.csv", "other.csv", *SMALL)
@@ -254,7 +254,9 @@ def test_rows_from_the_newest_to_the_oldest(folder, capsys):
     rows = [f"20{99 - k // 12:02d}-{12 - k % 12:02d}-01,{v}" for k, v in enumerate(WAVE)]
     (folder / "back.csv").write_text("\n".join(["date,heat", *rows]) + "\n", encoding="utf-8")
     (folder / "on.csv").write_text("\n".join(["date,heat", *reversed(rows)]) + "\n", encoding="utf-8")
-    words = "back.csv expects the oldest step first, got '2099-12-01' before '2090-01-01' in column 'date': turn the"
+    words = (
+        "back.csv must have the oldest step first, got '2099-12-01' before '2090-01-01' in column 'date'. Reverse the"
+    )
     assert words in refused(capsys, "train", "back.csv", *SMALL)
     assert train("on.csv") == 0
     assert words in refused(capsys, "predict", "model.npz", "back.csv")

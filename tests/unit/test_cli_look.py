@@ -1,12 +1,14 @@
 """`minidl look`: what is shown in a pipe and in files, and that every mistake is one line."""
 
+import errno
 import json
+import os
 import re
 
 import pytest
 from minidl.models import char_lm
 
-from minidl import LSTM, CharVocab, Dense, Embedding, Sequential
+from minidl import LSTM, CharVocab, Dense, Embedding, Sequential, durable
 from minidl.cli import look as command
 from tests.command import refused, run
 
@@ -79,6 +81,25 @@ def test_html_and_svg(model, capsys, tmp_path):
     assert (tmp_path / "look.svg").read_text(encoding="utf-8").startswith("<svg")
     code, out, err = run(capsys, "look", model, "text.txt", "--json", "--svg", "again.svg")
     assert json.loads(out) and err == "saved again.svg\n"
+
+
+@pytest.mark.parametrize("option", ["--html", "--svg"])
+def test_page_that_cannot_be_written_leaves_the_old_one(option, model, capsys, tmp_path, monkeypatch):
+    (tmp_path / "page").write_text("old", encoding="utf-8")
+    with monkeypatch.context() as patch:
+
+        def full(*_):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        patch.setattr(durable, "write", full)
+        code, _, err = run(capsys, "look", model, "text.txt", option, "page")
+        assert code == 2 and "page: No space left on device: free some space" in err and err.count("\n") == 1
+    assert (tmp_path / "page").read_text(encoding="utf-8") == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.npz", "page", "text.txt"]
+    monkeypatch.setattr(command, "load", None)  # what follows is found before the model is read
+    assert "The folder does not exist" in refused(capsys, "look", model, option, "nowhere/page")
+    (tmp_path / "page").chmod(0o400)
+    assert "The file is read-only: make it writable" in refused(capsys, "look", model, option, "page")
 
 
 def test_without_a_path_it_reads_the_language_reference(model, capsys, monkeypatch):

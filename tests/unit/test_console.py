@@ -113,7 +113,7 @@ def test_a_language_model_in_80_columns():
     table = aligned("\n".join(lines[:1] + lines[1:10:3]))
     assert list(table[0]) == titles and [row["epoch"] for row in table] == ["1", "2", "3"]
     assert {row["clipped"] for row in table} == {"100 %"} and {row["rate"] for row in table} == {"1.0e-1"}
-    assert lines[2].startswith("  sample  a [31mred [bold]one[/bold] :smile: and on")
+    assert lines[2].startswith("  sample  a\\x1b[31mred\\x07 [bold]one[/bold] :smile: and on")
     assert lines[3].startswith("          ") and lines[3].endswith("…")
     assert lines[-1].startswith("  the largest gradient was most often that of ")
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl
@@ -86,7 +86,6 @@ def test_no_steps_at_all():
     assert dx.shape == (B, 0, D) and (dstate.x == 1).all() and not layer.W.grad.any()
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.integers(1, 5), st.lists(st.integers(0, 4), min_size=1, max_size=4), st.booleans(), st.booleans(),
     st.integers(0, 2**32 - 1),

@@ -5,7 +5,7 @@ import statistics
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl
@@ -27,7 +27,6 @@ def curve_of(values):
     return curve
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(1, 5000), st.integers(0, 2**32 - 1), st.floats(0, 0.3))
 def test_a_curve_is_the_means_of_stretches(count, seed, lost):
     rng = np.random.default_rng(seed)

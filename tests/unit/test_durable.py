@@ -4,6 +4,8 @@ import errno
 import os
 import signal
 import stat
+import subprocess
+import sys
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
@@ -137,9 +139,7 @@ def test_the_replay_finds_a_save_that_is_not_safe(missing, tmp_path, monkeypatch
     if missing == "rename":  # written in place
         log = [("create", str(path)), *((entry[0], str(path), *entry[2:]) for entry in log if entry[0] == "write")]
     else:
-        log = [
-            entry for entry in log if not (entry[0] == "fsync" and "model" not in entry[1] and "." in entry[1][-30:])
-        ]
+        log = [entry for entry in log if not (entry[0] == "fsync" and durable.PREFIX in entry[1])]
     outcomes = Counter()
     for count in range(len(log) + 1):
         for disk in disks_after(log[:count], {str(path): old}):
@@ -173,7 +173,7 @@ def test_a_crash_at_any_instant_leaves_a_checkpoint(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         log = Recorder(patch).log
         trained(folder, 2)
-    assert [entry[0] for entry in log].count("unlink") == 3  # what is superseded
+    assert [entry[0] for entry in log].count("unlink") == 4  # what is superseded, and the lock
     steps = set()
     for count in range(len(log) + 1):
         for disk in disks_after(log[:count], before):
@@ -291,7 +291,7 @@ def test_a_folder_that_may_not_be_written(tmp_path):
         tmp_path.chmod(stat.S_IRWXU)
 
 
-def test_a_folder_that_is_gone(tmp_path):
+def test_folder_that_vanishes_is_created_again(tmp_path):
     class Remove(minidl.Callback):
         def on_step_end(self, trainer):
             for path in folder.iterdir():
@@ -302,9 +302,9 @@ def test_a_folder_that_is_gone(tmp_path):
     x = np.ones((8, 2))
     callbacks = [Remove(), minidl.Checkpoint(folder, every=1)]
     trainer = minidl.Trainer(minidl.Dense(1), minidl.MeanSquaredError(), callbacks=callbacks, quiet=True)
-    with pytest.raises(FileNotFoundError, match="The folder does not exist: make the folder first") as caught:
-        trainer.fit(x, x[:, 0])
-    assert str(folder) in str(caught.value)
+    with pytest.warns(UserWarning, match="run vanished while the training ran, and was created again"):
+        trainer.fit(x, x[:, 0], batch_size=4)
+    assert [path.name for path in folder.iterdir()] == ["checkpoint-000000002.npz"]
 
 
 def test_a_folder_whose_parent_is_a_file(tmp_path):
@@ -386,6 +386,9 @@ def test_a_checkpoint_costs_little(tmp_path, monkeypatch):
         recorder = Recorder(patch)
         trainer = trained(tmp_path, 1, every=timedelta(hours=1))
     (path,) = tmp_path.iterdir()
+    lock = str(tmp_path / ".lock")
+    assert recorder.log[0] == ("create", lock) and recorder.log[-1] == ("unlink", lock)
+    recorder.log = [entry for entry in recorder.log if entry[1] != lock]
     assert path.name == "checkpoint-000000003.npz" and trainer.step == 3 and checkpoints.read(path).facts["step"] == 3
     kinds = [entry[0] for entry in recorder.log]
     tried, (_, temporary), *writes = recorder.log[0], recorder.log[2], *recorder.log[3:-3]
@@ -393,10 +396,135 @@ def test_a_checkpoint_costs_little(tmp_path, monkeypatch):
     assert {entry[1] for entry in writes} == {temporary} and sum(len(entry[2]) for entry in writes) == len(
         path.read_bytes()
     )
-    assert recorder.opened == [tried[1], temporary, str(tmp_path)]
+    assert recorder.opened == [lock, tried[1], temporary, str(tmp_path)]
 
 
 def test_no_temporary_file_is_taken_for_another_thing(tmp_path):
     (tmp_path / f"{durable.PREFIX}left").write_bytes(b"half of a checkpoint")
     trained(tmp_path, 1)
     assert minidl.Checkpoint(tmp_path).newest().facts["step"] == 3
+
+
+# -- leftovers of killed writers ------------------------------------------------------------------
+
+WRITER = """
+import pathlib, sys
+from minidl import durable
+
+def parts():
+    yield b"half"
+    print("writing", flush=True)
+    sys.stdin.readline()
+    yield b" and half"
+
+durable.replace(pathlib.Path(sys.argv[1]), parts())
+"""
+
+
+def writer(path):
+    """A process that has written half of a file, and waits for a line."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "writing\n"
+    return process
+
+
+def leftovers(folder):
+    return [path for path in folder.iterdir() if path.name.startswith(durable.PREFIX)]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no locks of this kind: leftovers stay for an hour")
+def test_save_removes_the_leftovers_of_killed_writers_and_no_others(tmp_path):
+    with writer(tmp_path / "killed.npz") as killed, writer(tmp_path / "living.npz") as living:
+        killed.kill()
+        killed.wait()
+        assert len(leftovers(tmp_path)) == 2
+        net(1).save(tmp_path / "model.npz")
+        (left,) = leftovers(tmp_path)  # that of the living one
+        replace(left.parent / "notes.txt", [b"again"])
+        living.communicate("\n")
+        assert living.returncode == 0 and not leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["living.npz", "model.npz", "notes.txt"]
+    assert (tmp_path / "living.npz").read_bytes() == b"half and half"
+
+
+def test_save_within_another_save_removes_nothing(tmp_path):
+    def parts():
+        yield b"one"
+        replace(tmp_path / "other", [b"other"])  # while this file is written
+        yield b" two"
+
+    replace(tmp_path / "file", parts())
+    assert (tmp_path / "file").read_bytes() == b"one two" and (tmp_path / "other").read_bytes() == b"other"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("name", ["0123456789abcdef", "ffffffff-0123456789abcdef"])
+def test_temporary_file_of_another_host_is_a_leftover_after_an_hour(name, tmp_path):
+    path = tmp_path / f"{durable.PREFIX}{name}"
+    path.write_bytes(b"half")
+    replace(tmp_path / "file", [b"whole"])
+    assert path.exists()
+    os.utime(path, (0, path.stat().st_mtime - durable.STALE_SECONDS - 60))
+    replace(tmp_path / "file", [b"whole"])
+    assert not path.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no locks of this kind")
+def test_file_that_is_taken_for_a_leftover_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
+    import fcntl
+
+    lock, stolen = fcntl.flock, []
+
+    def late(handle, how):
+        if not stolen:
+            stolen.extend(leftovers(tmp_path))
+            stolen[0].unlink()
+        lock(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    replace(tmp_path / "file", [b"whole"])
+    assert stolen and [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"whole")]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no locks of this kind")
+def test_without_locks_a_leftover_stays_for_an_hour(tmp_path, monkeypatch):
+    import fcntl
+
+    def none(handle, how):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    path = tmp_path / f"{durable.host_prefix()}left"
+    path.write_bytes(b"half")
+    replace(tmp_path / "file", [b"whole"])
+    assert path.exists() and (tmp_path / "file").read_bytes() == b"whole"
+
+
+def test_links_and_folders_with_such_a_name_are_left_alone(tmp_path):
+    (tmp_path / f"{durable.host_prefix()}folder").mkdir()
+    if os.name == "posix":
+        (tmp_path / "there").write_bytes(b"there")
+        (tmp_path / f"{durable.host_prefix()}link").symlink_to("there")
+        os.mkfifo(tmp_path / f"{durable.host_prefix()}pipe")
+    before = {path.name for path in tmp_path.iterdir()}
+    replace(tmp_path / "file", [b"whole"])
+    assert {path.name for path in tmp_path.iterdir()} == before | {"file"}
+
+
+# -- files that are read-only ---------------------------------------------------------------------
+
+
+def test_read_only_file_is_not_replaced(tmp_path):
+    path = tmp_path / "model.npz"
+    net(1).save(path)
+    old = path.read_bytes()
+    path.chmod(stat.S_IRUSR | stat.S_IRGRP)
+    for call in net(2).save, durable.try_replace:
+        with pytest.raises(PermissionError, match="read-only: make it writable, or name another file"):
+            call(path)
+    assert path.read_bytes() == old and not leftovers(tmp_path)
+    path.chmod(stat.S_IRUSR | stat.S_IWUSR)
+    net(2).save(path)
+    assert path.read_bytes() != old

@@ -105,16 +105,22 @@ def test_ctrl_c_in_the_validation_leaves_a_checkpoint(presses, tmp_path):
     assert_same(rest, whole)
 
 
-def test_sigterm_leaves_a_checkpoint_and_ends_the_program(tmp_path):
+@pytest.mark.parametrize("signals", [["SIGTERM"], ["SIGHUP"], ["SIGHUP", "SIGHUP"]], ids="+".join)
+def test_sigterm_and_sighup_leave_a_checkpoint_and_end_the_program(signals, tmp_path):
+    if not hasattr(signal, signals[0]):
+        pytest.skip(f"this system has no {signals[0]}")
     code = f"""
 import sys; sys.path.insert(0, {os.getcwd()!r})
 from tests.unit.test_interruptions import *
 from pathlib import Path
-training(Path({str(tmp_path)!r}), [signalled_at(3, signal.SIGTERM)], every=1000).fit(data())
+signalling = signalled_at(3, *map(signal.Signals.__getitem__, {signals}))
+training(Path({str(tmp_path)!r}), [signalling], every=1000).fit(data())
 print("not reached")
 """
+    # a run of the tests under nohup hands SIGHUP down as ignored
+    code = f"import signal; signal.signal(signal.{signals[0]}, signal.SIG_DFL)\n{code}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout) == (-signal.SIGTERM, ""), done.stderr
+    assert (done.returncode, done.stdout) == (-getattr(signal, signals[0]), ""), done.stderr
     assert names(tmp_path) == ["checkpoint-000000003.npz"]
 
 

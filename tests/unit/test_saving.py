@@ -717,14 +717,14 @@ def lstm(**args):
 
 
 GARBAGE = {
-    "empty": ("", "its header is none, Expecting value"),
-    "no JSON": ("{", "its header is none, Expecting property name"),
+    "empty": ("", "its JSON cannot be parsed: Expecting value"),
+    "no JSON": ("{", "its JSON cannot be parsed: Expecting property name"),
     "null": ("null", WHOLE),
     "a number": ("5", WHOLE),
     "a list": ("[]", WHOLE),
     "an empty object": ("{}", WHOLE),
     "no utf-8 inside": ('"\ud800"'.encode("utf-8", "surrogatepass").decode("latin-1"), WHOLE),
-    "deep": ("[" * 100_000, "its header is none, maximum recursion depth"),
+    "deep": ("[" * 100_000, "its JSON cannot be parsed: maximum recursion depth"),
     "only the format": ('{"format": 1}', WHOLE),
     "layers is a number": ({"layers": 5}, WHOLE),
     "layers is null": ({"layers": None}, WHOLE),

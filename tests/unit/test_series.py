@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from minidl.models import forecaster
 
@@ -39,7 +39,6 @@ def test_relative_windows_end_in_zero():
 lengths = st.lists(st.integers(7, 30), min_size=1, max_size=4)
 
 
-@settings(max_examples=60, deadline=None)
 @given(lengths, st.integers(1, 4), st.integers(1, 3), st.integers(1, 5), st.integers(1, 9), st.booleans())
 def test_no_window_reaches_over_a_border(counts, window, horizon, stride, batch_size, shuffle):
     """Every window of every series comes once an epoch, and is of one series alone."""
@@ -74,7 +73,6 @@ def test_lists_of_numbers_and_of_rows_are_one_series():
 # -- no leakage -----------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(30, 90), st.sampled_from([0.1, 0.25, 0.5]), st.integers(1, 6), st.integers(1, 3))
 def test_no_target_of_the_validation_is_in_the_training_part(steps, share, window, horizon):
     """Targets are apart; the validation's first windows read history, and its first target is the next step."""
@@ -182,6 +180,14 @@ def test_a_constant_column_becomes_zero_and_comes_back(value):
 def test_numbers_too_large_to_square_are_refused_in_words():
     with pytest.raises(ArgumentError, match=r"^Scaler\.of expects numbers whose squares float64 holds, up to about"):
         Scaler.of(np.array([[1e200], [-1e200]]))
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e-298, 1e-307])
+def test_deviations_whose_squares_vanish_are_scaled(size):
+    x = np.stack([1 + np.arange(9.0), np.ones(9)], axis=1)
+    scaler = Scaler.of(size * x)
+    np.testing.assert_allclose(scaler.transform(size * x), Scaler.of(x).transform(x), atol=1e-12)
+    np.testing.assert_allclose(scaler.inverse_transform(scaler.transform(size * x)), size * x, rtol=1e-12)
 
 
 def test_it_travels_as_plain_json(tmp_path):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from minidl import Table, read_table
 from minidl.errors import ArgumentError, MinidlError, UnknownNameError
-from minidl.tables import LABELS, TEXTS, parse_table
+from minidl.tables import LABELS, TEXTS, parse_table, plain_numbers
 
 
 def write(folder: Path, name: str, content: str | bytes) -> Path:
@@ -192,8 +192,9 @@ def test_a_column_that_is_not_there() -> None:
         ("a.csv", "1,2.5\n3,4\n", ":1 expects a header with the names of the columns, got '1', '2.5'"),
         ("a.csv", "a,b\n1,2\n\n1,2,3\n", ":4 expects 2 fields, as the header has, got 3: put \"quotes\" around"),
         ("a.csv", "a;b\n1;2;3\n", ":2 expects 2 fields, as the header has, got 3: put \"quotes\" around a field w"),
-        ("a.csv", "a,b\n1,2\n1\n", ":3 expects 2 fields, as the header has, got 1"),
-        ("a.tsv", "a\tb\n1 2\n", ":2 expects 2 fields, as the header has, got 1: tabs separate fields"),
+        ("a.csv", "a,b\n1,2\n1\n", ":3 expects 2 fields, as the header has, got 1: 1 field is missing; commas"),
+        ("a.csv", "a;b;c\n1\n", ":2 expects 3 fields, as the header has, got 1: 2 fields are missing; semicolons"),
+        ("a.tsv", "a\tb\n1 2\n", ":2 expects 2 fields, as the header has, got 1: 1 field is missing; tabs separate"),
         ("a.csv", 'a,b\n1,2\n"so,2\n3,4\n', ":3 is no row of CSV"),
         ("a.csv", 'a,b\n"so" it is,2\n', ":2 is no row of CSV"),
         ("a.jsonl", '{"a": 1}\n[1, 2]\n', ":2 expects a JSON object, one a line, got '[1, 2]'"),
@@ -258,3 +259,17 @@ def test_any_json_value_is_read_or_refused(value: object) -> None:
         except ArgumentError as error:
             wrong = str(error)
         assert wrong.startswith("memory:1 " if wrong else "")
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("$1,234.50", ["1234.50"]), ("€ 5", ["5"]), ("5 €", ["5"]), ("12%", ["12"]), ("(1,234.5)", ["-1234.5"]),
+        ("-1.234,5", ["-1234.5"]), ("11,000", ["11000", "11.000"]), ("1,234,567", ["1234567"]), ("3,5", ["3.5"]),
+        ("1 234,5", ["1234.5"]), ("1\u202f234", ["1234"]), ("1'234.5", ["1234.5"]), ("USD 7", ["7"]), ("-$5", ["-5"]),
+        ("2020-01-01", []), ("01.02.2020", []), ("10:30", []), ("5 kg", []), ("A5", []), ("", []), ("1,23,4", []),
+        ("1e5", []), ("warm", []), ("$", []),
+    ],
+)  # fmt: skip
+def test_what_a_number_with_marks_may_mean(text: str, numbers: list[str]) -> None:
+    assert plain_numbers(text) == numbers

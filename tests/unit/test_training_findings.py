@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from minidl import AdaptiveClip, ClipNorm, ClipValue
@@ -39,7 +39,6 @@ def noisy(curve, noise, seed):
 # -- climbs ---------------------------------------------------------------------------------------
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.integers(20, 400), st.floats(0.5, 5.0), st.floats(0.0, 1.0), st.floats(0.0, 0.03), SEEDS)
 def test_a_falling_loss_is_never_accused(count, first, share, noise, seed):
     """From `first` to some share of it, at any pace, noise included."""
@@ -50,14 +49,12 @@ def test_a_falling_loss_is_never_accused(count, first, share, noise, seed):
     assert climbs(course, before, first) is None
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(20, 400), st.floats(0.01, 100.0), st.floats(0.0, 0.2), SEEDS)
 def test_flat_noise_is_never_accused(count, level, noise, seed):
     course, before = noisy(np.full(count, level), 0.1 * level * noise, seed)
     assert climbs(course, before) is None
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(24, 400), st.floats(0.1, 100.0), st.floats(1.5, 50.0), st.floats(0, 0.02), SEEDS)
 def test_a_loss_that_ends_far_above_its_beginning_climbs(count, first, times, noise, seed):
     course, before = noisy(first * np.linspace(1, times, count), noise * first, seed)
@@ -266,7 +263,6 @@ def test_few_epochs_say_nothing():
     assert curve_findings(rows_of([2.0, 2.0, 2.0]), 2.0) == []
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(4, 60), st.floats(0.3, 0.95), SEEDS)
 def test_curves_that_fall_together_are_never_accused(epochs, pace, seed):
     assume(pace**epochs < 0.5)

@@ -6,31 +6,33 @@ import argparse
 import contextlib
 import math
 import re
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
 
 from minidl.arguments import is_real
-from minidl.cli.options import count, printable
+from minidl.cli.loading import finite_outputs
+from minidl.cli.options import count
+from minidl.cli.tasks.forecast_lines import ForecastRow, bar, number_texts
 from minidl.cli.tasks.inputs import standard_input, title
 from minidl.cli.tasks.task import Job, Task, from_models, no_default_data
 from minidl.errors import ArgumentError
+from minidl.escaping import escape, quote_path
 from minidl.forecasting import forecast, naive_forecast
 from minidl.inputs import Array
 from minidl.quantiles import QuantileLoss, coverage, median_error
 from minidl.series import Scaler, SeriesWindows, split_series
-from minidl.tables import Table, parse_table, read_table
+from minidl.series_table import check_steps
+from minidl.tables import Table, parse_table, plain_numbers, read_table
 from minidl.text import count_of
 
 QUANTILES = 0.1, 0.5, 0.9
 USUAL = "y", "target", "value"
 COUNTED = 10_000  # windows of the training part that the spread of a naive forecast is taken from
-WIDTH = 40  # of a bar on the terminal
-DATE = re.compile(r"\s*\d{4}[-/.]\d\d")  # what dates with the year first begin with
+# What places a row in time, or counts it: forecast only if it is asked for by name.
+PLACES_ROWS = re.compile(r"(year|quarter|month|week|weekday|day|date|hour|minute|timestamp|index|idx|id|unnamed: \d+|)")
 
 
 class Forecaster(Task):
@@ -88,10 +90,10 @@ class Forecaster(Task):
             if season is not None:
                 losses[name], told = naive(counted, held, season, loss, metrics)
                 errors.append(f"{name} {', '.join(f'{error} {value:.4g}' for error, value in told.items())}")
-        names = ", ".join(map(printable, targets))
+        names = ", ".join(map(escape, targets))
         steps = sum(map(len, series))
         seen = f"{names} from {count_of(len(columns), 'column')}"
-        without = [f"without {', '.join(printable(name) or repr(name) for name in left_out)}"] if left_out else []
+        without = [f"without {', '.join(escape(name) or repr(name) for name in left_out)}"] if left_out else []
         return Job(
             net=from_models("forecaster")(
                 args.horizon, len(targets), args.units, args.layers, QUANTILES, dropout=args.dropout
@@ -112,7 +114,7 @@ class Forecaster(Task):
             ],
             baselines=losses,
             metrics=[*metrics, coverage],
-            hint=f"minidl predict {{model}} {shlex.quote(printable(args.paths[0]))}",
+            hint=f"minidl predict {{model}} {quote_path(args.paths[0])}",
         )  # fmt: skip
 
     def predict(self, net: Any, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -125,31 +127,27 @@ class Forecaster(Task):
                     f"{len(series)}: give more of the series."
                 )
             places = [columns.index(name) for name in targets]
-            told = forecast(net, series, scaler, window, places)
+            told = finite_outputs(forecast(net, series, scaler, window, places))
             for k, name in enumerate(targets):
                 low, high = told[:, k].min(), told[:, k].max()
+                texts = number_texts(told[:, k])
                 for step, values in enumerate(told[:, k].tolist(), 1):
                     quantiles = dict(zip(map(str, net.facts["quantiles"]), values, strict=True))
-                    row = Told({"column": name, "step": step} | quantiles)
-                    row.bar = bar(values, low, high)
+                    row = ForecastRow({"column": name, "step": step} | quantiles)
+                    row.numbers, row.bar = texts[step - 1], bar(values, low, high)
                     if len(args.paths) > 1:
                         row["file"] = table.source
                     yield row
 
     def line(self, row: dict[str, Any]) -> str:
         """The median, and from where to where the outer quantiles go; on a terminal a bar of it beside."""
+        assert isinstance(row, ForecastRow)
         name, step, *values = row.values()
-        numbers = [value for value in values if isinstance(value, float)]
-        cells = [printable(name), f"+{step}", f"{np.median(numbers):#.6g}", f"{numbers[0]:#.6g} to {numbers[-1]:#.6g}"]
+        low, high, median = row.numbers[0], row.numbers[-1], row.numbers[len(row.numbers) // 2]
+        cells = [escape(name), f"+{step}", median, f"{low} to {high}"]
         if sys.stdout.isatty() and str(sys.stdout.encoding).lower().startswith("utf"):
-            cells.append(getattr(row, "bar", ""))
-        return "\t".join([*cells, *map(printable, values[len(numbers) :])])
-
-
-class Told(dict[str, Any]):
-    """A row of the forecast, and the bar that goes with it on a terminal."""
-
-    bar = ""
+            cells.append(row.bar)
+        return "\t".join([*cells, *map(escape, values[len(row.numbers) :])])
 
 
 class Error:
@@ -174,11 +172,34 @@ def choose(table: Table, args: argparse.Namespace) -> tuple[list[str], list[str]
         numeric = [name for name in table.columns if name in targets or is_numeric(table.values[name])]
         columns = [name for name in numeric if name in targets or not counts_steps(seen(table, name))] or numeric
     if not columns:
-        raise ArgumentError(f"{table.source} is expected to have a column of numbers, got none: name such a file.")
-    if not targets:
-        small = {name.lower(): name for name in reversed(columns)}
-        targets = [next((small[usual] for usual in USUAL if usual in small), columns[-1])]
+        first = ", ".join(f"{values[0]!r:.40}" for values in [*table.values.values()][:4])
+        raise ArgumentError(f"{table.place(0)} must have a number in a column, got {first}. Write it as 1234.5.")
+    check_header(table, columns)
+    targets = targets or [default_target(table, columns)]
     return columns, targets, [name for name in table.columns if args.inputs is None and name not in columns]
+
+
+def default_target(table: Table, columns: Sequence[str]) -> str:
+    """The column to forecast if none is named: one of a usual name, or the last that does not place rows in time."""
+    small = {name.lower(): name for name in reversed(columns)}
+    usual = next((small[name] for name in USUAL if name in small), None)
+    others = [name for name in columns if not PLACES_ROWS.fullmatch(name.strip().lower())]
+    if usual is None and not others:
+        raise ArgumentError(
+            f"{table.source} has no column to forecast but {columns[-1]!r:.40}, which looks like a date or an index. "
+            f"Name the column with --target."
+        )
+    return usual or others[-1]
+
+
+def check_header(table: Table, columns: Sequence[str]) -> None:
+    """Refuse names of columns that are numbers with decimals: they are a row of data."""
+    for name in columns:
+        if "." in name and is_numeric([name]):
+            raise ArgumentError(
+                f"{table.source} must begin with the names of the columns, got the number {name!r:.40}. Put a line "
+                f"with names first."
+            )
 
 
 def named(option: str, given: str, table: Table) -> list[str]:
@@ -197,12 +218,12 @@ def seen(table: Table, name: str) -> Array:
 
 
 def is_numeric(values: Sequence[Any]) -> bool:
-    """Whether the first value that is there is a number; if another is none, that is a mistake to be told."""
+    """Whether the first value that is there is meant as a number; if it is not plain, it is refused later."""
     first = next((value for value in values if value is not None and not is_gap(value)), None)
     if isinstance(first, str):
         with contextlib.suppress(ValueError):
-            return math.isfinite(float(first.replace(",", ".")))  # a decimal comma is a mistake to be told as well
-        return False
+            return math.isfinite(float(first.replace(",", ".")))
+        return bool(plain_numbers(first))  # such as $1,234.50
     return is_real(first)
 
 
@@ -218,22 +239,12 @@ def counts_steps(values: Array) -> bool:
 
 
 def numbers_of(table: Table, columns: Sequence[str]) -> Array:
-    """A table's columns as a series [N, D]; one whose dates go back in time is refused."""
+    """A table's columns as a series [N, D]; refused if its rows are not the steps of one series."""
     for name in columns:
         if name not in table.columns:
             table.choose("net", name)
-    for name, values in table.values.items():
-        if all(isinstance(value, str) and DATE.match(value) for value in values) and goes_back(values):
-            raise ArgumentError(
-                f"{table.source} expects the oldest step first, got {values[0]!r:.40} before {values[-1]!r:.40} in "
-                f"column {name!r}: turn the rows around."
-            )
+    check_steps(table)
     return np.stack([table.numbers(name) for name in columns], axis=1)
-
-
-def goes_back(values: Sequence[str]) -> bool:
-    """Whether each is less than the one before; dates with the year first are in order as words are."""
-    return len(values) > 1 and all(after < before for before, after in pairwise(values))
 
 
 def series_of(table: Table, columns: Sequence[str], args: argparse.Namespace, share: float = 0.0) -> Array:
@@ -291,16 +302,6 @@ def tables_of(args: argparse.Namespace) -> Iterator[Table]:
         return
     text, source = ("\n".join(standard_input()), "standard input") if args.text is None else (args.text, "--text")
     yield parse_table(text, "jsonl" if text.lstrip().startswith("{") else "csv", source)
-
-
-def bar(values: Sequence[float], low: float, high: float) -> str:
-    """Quantiles between the lowest and the highest of a forecast: ├──●────┤."""
-    at = [round((value - low) / (high - low or 1) * (WIDTH - 1)) for value in values]
-    cells = [" "] * WIDTH
-    cells[at[0] : at[-1] + 1] = "─" * (at[-1] - at[0] + 1)
-    cells[at[0]], cells[at[-1]] = "├", "┤"
-    cells[at[len(at) // 2]] = "●"
-    return "".join(cells).rstrip()
 
 
 TASK = Forecaster()

@@ -6,11 +6,11 @@ import argparse
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from minidl.cli.options import printable
 from minidl.errors import ArgumentError
+from minidl.escaping import can_be_typed, escape, quote_option
 from minidl.text import read_text
 
 INPUTS_PER_CALL = 64
@@ -49,8 +49,16 @@ def standard_input() -> Iterator[str]:
         yield (line.removeprefix("\ufeff") if n == 1 else line).removesuffix("\n")
 
 
+def example_command(texts: Iterable[str], options: str = "") -> str:
+    """Return the command that predicts the first of these texts that is one line and that a shell can pass on."""
+    example = next((text for text in texts if text and "\n" not in text and can_be_typed(text)), None)
+    if example is None:
+        return f"minidl predict {{model}}{options}"  # which reads standard input
+    return f"minidl predict {{model}} {quote_option('--text', example)}{options}"
+
+
 def title(paths: list[str]) -> str:
     """What is trained on, in few words; names that are no UTF-8 are made so, and fit to be printed."""
-    names = [printable(os.fsencode(Path(path).name).decode("utf-8", "replace")) for path in paths]
+    names = [escape(os.fsencode(Path(path).name).decode("utf-8", "replace")) for path in paths]
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more

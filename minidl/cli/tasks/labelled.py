@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import re
+import warnings
 from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
@@ -13,7 +15,7 @@ from minidl.errors import ArgumentError
 from minidl.inputs import Array
 from minidl.padding import PaddedBatches
 from minidl.splits import split_rows
-from minidl.tables import named
+from minidl.tables import Table, named
 from minidl.text import count_of
 
 
@@ -45,6 +47,43 @@ def labels_to_ids(labels: Sequence[str], known: Sequence[str], places: Sequence[
                 f"{place} expects a label that is trained on, got {label!r:.60}: there are {named(known)}."
             )
     return np.array([index[label] for label in labels], np.int64)
+
+
+def warn_of_unseen(what: str, trained: Iterable[str], held: Iterable[str]) -> None:
+    """Warn of labels that the validation set lacks: its accuracy says nothing about them."""
+    unseen = sorted(set(trained) - set(held))
+    if unseen:
+        more = f" and {len(unseen) - 3} more" if len(unseen) > 3 else ""
+        does, says = ("does", "it") if len(unseen) == 1 else ("do", "them")
+        warnings.warn(
+            f"{what}{'s' * (len(unseen) > 1)} {', '.join(f'{label!r:.40}' for label in unseen[:3])}{more} {does} not "
+            f"occur in the validation set, which says nothing about {says}. Give more examples of {says}.",
+            stacklevel=2,
+        )
+
+
+def check_header(table: Table, columns: Iterable[tuple[str, str | None, Sequence[str]]]) -> None:
+    """Refuse or warn of names of columns that look like a row of data; JSONL has a name with each value.
+
+    Args:
+        columns: the name of each column that is used, the name that was asked for, and names that are usual.
+    """
+    guessed = [name for name, given, usual in columns if given is None and name.lower() not in usual]
+    if not guessed or table.places[0][0].lower().endswith((".jsonl", ".ndjson", ".txt")):
+        return
+    for name in guessed:
+        if name in table.values[name] and len(set(map(str, table.values[name]))) < len(table):
+            raise ArgumentError(
+                f"{table.source} must begin with the names of the columns, got {named(table.columns)}: {name!r:.40} is "
+                f"also a value below. Put a line with names first, or name the columns that are meant."
+            )
+    odd = [name for name in guessed if len(name.split()) > 4 or len(name) > 40 or not re.search(r"[^\W\d_]", name)]
+    if odd:
+        warnings.warn(
+            f"{table.source}: the header looks like data, {named(odd)}. If it is, put a line with the names of the "
+            f"columns first.",
+            stacklevel=2,
+        )
 
 
 def by_shares(ids: Array, held: Array, count: int) -> float:
@@ -80,9 +119,19 @@ def fact(net: Any, name: str, kind: type) -> Any:
     return value
 
 
-def labels_of(net: Any) -> list[str]:
-    """The labels that a net was trained on, in the order of its outputs."""
+def length_fact(net: Any, name: str) -> int:
+    """Return a length that the file of a model tells: a positive integer."""
+    value: int = fact(net, name, int)
+    if isinstance(value, bool) or value < 1:
+        raise ArgumentError(f"The model's {name!r} must be a positive integer, got {value!r:.40}. Train it again.")
+    return value
+
+
+def labels_of(net: Any, axes: int) -> list[str]:
+    """The labels that a net was trained on, in the order of its outputs, which have so many axes."""
     labels: list[str] = fact(net, "labels", list)
+    if not all(isinstance(label, str) for label in labels) or len(net.out_shape) != axes:
+        raise ArgumentError("The model's labels or outputs are not those of such a task. Train it again.")
     if (len(labels),) != net.out_shape[-1:] or net.vocab is None:
         raise ArgumentError(f"The model has {net.out_shape[-1]} outputs for {len(labels)} labels: train it anew.")
     return labels

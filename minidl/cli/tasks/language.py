@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import shlex
 import sys
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from minidl.baselines import ngram_bits
 from minidl.callbacks import SampleText
-from minidl.cli.options import count, printable
+from minidl.cli.options import count
 from minidl.cli.tasks import NAMES, task_of
 from minidl.cli.tasks.inputs import lines_of, title
 from minidl.cli.tasks.task import Job, Task
@@ -21,6 +20,7 @@ from minidl.container import Container
 from minidl.corpus import FOLDER, LARGE, Corpus, is_long
 from minidl.data import Batch, TextStream, split
 from minidl.errors import ArgumentError
+from minidl.escaping import quote_option
 from minidl.inputs import Array
 from minidl.losses import CrossEntropy
 from minidl.objective import loss_value
@@ -74,7 +74,6 @@ class LanguageTask(Task):
         symbols = len(texts.train) + len(texts.valid) + (0 if texts.test is None else len(texts.test))
         name = title(args.paths) or "language reference"
         peephole = "" if args.peephole == "none" else f", {args.peephole} peepholes"
-        words = (texts.prompt.strip().split("\n")[0] or texts.prompt)[:20].strip() or texts.prompt
         return Job(
             net=net,
             in_shape=(None,),
@@ -88,10 +87,11 @@ class LanguageTask(Task):
                 f"{count_of(symbols, self.each)}, {count_of(V, 'symbol')}",
                 f"LSTM {args.layers}x{args.units}{peephole}",
             ],
+            uniform=math.log(V),
             baselines={order: self.figure(value * math.log(2)) for order, value in bits.items()},
             sample=sample,
             callbacks=[SampleText(vocab, texts.prompt, 200, seed=args.seed)],
-            hint=f"minidl sample {{model}} --prompt {shlex.quote(printable(words))}",
+            hint=f"minidl sample {{model}} {quote_option('--prompt', beginning_of(texts.prompt))}",
         )
 
     def stream(self, ids: Array, args: argparse.Namespace) -> TextStream:
@@ -106,6 +106,14 @@ class LanguageTask(Task):
                 batch = Batch(ids[None, :-1], ids[None, 1:])
                 told = {self.unit: round(self.figure(float(loss_value(net, CrossEntropy(), batch)[0])), 4)}
             yield told | {"text": line}
+
+
+def beginning_of(prompt: str) -> str:
+    """Return the first words of a prompt, about 20 characters; all of it where it is blank."""
+    line = prompt.strip().split("\n")[0].strip() or prompt
+    if len(line) <= 20:
+        return line
+    return line[:21].rsplit(maxsplit=1)[0] if len(line[:21].split()) > 1 else line[:20]
 
 
 def knows_line_breaks(vocab: Vocab) -> bool:

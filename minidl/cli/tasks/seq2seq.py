@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,20 +11,21 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minidl.baselines import ngram_bits
-from minidl.cli.options import printable
-from minidl.cli.tasks.inputs import inputs_per_call, lines_of, title
-from minidl.cli.tasks.labelled import fact, hold_out, worth_sorting
+from minidl.cli.tasks.inputs import example_command, inputs_per_call, lines_of, title
+from minidl.cli.tasks.labelled import check_header, fact, hold_out, length_fact, worth_sorting
 from minidl.cli.tasks.task import Job, Task, from_models, no_default_data
 from minidl.errors import ArgumentError
+from minidl.escaping import escape
 from minidl.feeding import groups_of
 from minidl.inputs import Array
 from minidl.losses import CrossEntropy
 from minidl.metrics import accuracy, exact_match
 from minidl.pairs import Answer, pair_batches, translate
-from minidl.tables import KINDS, read_table
+from minidl.tables import KINDS, Table, read_table
 from minidl.text import CharVocab, Vocab, WordVocab, count_of
 
 SOURCES = "source", "question", "input", "src", "from", "text"
+LONGEST_ANSWER = 10_000  # symbols: a model that never ends its answer stops there
 TARGETS = "target", "answer", "output", "tgt", "to", "label"
 
 
@@ -53,13 +53,16 @@ class Seq2Seq(Task):
                 f"{table.source} expects two columns, a source and a target, got {source!r} for both: name them with "
                 f"--source and --target."
             )
+        check_header(table, [(source, args.source, SOURCES), (target, args.target, TARGETS)])
+        check_pairs(table, source, target)
         if isinstance(args.valid, str):
             train, valid = table, read_table(args.valid)
         else:
-            table.texts(target)  # a row without one is told before the rows are told apart
             kept, held = hold_out(table.texts(source), None, args)
             train, valid = table.take(kept), table.take(held)
         parts = [train, valid] + ([] if args.test is None else [read_table(args.test)])
+        for part in parts[1:]:
+            check_pairs(part, source, target)
         read, written = ([part.texts(name) for part in parts] for name in (source, target))
         vocab: Vocab
         if args.symbols == "chars":
@@ -77,7 +80,6 @@ class Seq2Seq(Task):
         net = from_models("seq2seq")(len(vocab), args.units, args.layers, dropout=args.dropout)
         net.vocab = vocab
         name, pairs = title(args.paths), sum(map(len, parts))
-        example = printable(read[1][0][:40])
         return Job(
             net=net,
             in_shape=((None,), (None,)),
@@ -91,20 +93,22 @@ class Seq2Seq(Task):
             },
             heading=[
                 name,
-                f"{count_of(pairs, 'pair')}, {count_of(len(vocab), 'symbol')}",
+                f"{count_of(pairs, 'pair')}, {source!r:.40} to {target!r:.40}",
+                count_of(len(vocab), "symbol"),
                 f"LSTM {args.layers}x{args.units}, twice, attention",
             ],
+            uniform=math.log(len(vocab) + 1),
             baselines={order: value * math.log(2) for order, value in bits.items()},
             metrics=[accuracy, exact_match],
-            hint=f"minidl predict {{model}} --text {shlex.quote(example)} --beam 4",
+            hint=example_command((text[:40] for text in read[1]), " --beam 4"),
         )  # fmt: skip
 
     def predict(self, net: Any, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-        longest, columns = fact(net, "longest target", int), fact(net, "columns", dict)
+        longest, columns = length_fact(net, "longest target"), fact(net, "columns", dict)
         if net.vocab is None:
             raise ArgumentError(f"{args.model} holds no vocabulary, so it cannot read a text: train it anew.")
         texts = sources_of(str(columns.get("source")), args)
-        length = 2 * longest + 1
+        length = min(2 * longest + 1, LONGEST_ANSWER)  # the number comes from a file, and may be any
         for some in groups_of(texts, inputs_per_call(args)):
             for place, text in some:
                 try:
@@ -117,13 +121,21 @@ class Seq2Seq(Task):
                 yield row | ({"others": [figures_of(answer) for answer in others]} if args.beam > 1 else {})
 
     def line(self, row: dict[str, Any]) -> str:
-        return str(row["target"])
+        return escape(str(row["target"]), keep="\n\t")
 
     def verdict(self, figures: dict[str, Any]) -> str:
         return (
             f"{figures['loss']:z.3g} nats per symbol, {figures['accuracy']:.2%} of the symbols right, "
             f"{figures['exact_match']:.2%} of the answers as a whole"
         )
+
+
+def check_pairs(table: Table, source: str, target: str) -> None:
+    """Refuse a row without a source or without a target."""
+    for name in (source, target):
+        for row, text in enumerate(table.texts(name)):
+            if not text:
+                raise ArgumentError(f"{table.place(row)} has an empty {name!r}: fill it in, or leave the row out.")
 
 
 def behind_marks(targets: list[Array], mark: int) -> Array:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import shlex
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from minidl.cli.options import count, printable
-from minidl.cli.tasks.inputs import inputs_per_call, lines_of, title
+from minidl.cli.loading import finite_outputs
+from minidl.cli.options import count
+from minidl.cli.tasks.inputs import example_command, inputs_per_call, lines_of, title
 from minidl.cli.tasks.labelled import (
     batches_of,
     by_shares,
@@ -19,10 +20,12 @@ from minidl.cli.tasks.labelled import (
     known_already,
     labels_of,
     labels_to_ids,
+    warn_of_unseen,
 )
 from minidl.cli.tasks.task import Job, Task, from_models, no_default_data
 from minidl.container import Container
 from minidl.errors import ArgumentError
+from minidl.escaping import escape
 from minidl.feeding import groups_of
 from minidl.inputs import Array
 from minidl.losses import CrossEntropy
@@ -102,6 +105,7 @@ class Tagger(Task):
 
         x, t = encoded(train)
         held_x, held_t = encoded(valid)
+        warn_of_unseen("Tag", labels, (tag for tags in valid.tags for tag in tags))
         test = None if args.test is None else encoded(read(args.test))
         net: Container = from_models("tagger")(len(vocab), len(labels), args.units, args.layers, args.dropout)
         net.vocab = vocab
@@ -127,25 +131,29 @@ class Tagger(Task):
                 f"{len(vocab):,} tokens known",
                 f"LSTM {args.layers}x{args.units} both ways",
             ],
+            uniform=math.log(len(labels)),
             baselines={
                 "tag frequencies": by_shares(np.concatenate(t), np.concatenate(held_t), len(labels)),
                 "tags by token": loss,
             },
             metrics=[accuracy],
-            hint=f"minidl predict {{model}} --text {shlex.quote(printable(' '.join(valid.tokens[0][:8])))}",
+            hint=example_command(" ".join(tokens[:8]) for tokens in valid.tokens),
         )
 
     def predict(self, net: Any, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-        labels, known = labels_of(net), set(net.vocab.words)
-        for group in groups_of(sentences_to_tag(args, net.facts.get("tokens column")), inputs_per_call(args)):
+        labels, column = labels_of(net, 2), net.facts.get("tokens column")
+        if not isinstance(net.vocab, WordVocab) or not isinstance(column, str | None):
+            raise ArgumentError("The model must have a vocabulary of words and tell its column. Train it again.")
+        known = set(net.vocab.words)
+        for group in groups_of(sentences_to_tag(args, column), inputs_per_call(args)):
             x, mask = pad([to_ids(tokens, net.vocab, known) for tokens in group])
-            for tokens, y in zip(group, net.predict(x, mask=mask), strict=True):
+            for tokens, y in zip(group, finite_outputs(net.predict(x, mask=mask)), strict=True):
                 tags = [labels[id] for id in y[: len(tokens)].argmax(axis=-1)]
                 yield {"tokens": tokens, "tags": tags}
 
     def line(self, row: dict[str, Any]) -> str:
         pairs = zip(row["tokens"], row["tags"], strict=True)
-        return "".join(f"{printable(token)}\t{printable(tag)}\n" for token, tag in pairs)
+        return "".join(f"{escape(token)}\t{escape(tag)}\n" for token, tag in pairs)
 
     def verdict(self, figures: dict[str, Any]) -> str:
         return f"{100 * figures['accuracy']:.1f} % of the tags right, loss {figures['loss']:z.3f}"

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from minidl.callbacks import Callback
 from minidl.container import Container
 from minidl.errors import ArgumentError
+from minidl.escaping import escape
 from minidl.figures import Metric
 from minidl.losses import Loss
 from minidl.optimizer import Optimizer
@@ -31,6 +32,8 @@ class Job:
         facts: what the model's file is to tell: of the data first, and all that a prediction needs.
         heading: what the first line of the console says of the data and the net, in parts.
         baselines: figures to compare the validation with, in the unit of the task, by name; none is fine.
+        uniform: the validation loss of a uniform guess, which a useful model is below; None for that of the untrained
+            net.
         sample: what of the data these figures are of, in words, where they are not of all of it.
         metrics, callbacks: of the trainer, beside those of every training.
         keep_best: whether the weights of the epoch of the best validation are saved, or else the last ones.
@@ -45,6 +48,7 @@ class Job:
     loss: Loss
     facts: dict[str, Any]
     heading: list[str]
+    uniform: float | None = None
     baselines: dict[str, float] = field(default_factory=dict)
     sample: str = ""
     metrics: list[Metric] = field(default_factory=list)
@@ -98,7 +102,7 @@ class Task(ABC):
 
     def line(self, row: dict[str, Any]) -> str:
         """A row of the predictions as a line for people."""
-        return "\t".join(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values())
+        return "\t".join(f"{value:.4g}" if isinstance(value, float) else escape(str(value)) for value in row.values())
 
     def figure(self, loss: float) -> float:
         """A loss in the unit that is shown."""

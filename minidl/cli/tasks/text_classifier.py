@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import argparse
-import shlex
+import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from minidl.cli.options import count, printable
-from minidl.cli.tasks.inputs import inputs_per_call, lines_of, title
+from minidl.cli.loading import finite_outputs
+from minidl.cli.options import count
+from minidl.cli.tasks.inputs import example_command, inputs_per_call, lines_of, title
 from minidl.cli.tasks.labelled import (
     batches_of,
     by_shares,
+    check_header,
     fact,
     hold_out,
     known_already,
     labels_of,
     labels_to_ids,
+    length_fact,
     usual,
+    warn_of_unseen,
 )
 from minidl.cli.tasks.task import Job, Task, from_models, no_default_data
 from minidl.container import Container
 from minidl.errors import ArgumentError
+from minidl.escaping import escape
 from minidl.feeding import groups_of
 from minidl.inputs import Array
 from minidl.losses import CrossEntropy
@@ -74,7 +79,9 @@ class TextClassifier(Task):
         if not args.paths:
             raise no_default_data("text_classifier", "a table of texts and labels")
         table = read_table(args.paths)
-        args.text_column, args.label_column = columns_of(table, args)
+        text, label = columns_of(table, args)
+        check_header(table, [(text, args.text_column, TEXTS), (label, args.label_column, LABELS)])
+        args.text_column, args.label_column = text, label
         train = examples(table, args)
         empty, rows = len(table) - len(train.texts), len(train.texts)
         check_labels(train.labels, table, args)
@@ -93,6 +100,7 @@ class TextClassifier(Task):
 
         x, t = encoded(train)
         held_x, held_t = encoded(valid)
+        warn_of_unseen("Label", train.labels, valid.labels)
         test = None if args.test is None else encoded(examples(read_table(args.test), args))
         net: Container = from_models("text_classifier")(len(vocab), len(labels), args.units, args.layers, args.dropout)
         net.vocab = vocab
@@ -117,17 +125,18 @@ class TextClassifier(Task):
                 f"{len(vocab):,} {args.symbols}",
                 f"LSTM {args.layers}x{args.units} both ways",
             ],
+            uniform=math.log(len(labels)),
             baselines={"label frequencies": by_shares(t, held_t, len(labels))},
             metrics=[accuracy],
-            hint=f"minidl predict {{model}} --text {shlex.quote(printable(' '.join(valid.texts[0].split())[:40]))}",
+            hint=example_command(" ".join(text.split())[:40] for text in valid.texts),
         )
 
     def predict(self, net: Any, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-        labels, longest = labels_of(net), fact(net, "max length", int)
+        labels, longest = labels_of(net, 1), length_fact(net, "max length")
         for group in groups_of(texts_to_label(args, fact(net, "text column", str)), inputs_per_call(args)):
             ids = [to_ids(text, net.vocab, longest) for text in group]
             x, mask = pad(ids)
-            for text, read, y in zip(group, ids, net.predict(x, mask=mask), strict=True):
+            for text, read, y in zip(group, ids, finite_outputs(net.predict(x, mask=mask)), strict=True):
                 best, some = int(y.argmax()), len(read) > 0  # of a text without a known character nothing is said
                 yield {
                     "label": labels[best] if some else None,
@@ -136,8 +145,8 @@ class TextClassifier(Task):
                 }
 
     def line(self, row: dict[str, Any]) -> str:
-        said = "-\t-" if row["label"] is None else f"{printable(row['label'])}\t{row['probability']:.3f}"
-        return f"{said}\t{printable(row['text'])}"
+        said = "-\t-" if row["label"] is None else f"{escape(row['label'])}\t{row['probability']:.3f}"
+        return f"{said}\t{escape(row['text'])}"
 
     def verdict(self, figures: dict[str, Any]) -> str:
         return f"{100 * figures['accuracy']:.1f} % right, loss {figures['loss']:z.3f}"

@@ -11,20 +11,26 @@ from numba.core import event
 
 
 class Announcement(event.Listener):
-    """Says once why the first pass takes its time."""
+    """Says once per process why the first pass takes its time, where kernels are compiled for it.
+
+    Kernels are compiled when a layer, or a dtype, is used for the first time, and again after an update of minidl or
+    numba, by another user, or on another processor.
+    """
 
     said = False
 
     def on_start(self, event: Any) -> None:
-        """A function is about to be compiled; one that is found on disk is not."""
-        if sys.stderr and not Announcement.said and event.data["dispatcher"].py_func.__module__.startswith(__name__):
+        """Report that a function is about to be compiled; one that is found on disk is not."""
+        dispatcher = event.data["dispatcher"]
+        if sys.stderr and not Announcement.said and dispatcher.py_func.__module__.startswith(__name__):
             Announcement.said = True
-            print(
-                "minidl compiles its fast kernels, once on this machine: about 20 seconds", file=sys.stderr, flush=True
-            )
+            dtype = next((f" for {kind.dtype}" for kind in event.data["args"] if hasattr(kind, "dtype")), "")
+            folder = dispatcher.stats.cache_path
+            kept = "" if folder is None else f"; later runs load them from {folder}"
+            print(f"minidl compiles kernels{dtype}, up to a minute{kept}", file=sys.stderr, flush=True)
 
     def on_end(self, event: Any) -> None:
-        """Nothing to say."""
+        """Do nothing."""
 
 
 event.register("numba:compile", Announcement())
