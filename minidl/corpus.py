@@ -9,6 +9,8 @@ import errno
 import hashlib
 import json
 import os
+import stat
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,8 +18,9 @@ from typing import Any, NamedTuple
 from minidl import durable, mapped
 from minidl.arguments import real, with_argument_help
 from minidl.encoding import Pieces, char_ids, lines_in, part_of, symbols_of, word_ids, word_lists
-from minidl.errors import ArgumentError
+from minidl.errors import ArgumentError, MinidlError
 from minidl.inputs import Array
+from minidl.ownership import why_untrusted
 from minidl.pieces import digests_of, pieces_of
 from minidl.text import (
     CharVocab,
@@ -65,7 +68,8 @@ def char_corpus(
         paths: a file or several; each begins on a line of its own.
         vocab: the vocabulary to use; None for that of the text.
         folder: where the ids of a long text are kept; None for `.minidl` beside the first file, or, where nobody may
-            write there, `minidl` in the user's cache, `$XDG_CACHE_HOME` or `~/.cache`.
+            write there, `minidl` in the user's cache, `$XDG_CACHE_HOME` or `~/.cache`. A folder that belongs to
+            another user than root, or that others may write to, is not used; a warning says so.
         least: the bytes of a long text; shorter ones are encoded in memory, and no file is written.
 
     Raises:
@@ -76,7 +80,9 @@ def char_corpus(
         The file of the ids has a byte for each character, up to 256 symbols, and some 10 MB of memory do. It is used
         again where it belongs to these very texts, by their SHA-256, and is whole, by its checksum; else it is made
         anew. For both, text and ids are read each time, which takes about a second for a gigabyte: the date of a file
-        proves nothing. The folder may be removed whenever nobody uses it, and processes may share it.
+        proves nothing. The checksum guards against accidents only: whoever can write to the file can give it any ids.
+        That is why a file that others may have written is made again. The folder may be removed whenever nobody uses
+        it, and processes may share it.
 
     Example:
         >>> import tempfile, pathlib
@@ -246,9 +252,9 @@ def on_disk(
         choose: goes through all pieces, and passes on those of the part that is encoded.
     """
     told = None if given is None else given.to_dict()
-    places = places_of(files, what | {"vocab": told}, folder)
+    places = trusted(places_of(files, what | {"vocab": told}, folder))
     for place in places:
-        if (found := found_at(place, files, given)) is not None:
+        if (found := found_at(place, files, given, what["kind"])) is not None:
             return found
     place, stamps = writable(places), [stamp(path) for path in files]
     vocab = learned(choose(pieces_of(files))) if given is None else given
@@ -274,8 +280,8 @@ def on_disk(
     return Corpus(made[0], vocab, characters, place)
 
 
-def found_at(place: Path, files: list[Path], given: Vocab | None) -> Corpus | None:
-    """The corpus of a file that was made before, if it is of these very texts, and is whole."""
+def found_at(place: Path, files: list[Path], given: Vocab | None, kind: str) -> Corpus | None:
+    """Return the corpus of a file that was made before, if it is of these very texts, and is whole."""
     from concurrent.futures import ThreadPoolExecutor
 
     found = mapped.read(place)
@@ -283,14 +289,44 @@ def found_at(place: Path, files: list[Path], given: Vocab | None) -> Corpus | No
         return None
     ids, facts = found
     match facts:
-        case {"texts": list(digests), "characters": int(characters), "vocab": dict(told)}:
+        case {"texts": list(digests), "characters": int(characters), "vocab": dict(plain)}:
+            vocab = vocab_of(plain, given, kind)
+            if vocab is None or ids.dtype != vocab.dtype or (kind == "chars" and characters != len(ids)):
+                return None
             with ThreadPoolExecutor(1) as pool:  # one core reads the ids, the other the texts
-                whole = pool.submit(mapped.proved, place, ids)
+                whole = pool.submit(mapped.proved, place, ids, len(vocab))
                 same = digests == digests_of(files)
                 if not same or not whole.result():
                     return None
-            return Corpus(ids, vocab_from_dict(told) if given is None else given, characters, place)
+            return Corpus(ids, vocab, characters, place)
     return None
+
+
+def vocab_of(plain: dict[str, Any], given: Vocab | None, kind: str) -> Vocab | None:
+    """Return the vocabulary of a file of ids; None where it is damaged, or not the one that is asked for."""
+    if given is not None:
+        return given if given.to_dict() == plain else None
+    try:
+        vocab = vocab_from_dict(plain)
+    except (MinidlError, TypeError, ValueError):
+        return None
+    return vocab if isinstance(vocab, CharVocab if kind == "chars" else WordVocab) else None
+
+
+def trusted(places: list[Path]) -> list[Path]:
+    """Return the places whose folders no other user can write to; a warning names each of the others.
+
+    Raises:
+        ArgumentError: where none is left.
+    """
+    reasons = {place: why_untrusted(place.parent) for place in places}
+    kept = [place for place, why in reasons.items() if why is None]
+    others = [f"The folder {place.parent} is not used, it {why}." for place, why in reasons.items() if why is not None]
+    if not kept:
+        raise ArgumentError(f"{' '.join(others)} Run chmod go-w on a folder of yours, or name another with folder=.")
+    for words in others:
+        warnings.warn(f"{words} The ids of the text are kept in {kept[0].parent}.", stacklevel=4)
+    return kept
 
 
 def places_of(files: list[Path], what: dict[str, Any], folder: str | os.PathLike[str] | None) -> list[Path]:
@@ -312,12 +348,15 @@ def places_of(files: list[Path], what: dict[str, Any], folder: str | os.PathLike
 def writable(places: list[Path]) -> Path:
     """The first place that can be written to."""
     for place in places:
+        fresh = not place.parent.exists()
         try:
             durable.try_out(place.parent)
         except OSError as error:
             if place == places[-1] or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
                 raise
         else:
+            if fresh:
+                place.parent.chmod(stat.S_IRWXU)  # other users would not trust it anyway
             break
     if place.parent.name == FOLDER and not (place.parent / ".gitignore").exists():
         durable.replace(place.parent / ".gitignore", [b"*\n"])

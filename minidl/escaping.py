@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shlex
+import sys
 import unicodedata
 from typing import Any
 
@@ -68,6 +69,15 @@ def can_be_typed(text: str) -> bool:
         return False
 
 
+def can_be_shown(character: str) -> bool:
+    """Return whether a character is safe, and known to the encoding of standard output."""
+    try:
+        character.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return is_safe(character)
+
+
 def quote_word(text: str) -> str:
     r"""Quote a text as one word of a shell's command line, without control characters.
 
@@ -79,14 +89,14 @@ def quote_word(text: str) -> str:
         >>> print(quote_word("plain.txt"), quote_word("it's <unk>!"), quote_word("a\x1b\n"))
         plain.txt 'it'"'"'s <unk>!' $'a\x1b\n'
     """
-    if all(map(is_safe, text)):
+    if all(map(can_be_shown, text)):
         return shlex.quote(text)
     plain = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\", "'": "\\'", "!": "\\x21"}  # ! recalls the history
 
     def quoted(character: str) -> str:
         if character in plain:
             return plain[character]
-        if is_safe(character):
+        if can_be_shown(character):
             return character
         return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.arguments import ArgumentHelp, flag
+from minidl.arguments import ArgumentHelp, flag, written_out
 from minidl.errors import ArgumentError, IdError, ShapeError
 from minidl.graph import Graph
 from minidl.inputs import Array, spread
@@ -117,6 +117,9 @@ class Loss(ArgumentHelp, ABC):
             )
         each, dy = result
         return np.asarray(each), np.asarray(dy)
+
+    def __repr__(self) -> str:
+        return written_out(self)
 
     def check_shares(self, what: str, values: Array, hint: str) -> None:
         """Refuse numbers outside of [0, 1], with room for rounding; positions that do not count hold 0 by now."""

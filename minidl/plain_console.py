@@ -7,6 +7,8 @@ from typing import Any
 
 from rich.console import Console, ConsoleOptions
 from rich.segment import Segment
+from rich.status import Status
+from rich.text import Text
 
 from minidl.escaping import escape
 
@@ -25,6 +27,10 @@ class PlainConsole(Console):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"highlight": False, "markup": False, "emoji": False} | options)
+
+    def status(self, status: Any, **options: Any) -> Status:
+        """Return a spinner with a text, which rich would read as markup."""
+        return super().status(Text(escape(status)) if isinstance(status, str) else status, **options)
 
     def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Yield the segments of a renderable; those that move the cursor are rich's own."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from minidl.dates import Dates, Irregularity, first_irregularity, read_dates
+from minidl.dates import CLOCK_CHANGES, Dates, Irregularity, first_irregularity, read_dates
 from minidl.errors import ArgumentError
 from minidl.tables import Table, named
 
@@ -18,6 +18,7 @@ DATE_NAME = re.compile(r".*(date|time|day|month|year|quarter|week|period).*|ds|y
 FINER = re.compile(
     r"(month|quarter|week|day|dayofyear|hour|hr|hh|minute|min|time|period|interval|slot|second)s?(_?\w*)?"
 )
+TIME_OF_DAY = re.compile(r"\d\d?:\d\d(:\d\d(\.\d+)?)?( ?[ap]m)?|[ap]\.?m\.?")
 SERIES_NAME = re.compile(r".*(id|store|shop|item|sku|product|series|group|key|code|station|sensor|site|region)s?")
 SHOWN_SERIES = 3
 
@@ -60,7 +61,9 @@ def date_columns(table: Table) -> Iterator[DateColumn]:
     for name in sorted(table.columns, key=lambda name: not DATE_NAME.fullmatch(name.lower())):
         cells = ["" if value is None else str(value) for value in table.values[name]]
         readings = read_dates(cells, numbers=DATE_NAME.fullmatch(name.lower()) is not None)
-        if not readings or (is_repeated_number(cells) and any(map(is_finer, table.columns))):
+        if not readings or (
+            is_repeated_number(cells) and any(is_finer(table, other) for other in table.columns if other != name)
+        ):
             continue
         yield DateColumn(name, cells, readings, [first_irregularity(dates) for dates in readings])
 
@@ -70,9 +73,22 @@ def is_repeated_number(cells: Sequence[str]) -> bool:
     return all(cell.isdecimal() for cell in cells) and len(set(cells)) < len(cells)
 
 
-def is_finer(name: str) -> bool:
-    """Return whether a column makes a date finer, by its name."""
-    return FINER.fullmatch(name.strip().lower()) is not None
+def is_finer(table: Table, name: str) -> bool:
+    """Return whether a column makes a date finer, by its name or because it holds times of the day."""
+    cells = (str(value).strip().lower() for value in table.values[name][:5])
+    return FINER.fullmatch(name.strip().lower()) is not None or all(map(TIME_OF_DAY.fullmatch, cells))
+
+
+def has_finer_steps(table: Table, column: DateColumn, dates: Dates) -> bool:
+    """Return whether other columns tell rows of one date apart, but for the hour that comes twice in autumn."""
+    finer = [name for name in table.columns if name != column.name and is_finer(table, name)]
+    keys = list(zip(column.cells, *(map(str, table.values[name]) for name in finer), strict=True))
+    seen: set[tuple[str, ...]] = set()
+    for key, moment in zip(keys, dates.moments, strict=True):
+        if key in seen and not (moment and moment.month in CLOCK_CHANGES and moment.weekday() >= 4):
+            return False
+        seen.add(key)
+    return bool(finer)
 
 
 def check_cells(table: Table, column: DateColumn) -> None:
@@ -118,10 +134,7 @@ def refuse(table: Table, column: DateColumn) -> None:
             f"{table.source} must have the oldest step first, got {column.cells[0]!r:.40} before "
             f"{column.cells[-1]!r:.40} {where}. Reverse the row order."
         )
-    finer = [name for name in table.columns if name != column.name and is_finer(name)]
-    if finer and len(set(zip(column.cells, *(map(str, table.values[name]) for name in finer), strict=True))) == len(
-        table
-    ):
+    if has_finer_steps(table, column, dates):
         return
     series = columns_of_series(table, column, dates, fault)
     if series:

@@ -172,9 +172,8 @@ class Trainer(ArgumentHelp):
         if self.net.in_shape is None:
             first, data = first_of(data)
             build_for(self.net, first.x, self.seed)
-        self.params = self.net.params
+        self.params, self.first_epoch, self.first_step = self.net.params, self.epoch, self.step
         self.optimizer.check_same_net(self.params)
-        self.first_epoch, self.first_step = self.epoch, self.step
         self.active = [*self.callbacks, *([] if self.quiet else self._console())]
         self.keepers = [callback for callback in self.active if all(hasattr(callback, name) for name in KEEPING)]
         self.active = [callback for callback in self.active if callback not in self.keepers] + self.keepers

@@ -17,7 +17,7 @@ FILES = sorted([*ROOT.glob("minidl/**/*.py"), *ROOT.glob("models/**/*.py")])
 # a module may import from the levels above its own, and from its own package
 LEVELS = [
     ["escaping"],
-    ["errors", "version", "durable", "equivalents"],
+    ["errors", "equivalents", "ownership", "version", "durable"],
     ["history", "hooks"],
     ["arguments", "dates", "folder_lock", "inputs", "names", "plain_console"],
     ["file_values"],

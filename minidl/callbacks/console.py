@@ -56,7 +56,7 @@ def short(value: float) -> str:
 
 def thousandths(value: float) -> str:
     """A figure in at most eight characters, with three decimals: 0.917; a smaller one as 4.2e-05."""
-    if 0 < abs(value) < 5e-4:
+    if 0 < value < 5e-4:
         return f"{value:.1e}"
     return f"{value:z.3f}" if abs(value) < 999 else short(value)
 
@@ -206,7 +206,7 @@ class Console(Callback):
 
     def say(self, line: str, style: str = "") -> None:
         """Print a line as it is, whatever its width; what the output cannot encode becomes a question mark."""
-        encoding, line = self.console.encoding, escape(line)
+        encoding, line = self.console.encoding, escape(line, keep="\n")
         self.console.print(Text(line.encode(encoding, "replace").decode(encoding), style=style), soft_wrap=True)
 
     def say_notes(self, trainer: Trainer) -> None:

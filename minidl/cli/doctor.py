@@ -23,7 +23,7 @@ from minidl.cli.tasks.language import check_language_model
 from minidl.data import TextStream, split
 from minidl.doctor import Diagnosis, diagnose, reproduce
 from minidl.errors import ArgumentError
-from minidl.escaping import to_json
+from minidl.escaping import escape, to_json
 from minidl.layers import Softmax
 from minidl.losses import CrossEntropy, SoftmaxCrossEntropy
 from minidl.optimizers import Adam
@@ -93,10 +93,12 @@ def status() -> Any:
     if not sys.stderr.isatty():
         yield None
         return
+    from rich.text import Text
+
     from minidl.plain_console import PlainConsole
 
     with PlainConsole(stderr=True).status("looking") as shown:
-        yield lambda words: shown.update(f"looking at {words}")
+        yield lambda words: shown.update(Text(escape(f"looking at {words}")))
 
 
 def of_code(args: argparse.Namespace) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def waiting(what: str, quiet: bool) -> contextlib.AbstractContextManager[Any]:
     console = PlainConsole(stderr=True)
     if quiet or not (console.is_terminal and sys.stdout.isatty()):
         return contextlib.nullcontext()
-    return console.status(escape(what))
+    return console.status(what)
 
 
 def chosen_text(args: argparse.Namespace, net: Layer) -> tuple[str, str]:

@@ -44,7 +44,7 @@ def save(run: PreparedRun, row: dict[str, Any]) -> Outcome:
     useless = loss > USELESS_LOSS_RATIO * run.useless_loss
     verdict = f"worse than {run.useless_name}: {in_unit(loss, run.task)} against {in_unit(run.useless_loss, run.task)}"
     if useless and os.path.exists(out):
-        notes.append(f"{shown} was not replaced, for this run is {verdict}")
+        notes.append(f"{shown} was not replaced, because this run is {verdict}")
         if checkpoint.files():
             folder = quote_path(checkpoint.folder)
             notes.append(f"the run is in {folder}: minidl train --resume {folder} --out FILE saves it")
@@ -78,7 +78,10 @@ def facts_of_row(row: dict[str, Any], trainer: Trainer, task: Task) -> dict[str,
 
     def value_of(name: str) -> float | None:
         value = task.figure(row[name]) if name.endswith("loss") and name in row else row.get(name, math.nan)
-        return round(value, 4) + 0.0 if math.isfinite(value) else None  # + 0.0 makes a -0.0 zero
+        if not math.isfinite(value):
+            return None
+        small = abs(value) < 0.1  # of a tiny series, say: digits that count
+        return (float(f"{value:.4g}") if small else round(value, 4)) + 0.0  # + 0.0 makes a -0.0 zero
 
     metrics = [name for name in row if name.startswith(("valid_", "test_"))]
     names = ["loss", "valid_loss", *(name for name in metrics if name != "valid_loss")]

@@ -10,8 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -109,24 +108,23 @@ def run(args: argparse.Namespace) -> int:
     What was trained by then is saved in any case, as it was in the epoch of the best validation; unless there is none
     and the last loss or the weights are no numbers, or it is worse than a uniform guess: a file that was there stays.
     """
-    with say_warnings():
-        if args.resume is not None:
-            runs.check_resume(args, parser_for)
-        elif args.paths and args.train:
-            raise ArgumentError("The files are expected as PATH or behind --train, got both: leave one out.")
-        else:
-            args.paths, args.train = args.train or args.paths, None
-            args.out = OUT if args.out is None else args.out
-            check_writable(Path(runs.target_of(args.out)), inputs_of(args))
-        checkpoint = runs.checkpoint_of(args)
-        with checkpoint.lock:
-            if args.resume is None:
-                runs.begin(checkpoint)
-                return train(args, checkpoint)
-            args = runs.options_of(args, parser_for)
-            check_writable(Path(runs.target_of(args.out)), inputs_of(args))
-            with runs.holding_model(checkpoint.folder, runs.target_of(args.out)):
-                return train(args, checkpoint)
+    if args.resume is not None:
+        runs.check_resume(args, parser_for)
+    elif args.paths and args.train:
+        raise ArgumentError("The files are expected as PATH or behind --train, got both: leave one out.")
+    else:
+        args.paths, args.train = args.train or args.paths, None
+        args.out = OUT if args.out is None else args.out
+        check_writable(Path(runs.target_of(args.out)), inputs_of(args))
+    checkpoint = runs.checkpoint_of(args)
+    with checkpoint.lock:
+        if args.resume is None:
+            runs.begin(checkpoint)
+            return train(args, checkpoint)
+        args = runs.options_of(args, parser_for)
+        check_writable(Path(runs.target_of(args.out)), inputs_of(args))
+        with runs.holding_model(checkpoint.folder, runs.target_of(args.out)):
+            return train(args, checkpoint)
 
 
 def parser_for(model: str) -> Parser:
@@ -221,21 +219,7 @@ def report(run: PreparedRun, row: dict[str, Any], outcome: Outcome, reason: str 
     if reason is not None and not run.shown:
         print(f"minidl train: {escape(reason)}", file=sys.stderr)
     for note in outcome.notes:
-        say_warning(note)
-
-
-@contextmanager
-def say_warnings() -> Iterator[None]:
-    """Print warnings as one line each."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = say_warning  # type: ignore[assignment]  # of which the message is enough
-        yield
-
-
-def say_warning(message: Any, *_: Any) -> None:
-    """A warning as one line."""
-    print(f"minidl train: {escape(str(message))}", file=sys.stderr, flush=True)
+        warnings.warn(note, UserWarning, stacklevel=2)
 
 
 def facts_of(args: argparse.Namespace, job: Job, steps: int, schedule: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import minidl
 from minidl.doctor import BlackBox, replay, reproduce
 from minidl.doctor.spikes import Spikes
 from minidl.folder_lock import FolderLock
+from tests.parameters import fraction
 
 D, H = 3, 4
 RNG = np.random.default_rng(5)
@@ -290,8 +291,10 @@ def test_the_level_of_losses() -> None:
     assert kept.level == spikes.level and len(kept.ordered) == 100
 
 
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("kind", ["one row", "one row of two classes", "targets with outliers", "full batch"])
+KINDS = ["one row", "one row of two classes", "targets with outliers", "full batch"]
+
+
+@pytest.mark.parametrize(("kind", "seed"), fraction(KINDS, range(3)))
 def test_healthy_noise_is_no_spike(tmp_path: Path, kind: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((400, D)).astype(np.float32)

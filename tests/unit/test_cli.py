@@ -24,6 +24,7 @@ from minidl.cli.tasks import NAMES, char_lm, language, task_of
 from minidl.escaping import escape
 from minidl.trainer import Trainer
 from tests.command import refused, run
+from tests.parameters import fraction
 
 TEXT = "the quick brown fox jumps over the lazy dog,\nand the lazy dog sleeps on.\n" * 30
 SMALL = ["--units", "8", "--batch", "4", "--window", "16"]
@@ -504,8 +505,7 @@ def test_ctrl_c_while_steps_are_measured(name, text, capsys, monkeypatch):
     assert os.listdir() == ["text.txt"]
 
 
-@pytest.mark.parametrize("how", [[], ["--json"], ["--quiet"]])
-@pytest.mark.parametrize("times", [1, 2, 5])
+@pytest.mark.parametrize(("times", "how"), fraction([1, 2, 5], [[], ["--json"], ["--quiet"]]))
 def test_ctrl_c_in_the_validation_is_answered_and_keeps_what_was_learned(times, how, text, capsys, monkeypatch):
     figures = Trainer._figures
     pressed_at(monkeypatch, Trainer, "_figures", times)

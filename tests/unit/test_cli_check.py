@@ -12,6 +12,7 @@ import pytest
 from minidl.checking import explain
 from minidl.checking.naming.findings import CODES
 from tests.command import refused, run
+from tests.parameters import fraction
 
 GOOD = """
 import numpy as np
@@ -370,8 +371,7 @@ def test_the_list_of_all_codes(capsys: Any, lang: str) -> None:
     assert all(len(line.split(maxsplit=1)) == 2 for line in out.splitlines())
 
 
-@pytest.mark.parametrize("lang", ["en", "ja", "zh"])
-@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize(("code", "lang"), fraction(list(CODES), ["en", "ja", "zh"]))
 def test_each_page(capsys: Any, code: str, lang: str) -> None:
     assert run(capsys, "explain", code, "--lang", lang) == (0, explain(code, lang) + "\n", "")
 

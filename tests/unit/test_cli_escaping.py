@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
-import subprocess
 import sys
+import threading
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from minidl import Dense, Graph, Sequential, load
+from minidl import Console, Dense, Graph, Sequential, load
 from minidl.cli import main
 from minidl.escaping import is_safe
 from minidl.plain_console import PlainConsole
@@ -168,39 +169,39 @@ def str_values(row: dict[str, object]) -> list[str]:
 OWN = re.compile(r"\x1b\[[\d;]*m|\x1b\[\?25[lh]|\x1b\[[\d;]*[KAG]|\r")
 
 
-def test_on_a_terminal_only_colors_and_the_bar_are_sent(model):
-    """The same commands with a real terminal as their output."""
-    pty = pytest.importorskip("pty")
+def on_a_terminal(monkeypatch, *commands: list[str]) -> str:
+    """What the commands send to a terminal."""
+    pty = pytest.importorskip("pty")  # which Windows lacks
+    parent, child = pty.openpty()
+    parts: list[bytes] = []
+
+    def read() -> None:
+        with contextlib.suppress(OSError):  # the other end is closed
+            while part := os.read(parent, 1 << 16):
+                parts.append(part)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with monkeypatch.context() as patch, os.fdopen(child, "w", encoding="utf-8") as terminal:
+        for name, value in {"TERM": "xterm-256color", "COLUMNS": "100"}.items():
+            patch.setenv(name, value)
+        patch.setattr(sys, "stdout", terminal)
+        patch.setattr(sys, "stderr", terminal)
+        codes = [main(argv) for argv in commands]
+    reader.join()
+    os.close(parent)
+    assert codes == [0] * len(commands)
+    return b"".join(parts).decode()
+
+
+def test_on_a_terminal_only_colors_and_the_bar_are_sent(model, monkeypatch):
     task, folder, data = model
+    monkeypatch.chdir(folder)
     some = [["info", "model.npz"], ["check", "model.npz"], ["predict", "model.npz", data]]
     some += [["look", "model.npz", data], ["sample", "model.npz", "--length", "60"]] if task in LANGUAGE else []
-    some += [["train", "--model", task, data, *STEPS, *window(task), "--out", "c.npz"]]
-    program = "import sys, shlex\nfrom minidl.cli import main\nfor line in sys.argv[1:]: main(shlex.split(line))"
-    lines = [" ".join(map(shell_quoted, argv)) for argv in some]
-    parent, child = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-c", program, *lines], stdout=child, stderr=child, stdin=subprocess.DEVNULL, cwd=folder,
-        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"},
-    ) as process:  # fmt: skip
-        os.close(child)
-        output = b""
-        while True:
-            try:
-                part = os.read(parent, 1 << 16)
-            except OSError:  # the other end is closed
-                break
-            if not part:
-                break
-            output += part
-    os.close(parent)
-    text = output.decode()
-    assert process.returncode == 0, text
+    text = on_a_terminal(monkeypatch, *some, ["train", "--model", task, data, *STEPS, *window(task), "--out", "c.npz"])
     assert "\x1b[" in text and not unsafe(OWN.sub("", text)), unsafe(OWN.sub("", text))
-
-
-def shell_quoted(word: str) -> str:
-    """A word as shlex reads it."""
-    return "'" + word.replace("'", "'\"'\"'") + "'"
+    assert "[red]" in text  # which is no markup
 
 
 def test_summary_of_a_net_in_python(capsys):
@@ -216,6 +217,16 @@ def test_a_console_escapes_what_a_report_forgot(capsys):
     PlainConsole().print(f"[bold]{ATTACK}\nnext :smile:")
     out = capsys.readouterr().out
     assert not unsafe(out) and out.startswith("[bold]\\x1b]0;t\\x1b[2J") and out.endswith("\nnext :smile:\n")
+
+
+def test_a_spinner_takes_no_markup(capsys):
+    assert PlainConsole().status(f"[/b]{ATTACK}").renderable.text.plain.startswith("[/b]\\x1b]0;t")
+
+
+def test_a_note_of_several_lines_keeps_them(capsys):
+    Console().say(f"the report\n\n{ATTACK}")
+    out = capsys.readouterr().out
+    assert out.startswith("the report\n\n\\x1b]0;t") and not unsafe(out)
 
 
 def test_errors_of_the_library_are_fit_to_be_printed():

@@ -237,7 +237,7 @@ def test_options_that_do_not_fit(folder, capsys, options, words):
 def test_tables_that_hold_no_series(folder, capsys):
     (folder / "words.csv").write_text("name,word\na,b\nc,d\n", encoding="utf-8")
     (folder / "other.csv").write_text("cold\n1\n2\n", encoding="utf-8")
-    words = "words.csv is expected to have a column of numbers, got none: name such a file."
+    words = "words.csv:2 must have a number in a column, got 'a', 'b'. Write it as 1234.5."
     assert words in refused(capsys, "train", "words.csv", *SMALL)
     assert "expects a table with a step a row, CSV say, to train on, got none" in refused(capsys, "train", *SMALL)
     assert "other.csv has no column 'load' for the net" in refused(capsys, "train", "s.csv", "other.csv", *SMALL)

@@ -10,8 +10,10 @@ import pytest
 from minidl.models import char_lm, forecaster, seq2seq, tagger, text_classifier, word_lm
 
 import minidl
+from minidl.archive import archive
 from minidl.cli import main
 from minidl.cli.tasks.seq2seq import LONGEST_ANSWER
+from minidl.saving import arrays_of
 from tests.command import run
 
 WORDS = minidl.WordVocab.of("the cat sees a dog the end")
@@ -148,12 +150,13 @@ HOSTILE = [
 def test_predict_with_hostile_facts_succeeds_or_refuses_in_one_line(name, tmp_path, capsys, monkeypatch):
     net, text = model(name)
     monkeypatch.setattr("minidl.cli.tasks.seq2seq.LONGEST_ANSWER", 20)  # this net never ends an answer
-    facts = dict(net.facts)
+    facts, path = dict(net.facts), tmp_path / "model.npz"
     (tmp_path / "rows.csv").write_text("text,source,y\nthe cat,the,1\nthe dog,cat,2\na,e,3\n")
     for k, (fact, value) in enumerate(product(facts, HOSTILE)):
         net.facts = facts | {fact: value}
         given = ["--text", text] if k % 2 else [str(tmp_path / "rows.csv")]
-        code, _, err = run(capsys, "predict", saved(net, tmp_path), *given)
+        path.write_bytes(b"".join(map(bytes, archive(arrays_of(net)))))  # as save does, without flushing the disk
+        code, _, err = run(capsys, "predict", str(path), *given)
         assert code in (0, 2) and (one_line(err) if code else not err), (fact, value, err)
 
 

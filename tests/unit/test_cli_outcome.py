@@ -99,7 +99,7 @@ def test_run_that_diverged_does_not_replace_a_model(task, capsys, folder):
     assert code == 1 and not out and (folder / "model.npz").read_bytes() == b"precious"
     first, second = err.splitlines()
     name = "the untrained net" if task == "forecaster" else "a uniform guess"
-    assert first.startswith(f"minidl train: model.npz was not replaced, for this run is worse than {name}: ")
+    assert first.startswith(f"minidl train: model.npz was not replaced, because this run is worse than {name}: ")
     assert second == "minidl train: the run is in model.run: minidl train --resume model.run --out FILE saves it"
     code, _, err = run(capsys, "train", "--resume", "model.run", "--out", "other.npz", "--quiet")
     assert code == 1 and err.startswith(f"minidl train: other.npz is worse than {name}: ") and err.count("\n") == 1

@@ -16,7 +16,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minidl
-from minidl import CharVocab, TextStream, WordVocab, char_corpus, corpus, durable, fingerprints, mapped, word_corpus
+from minidl import (
+    CharVocab,
+    TextStream,
+    WordVocab,
+    char_corpus,
+    corpus,
+    durable,
+    fingerprints,
+    mapped,
+    ownership,
+    word_corpus,
+)
 from minidl.corpus import char_corpora, cut_lines, is_long, word_corpora
 from minidl.encoding import char_ids, lines_in, part_of, symbols_of, word_ids, word_lists
 from minidl.errors import ArgumentError
@@ -274,6 +285,141 @@ def test_files_that_claim_too_much_are_no_ids(tmp_path):
         told = json.dumps({"dtype": dtype, "count": count, "checksum": 0, "facts": {}}).encode()
         path.write_bytes(bytes(24) + told + mapped.TAIL.pack(len(told), zlib.crc32(told), mapped.MAGIC))
         assert mapped.read(path) is None
+
+
+def rewritten(path, change=lambda about: about, body=None):
+    """Ids that somebody wrote, with checksums that are right: other facts, other ids."""
+    data = path.read_bytes()
+    length, _, magic = mapped.TAIL.unpack(data[-mapped.TAIL.size :])
+    about = json.loads(data[-mapped.TAIL.size - length : -mapped.TAIL.size])
+    body = data[: -mapped.TAIL.size - length] if body is None else body
+    about = change(about | {"checksum": zlib.crc32(body)})
+    text = about if isinstance(about, bytes) else json.dumps(about).encode()
+    path.write_bytes(body + text + mapped.TAIL.pack(len(text), zlib.crc32(text), magic))
+
+
+def without(name):
+    return lambda about: {other: value for other, value in about.items() if other != name}
+
+
+def with_fact(name, value):
+    return lambda about: about | {"facts": about["facts"] | {name: value}}
+
+
+WORDS = {"kind": "word", "words": ["a", "<unk>"], "unknown": "<unk>", "end_of_line": None}
+CRAFTED = {
+    "no facts": without("facts"), "no checksum": without("checksum"), "no count": without("count"),
+    "a count of a word": lambda about: about | {"count": "5"},
+    "a count of a float": lambda about: about | {"count": 3.0},
+    "facts of a list": lambda about: about | {"facts": []}, "deep lists": lambda about: b"[" * 100_000,
+    "no JSON": lambda about: b"{", "a number": lambda about: b"5", "no vocabulary": with_fact("vocab", None),
+    "an empty vocabulary": with_fact("vocab", {}), "a vocabulary of words": with_fact("vocab", WORDS),
+    "too few symbols": with_fact("vocab", {"kind": "char", "symbols": "ab"}),
+    "no symbols": with_fact("vocab", {"kind": "char", "symbols": ""}),
+    "half a surrogate pair": with_fact("vocab", {"kind": "char", "symbols": "\ud800"}),
+    "a word as texts": with_fact("texts", "x"), "other characters": with_fact("characters", 5),
+    "no characters": with_fact("characters", None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CRAFTED.values(), ids=CRAFTED)
+def test_crafted_ids_are_made_anew(change, big):
+    right = char_corpus(big, least=0)
+    kept, data = np.array(right.ids), right.path.read_bytes()
+    rewritten(right.path, change)
+    assert right.path.read_bytes() != data
+    found = char_corpus(big, least=0)
+    assert np.array_equal(found.ids, kept) and found.vocab == right.vocab and found.path.read_bytes() == data
+
+
+def test_ids_that_the_vocabulary_does_not_have_are_made_anew(big):
+    right = char_corpus(big, least=0)
+    kept = np.array(right.ids)
+    rewritten(right.path, body=bytes([len(right.vocab)]) + kept.tobytes()[1:])
+    assert np.array_equal(char_corpus(big, least=0).ids, kept)
+
+
+def test_words_that_are_no_vocabulary_are_made_anew(big):
+    right = word_corpus(big, least=0)
+    kept, plain = np.array(right.ids), right.vocab.to_dict()
+    for words in [5], [[]], ["a b"], [""], ["a", "a"], None, plain["words"][:-1]:
+        rewritten(right.path, with_fact("vocab", plain | {"words": words}))
+        found = word_corpus(big, least=0)
+        assert np.array_equal(found.ids, kept) and found.vocab == right.vocab
+
+
+OWNERS = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="this system has no owners of files")
+ROOT = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may give a file away")
+
+
+@OWNERS
+def test_ids_are_written_to_a_folder_of_the_user_alone(big):
+    before = os.umask(0)  # as open as it can be
+    try:
+        made = char_corpus(big, least=0)
+    finally:
+        os.umask(before)
+    assert made.path.parent.stat().st_mode & 0o777 == 0o700 and not made.path.stat().st_mode & 0o022
+    assert not made_anew(lambda: char_corpus(big, least=0))
+
+
+@OWNERS
+@pytest.mark.parametrize("mode", [0o666, 0o664, 0o602])
+def test_a_file_that_others_may_write_is_made_anew(mode, big):
+    right = char_corpus(big, least=0)
+    kept, inode = np.array(right.ids), right.path.stat().st_ino
+    rewritten(right.path, body=bytes(len(kept)))
+    right.path.chmod(mode)
+    assert np.array_equal(char_corpus(big, least=0).ids, kept)
+    assert right.path.stat().st_ino != inode and not right.path.stat().st_mode & 0o022
+    assert not made_anew(lambda: char_corpus(big, least=0))
+
+
+@OWNERS
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o775])
+def test_a_folder_that_others_may_write_is_not_used(mode, big, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    beside = char_corpus(big, least=0).path
+    beside.parent.chmod(mode)
+    with pytest.warns(UserWarning, match=r"\.minidl is not used, it can be written by other users\. The ids") as told:
+        found = char_corpus(big, least=0)
+    assert found.path.parent == tmp_path / "cache" / "minidl" and len(told) == 1
+    assert told[0].filename == __file__
+    with pytest.raises(ArgumentError, match=r"it can be written by other users\. Run chmod go-w on a folder"):
+        char_corpus(big, least=0, folder=beside.parent)
+
+
+@ROOT
+@pytest.mark.parametrize("what", ["folder", "file", "link"])
+def test_ids_of_another_user_are_not_used(what, big, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    right = char_corpus(big, least=0)
+    kept, folder = np.array(right.ids), right.path.parent
+    rewritten(right.path, body=bytes(len(kept)))
+    if what == "file":
+        os.chown(right.path, 12345, 12345)
+        assert np.array_equal(char_corpus(big, least=0).ids, kept) and right.path.stat().st_uid == 0
+        return
+    if what == "link":
+        folder.rename(tmp_path / "elsewhere")
+        folder.symlink_to(tmp_path / "elsewhere")
+    os.chown(folder, 12345, 12345, follow_symlinks=False)
+    with pytest.warns(UserWarning, match=r"\.minidl is not used, it belongs to another user\. The ids of the text are"):
+        found = char_corpus(big, least=0)
+    assert np.array_equal(found.ids, kept) and found.path.parent == tmp_path / "cache" / "minidl"
+
+
+@ROOT
+def test_a_file_of_root_is_trusted_by_other_users_but_not_the_other_way_round(big):
+    of_root = big.stat()
+    os.chown(big, 12345, 12345)
+    of_user = big.stat()
+    assert ownership.reason(of_root) is None and ownership.reason(of_user) == "belongs to another user"
+    os.seteuid(12345)
+    try:
+        assert ownership.reason(of_root) is None and ownership.reason(of_user) is None
+    finally:
+        os.seteuid(0)
 
 
 def test_a_text_that_is_written_to_meanwhile(big, monkeypatch):

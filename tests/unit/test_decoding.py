@@ -38,7 +38,7 @@ from minidl import (
 from minidl.decoding import best_of
 from minidl.inputs import Array
 
-pytestmark = pytest.mark.usefixtures("kernels")
+by_kernel = pytest.mark.usefixtures("kernels")
 
 V = 4  # symbols; the mark is the fifth
 
@@ -127,6 +127,7 @@ def same(found: list[list[Hypothesis]], others: list[list[Hypothesis]]) -> None:
         np.testing.assert_allclose([h[1:3] for h in mine], [h[1:3] for h in theirs], atol=1e-12)
 
 
+@by_kernel
 def test_a_beam_of_one_takes_the_likeliest_symbol_at_each_step(net: Graph) -> None:
     found = beam_search(net, SOURCES, go=V, end=V, length=8, mask=MASK)
     for row, [hypothesis] in enumerate(found):
@@ -138,18 +139,25 @@ def test_a_beam_of_one_takes_the_likeliest_symbol_at_each_step(net: Graph) -> No
         assert hypothesis.log_probability == pytest.approx(log_p(net, row, target[1:]), abs=1e-12)
 
 
-@pytest.mark.parametrize("alpha", [0.0, 0.6, 1.0])
-def test_a_beam_as_wide_as_there_are_answers_is_exhaustive(net: Graph, alpha: float) -> None:
+def test_a_beam_as_wide_as_there_are_answers_is_exhaustive(net: Graph) -> None:
+    answers = all_answers(3)
+    figures = [{ids: log_p(net, row, ids) for ids in answers} for row in range(len(SOURCES))]
+    for alpha in 0.0, 0.6, 1.0:
+        assert_exhaustive(net, alpha, figures)
+
+
+def assert_exhaustive(net: Graph, alpha: float, all_figures: list[dict[tuple[int, ...], float]]) -> None:
+    """The widest beam gives every answer in the order of its score, with its ln p."""
     T = 3
     found = beam_search(net, SOURCES, go=V, end=V, length=T, beam=(V + 1) ** T, alpha=alpha, mask=MASK)
-    for row in range(len(SOURCES)):
-        figures = {ids: log_p(net, row, ids) for ids in all_answers(T)}
+    for row, figures in enumerate(all_figures):
         ranked = sorted(figures, key=lambda ids: -figures[ids] / ((5 + len(ids)) / 6) ** alpha)
         assert [tuple(whole(h)) for h in found[row]] == ranked
         np.testing.assert_allclose([h.log_probability for h in found[row]], [figures[i] for i in ranked], atol=1e-12)
         assert sum(np.exp(h.log_probability) for h in found[row]) == pytest.approx(1)  # they are all that there is
 
 
+@by_kernel
 @pytest.mark.parametrize("beam", [2, 3, 7])
 def test_a_narrow_beam_says_what_a_whole_pass_says(net: Graph, beam: int) -> None:
     found = beam_search(net, SOURCES, go=V, end=V, length=7, beam=beam, alpha=0.8, mask=MASK)
@@ -163,6 +171,7 @@ def test_a_narrow_beam_says_what_a_whole_pass_says(net: Graph, beam: int) -> Non
         assert [h.score for h in hypotheses] == sorted((h.score for h in hypotheses), reverse=True)
 
 
+@by_kernel
 @pytest.mark.parametrize("beam", [1, 4])
 def test_rows_side_by_side_are_rows_one_by_one(net: Graph, beam: int) -> None:
     options: dict[str, Any] = {"go": V, "end": V, "length": 9, "beam": beam}
@@ -218,6 +227,7 @@ def test_of_equal_ones_the_first_come_first() -> None:
     assert [h.ids.tolist() for [h] in beam_search(net, SOURCES, go=60, end=60, length=3)] == 5 * [[0, 0, 0]]
 
 
+@by_kernel
 def test_without_an_end_all_answers_have_one_length() -> None:
     net = loud(seq2seq(V, 6))
     found = beam_search(net, SOURCES, go=V, end=None, length=2, beam=100)
@@ -245,6 +255,7 @@ def test_features_are_a_source_too_and_no_sources_have_no_answers() -> None:
     assert beam_search(net, x[:0], go=V, end=V, length=3) == []
 
 
+@by_kernel
 def test_float32_and_a_float64_copy_agree() -> None:
     net = seq2seq(V, 6)
     net.build(((None,), (None,)), seed=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -95,6 +96,14 @@ def words_of(line: str) -> list[str]:
 @needs_bash
 def test_bash_reads_each_quoted_word_as_it_was():
     assert words_of("minidl " + " ".join(map(quote_word, HOSTILE))) == HOSTILE
+
+
+@needs_bash
+def test_a_terminal_that_lacks_a_letter_is_shown_its_bytes(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    words = ["é", f"a {FAMILY}!", "plain"]
+    line = "minidl " + " ".join(map(quote_word, words))
+    assert line.isascii() and line.endswith(" plain") and words_of(line) == words
 
 
 @needs_bash

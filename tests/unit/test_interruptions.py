@@ -11,6 +11,7 @@ import pytest
 
 import minidl
 from minidl import Trainer
+from tests.parameters import every, fraction, slow
 from tests.unit.test_checkpoint import assert_same, data, names, training
 
 
@@ -47,8 +48,10 @@ class PressAt(minidl.Callback):
             signal.raise_signal(signal.SIGINT)
 
 
-@pytest.mark.parametrize("call", [1, 2, 3])
-@pytest.mark.parametrize("hook", ["on_fit_start", "on_epoch_start", "on_grads_ready", "on_step_end", "on_epoch_end"])
+HOOKS = ["on_fit_start", "on_epoch_start", "on_grads_ready", "on_step_end", "on_epoch_end"]
+
+
+@pytest.mark.parametrize(("hook", "call"), fraction(HOOKS, [1, 2, 3]))
 def test_ctrl_c_at_any_moment_loses_nothing(hook, call, tmp_path):
     """Again and again, in the training that goes on as well."""
 
@@ -122,7 +125,7 @@ print("not reached")
 
 
 @pytest.mark.parametrize(("signals", "code"), [
-    (("SIGTERM", "SIGINT"), -signal.SIGTERM), (("SIGINT", "SIGTERM"), -signal.SIGTERM), (("SIGINT",), 0),
+    (("SIGTERM", "SIGINT"), -signal.SIGTERM), slow(("SIGINT", "SIGTERM"), -signal.SIGTERM), slow(("SIGINT",), 0),
 ])  # fmt: skip
 def test_ctrl_c_does_not_take_back_a_sigterm(signals, code, tmp_path):
     program = f"""
@@ -156,7 +159,7 @@ CALLBACKS = [
 ]
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", every(5, range(12)))
 def test_ctrl_c_at_any_line_of_minidl_loses_nothing(seed, tmp_path):
     """Six times each, at lines that chance takes."""
     rng = random.Random(seed)

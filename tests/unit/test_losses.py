@@ -29,8 +29,9 @@ from minidl import (
 from minidl.checking import gradcheck
 from minidl.data import Batch
 from tests.conformance.cases import public
+from tests.parameters import every
 
-pytestmark = pytest.mark.usefixtures("kernels")
+by_kernel = pytest.mark.usefixtures("kernels")
 
 B, T, V = 3, 4, 5
 LN2, LN3 = np.log(2), np.log(3)
@@ -166,6 +167,7 @@ every_figure = pytest.mark.parametrize(
 )
 
 
+@by_kernel
 @every_figure
 def test_values_by_hand(loss, y, t, each, slopes):
     value, dy, weight = loss(np.array(y, float), t)
@@ -190,6 +192,7 @@ def test_mask_by_hand(loss, y, t, each, slopes):
     assert weight == 1 and not dy[1].any()
 
 
+@by_kernel
 @pytest.mark.parametrize(("loss", "outputs"), [(SoftmaxCrossEntropy(), "scores"), (CrossEntropy(), "probabilities")])
 def test_ids_and_one_hot_agree(loss, outputs):
     y, ids = drawn(outputs), drawn("ids")
@@ -219,7 +222,8 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize("seed", range(2))
+@by_kernel
+@pytest.mark.parametrize("seed", every(2, range(2)))
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS.keys())
 @every_case
 def test_gradient_is_that_of_complex_steps(loss, outputs, targets, options, seed):
@@ -234,7 +238,8 @@ def test_gradient_is_that_of_complex_steps(loss, outputs, targets, options, seed
     assert dy.any()
 
 
-@pytest.mark.parametrize("seed", range(2))
+@by_kernel
+@pytest.mark.parametrize("seed", every(2, range(2)))
 @pytest.mark.parametrize(
     ("last", "loss", "targets"),
     [
@@ -315,6 +320,7 @@ def test_a_weight_per_row_is_one_for_each_of_its_steps(loss, outputs, targets):
     assert value == value_ and weight == weight_ and (dy == dy_).all()
 
 
+@by_kernel
 @every_case
 def test_mask_is_a_weight_of_0_or_1(loss, outputs, targets):
     y, t = drawn(outputs), drawn(targets)
@@ -344,6 +350,7 @@ def test_parts_average_by_their_weights(loss, outputs, targets):
     assert sum(w for *_, w in parts) == pytest.approx(total, rel=1e-14)
 
 
+@by_kernel
 @every_case
 @pytest.mark.parametrize("rubbish", [np.nan, np.inf, -1e300])
 def test_what_stands_at_masked_positions_does_not_matter(loss, outputs, targets, rubbish):
@@ -358,6 +365,7 @@ def test_what_stands_at_masked_positions_does_not_matter(loss, outputs, targets,
     assert value == expected[0] and weight == expected[2] and (dy == expected[1]).all()
 
 
+@by_kernel
 @pytest.mark.parametrize(("loss", "outputs"), [(SoftmaxCrossEntropy, "scores"), (CrossEntropy, "probabilities")])
 @pytest.mark.parametrize("ignored", [-100, 2, 99])
 def test_ignored_ids_are_positions_that_do_not_count(loss, outputs, ignored):
@@ -370,6 +378,7 @@ def test_ignored_ids_are_positions_that_do_not_count(loss, outputs, ignored):
     assert value == value_ and weight == weight_ == (~ignore).sum() and (dy == dy_).all()
 
 
+@by_kernel
 @every_case
 @pytest.mark.parametrize("way", ["mask", "weight", "ignore_index"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -386,6 +395,7 @@ def test_nothing_counts(loss, outputs, targets, way, dtype):
     assert value.dtype == dy.dtype == dtype
 
 
+@by_kernel
 @every_case
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS.keys())
 def test_float32_stays_float32(loss, outputs, targets, options):
@@ -398,6 +408,7 @@ def test_float32_stays_float32(loss, outputs, targets, options):
     np.testing.assert_allclose(dy, exact[1], rtol=1e-4, atol=1e-6)
 
 
+@by_kernel
 @every_case
 def test_nothing_is_written_to_what_came(loss, outputs, targets):
     y, t, weight, mask = drawn(outputs), drawn(targets), np.ones((B, T)), np.ones((B, T), bool)
@@ -416,6 +427,7 @@ def scaled(*last, dtype):
     return net
 
 
+@by_kernel
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("last", [Softmax(), LogSoftmax(), Sequential([Softmax()])], ids=repr)
 @pytest.mark.parametrize("one_hot", [False, True])
@@ -432,6 +444,7 @@ def test_cross_entropy_of_huge_scores_is_exact(last, dtype, one_hot):
     assert result.value.dtype == result.dx.dtype == dtype
 
 
+@by_kernel
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("last", [Sigmoid(), Sequential([Sigmoid()])], ids=repr)
 def test_binary_cross_entropy_of_huge_scores_is_exact(last, dtype):
@@ -446,6 +459,7 @@ def test_binary_cross_entropy_of_huge_scores_is_exact(last, dtype):
     assert result.value.dtype == result.dx.dtype == dtype
 
 
+@by_kernel
 @pytest.mark.parametrize(
     ("loss", "last", "fused", "targets"),
     [
@@ -561,6 +575,7 @@ def test_float_ids():
     assert "units" not in text
 
 
+@by_kernel
 @pytest.mark.parametrize("wrong", [5, -1, -100])
 @pytest.mark.parametrize("loss", [CrossEntropy(), SoftmaxCrossEntropy(), CrossEntropy(ignore_index=0)])
 def test_an_id_out_of_range(loss, wrong):
@@ -601,6 +616,7 @@ def test_subclasses_are_not_fused():
         np.testing.assert_allclose(value, -np.log(net(x)[np.arange(4), t]).mean(), rtol=1e-12)
 
 
+@by_kernel
 def test_nan_is_never_swallowed():
     nan = np.array([[np.nan, np.nan]])
     assert np.isnan(CrossEntropy()(nan, np.array([0]))[0])
@@ -630,6 +646,7 @@ def test_a_fused_loss_keeps_its_name():
         loss_and_grads(net, CrossEntropy(), Batch(np.zeros((4, 2)), np.zeros(5, int)))
 
 
+@by_kernel
 def test_a_score_of_minus_infinity():
     y = np.array([[0.0, -np.inf, 1.0]])
     ids, one_hot = SoftmaxCrossEntropy()(y, np.array([2])), SoftmaxCrossEntropy()(y, np.array([[0, 0, 1]]))

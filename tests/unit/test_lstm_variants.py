@@ -6,6 +6,7 @@ import pytest
 import minidl
 from minidl import LSTM, ArgumentError, CoupledLSTM, Dense, Embedding, HardSigmoid, Sequential, Sigmoid, Tanh
 from minidl.checking import gradcheck
+from tests.parameters import fraction
 
 B, T, D, H = 3, 6, 4, 5
 PEEPHOLES = [False, "diagonal", "full"]
@@ -77,10 +78,9 @@ VARIANTS = {
 
 
 @pytest.mark.usefixtures("kernels")
-@pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("backwards", [False, True])
-@pytest.mark.parametrize("peephole", PEEPHOLES)
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    ("variant", "peephole", "backwards", "masked"), fraction(list(VARIANTS), PEEPHOLES, [False, True], [False, True])
+)
 def test_a_variant_is_the_loop_of_its_equations(variant, peephole, backwards, masked):
     make, options, equations = VARIANTS[variant]
     layer = built(make(H, peephole, return_sequences=True, go_backwards=backwards, **options))
@@ -95,8 +95,7 @@ def test_a_variant_is_the_loop_of_its_equations(variant, peephole, backwards, ma
         assert (abs(new) == 0.4).any() and (abs(new) < 0.4).any()  # the limit was met, and not by all
 
 
-@pytest.mark.parametrize("peephole", PEEPHOLES)
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(("variant", "peephole"), fraction(list(VARIANTS), PEEPHOLES))
 def test_the_gradients_of_a_variant_by_complex_steps(variant, peephole):
     make, options, _ = VARIANTS[variant]
     layer = built(make(H, peephole, return_sequences=True, **options))

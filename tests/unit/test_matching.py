@@ -17,6 +17,7 @@ from minidl.checking.naming.matching import Matcher, Placed, Side, Stage, padded
 from minidl.checking.naming.mistakes import BACKWARD_MISTAKES
 from minidl.checking.naming.reading import Layout
 from minidl.checking.naming.textbook import BACKWARD, forward
+from tests.parameters import slow, some
 
 B, H = 2, 3
 NETS: dict[str, dict[str, Any]] = {
@@ -32,6 +33,8 @@ NETS: dict[str, dict[str, Any]] = {
     "embedding": {"T": 3, "kind": "cross-entropy", "V": 5, "factor": 1 / 2, "embedding": True},
     "last step": {"T": 3, "kind": "cross-entropy", "V": H, "factor": 0.5, "last": True},
 }
+# These show every mistake of the library; the other nets are slow.
+BY_DEFAULT = "full", "scores", "cross-entropy", "squares", "embedding"
 Observed = dict[tuple[str, Any], np.ndarray]
 
 
@@ -125,20 +128,20 @@ def test_each_mistake_has_a_code_and_words() -> None:
     assert named == {mistake.code for mistake in BACKWARD_MISTAKES}
 
 
-@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("net", some(BY_DEFAULT, NETS))
 def test_no_mistake_raises_or_warns(net: str) -> None:
     assert len(numbers(net)) == len(BACKWARD_MISTAKES) + 1
 
 
 def test_each_mistake_changes_some_number() -> None:
     effect = np.zeros(len(BACKWARD_MISTAKES), bool)
-    for net in NETS:
+    for net in BY_DEFAULT:
         *wrong, right = numbers(net)
         effect |= ~(np.array(wrong) == right).all(axis=1)
     assert not [m.what for m, changes in zip(BACKWARD_MISTAKES, effect, strict=True) if not changes]
 
 
-@pytest.mark.parametrize("net", ["plain", "diagonal", "full", "wide", "ids"])
+@pytest.mark.parametrize("net", some(BY_DEFAULT, ["plain", "diagonal", "full", "wide", "ids"]))
 def test_without_an_output_layer_its_mistakes_change_nothing(net: str) -> None:
     *wrong, right = numbers(net)
     for mistake, row in zip(BACKWARD_MISTAKES, wrong, strict=True):
@@ -159,7 +162,8 @@ def twins(net: str) -> set[tuple[int, int]]:
 
 
 @pytest.mark.parametrize(
-    "net", ["plain", "diagonal", "full", "wide", "ids", "scores", "softmax", "cross-entropy", "squares"]
+    "net",
+    some(BY_DEFAULT, ["plain", "diagonal", "full", "wide", "ids", "scores", "softmax", "cross-entropy", "squares"]),
 )
 def test_mistakes_of_different_codes_give_different_numbers(net: str) -> None:
     """But for two kinds, where the name that says more comes first in the library, and so wins."""
@@ -214,7 +218,7 @@ def test_steps_that_did_not_run_have_no_gradient() -> None:
 # -- found again --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("net", some(BY_DEFAULT, NETS))
 def test_the_textbook_needs_no_mistake(net: str) -> None:
     stage, head = stage_and_head(**NETS[net])
     explanation = with_mistakes([stage], head).explain()
@@ -240,7 +244,11 @@ SINGLE = [
 ]
 
 
-@pytest.mark.parametrize(("net", "words"), SINGLE, ids=[words for _, words in SINGLE])
+@pytest.mark.parametrize(
+    ("net", "words"),
+    [(slow if k % 4 else pytest.param)(*one) for k, one in enumerate(SINGLE)],
+    ids=[words for _, words in SINGLE],
+)
 def test_a_single_mistake_is_found_again(net: str, words: str) -> None:
     mistake = chosen(words)
     seen = with_mistakes(*in_list(stage_and_head(**{**NETS[net], "T": 2})), Placed(mistake, None))
@@ -269,12 +277,12 @@ def test_two_mistakes_are_peeled_off_one_after_the_other() -> None:
     assert {placed.mistake.code for placed in explanation.placed} == {mistake.code for mistake in two}
 
 
-def test_the_layer_of_a_mistake_is_found() -> None:
+@pytest.mark.parametrize("layer", [0, slow(None)])
+def test_the_layer_of_a_mistake_is_found(layer: int | None) -> None:
     stage, head = stage_and_head(layers=2, T=1)
     mistake = chosen("the derivative of o is missing")
-    for layer in 0, None:
-        explanation = with_mistakes([stage], head, Placed(mistake, layer)).explain()
-        assert explanation.placed == (Placed(mistake, layer),)
+    explanation = with_mistakes([stage], head, Placed(mistake, layer)).explain()
+    assert explanation.placed == (Placed(mistake, layer),)
 
 
 def test_what_no_mistake_gives_stays_unexplained() -> None:

@@ -10,6 +10,7 @@ import pytest
 import minidl
 from minidl import ArgumentError, Trainer
 from minidl.fingerprints import settings
+from tests.parameters import fraction
 from tests.unit.test_checkpoint import IDS, Press, Stop, assert_same, data, names, skipping, training
 
 
@@ -136,9 +137,9 @@ def test_a_call_that_is_done_says_so(tmp_path):
 # -- the same trainer -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("every", [1, 3, 1000])
-@pytest.mark.parametrize("breaks", [(6,), (8, 9), (10, 13), (7, 10, 15)])
-@pytest.mark.parametrize("press", [1, 2, 0])
+@pytest.mark.parametrize(
+    ("press", "breaks", "every"), fraction([1, 2, 0], [(6,), (8, 9), (10, 13), (7, 10, 15)], [1, 3, 1000])
+)
 def test_the_same_trainer_goes_on_with_a_later_call(press, breaks, every, tmp_path):
     """Broken off by an error, by Ctrl-C, and by Ctrl-C twice, with and without a checkpoint since the call began."""
 

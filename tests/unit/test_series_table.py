@@ -30,6 +30,13 @@ HEALTHY = {
     "years and quarters": table(year=["2019"] * 4 + ["2020"] * 4, quarter=list("1234") * 2, y=["1"] * 8),
     "dates and hours": table(date=[d for d, _ in HOURS], hour=[h for _, h in HOURS], load=[1] * 168),
     "dates and times": table(Date=[d for d, _ in HOURS], Time=[f"{h:02d}:00" for _, h in HOURS], load=[1] * 168),
+    "dates and times by another name": table(
+        day=[d for d, _ in HOURS], clock=[f"{h:02d}:00" for _, h in HOURS], load=[1] * 168
+    ),
+    "mornings and afternoons": table(date=sorted(DAYS * 2), part=["am", "pm"] * 30, y=[1] * 60),
+    "dates and hours, clocks set back": table(
+        date=["2020-10-25"] * 25 + ["2020-10-26"] * 24, hour=[0, 1, 2, *range(2, 24), *range(24)], y=[1] * 49
+    ),
     "years": table(year=[str(y) for y in range(1900, 1950)], y=["1"] * 50),
     "years without their months": table(y=["1"] * 24, year=[m[:4] for m in MONTHS]),
     "years with a label that repeats": table(year=[str(y) for y in range(1900, 1950)], party=["A", "B"] * 25),
@@ -59,6 +66,7 @@ TWICE = DAYS[:15] * 2
             table(shop=AB, date=TWICE, sales=["1"] * 30),
             r"^s\.csv holds several series, one for each of the 2 values in column 'shop': 'A', 'B'\. ",
         ),
+        (table(date=["2020-01-01"] * 3, hour=[1, 1, 2], y=[1] * 3), r"^s\.csv:3 repeats the date '2020-01-01'"),
         (table(date=sorted(TWICE), shop=["A", "B"] * 15, y=[1] * 30), r"several series, .* in column 'shop'"),
         (table(date=TWICE, store_id=[1] * 15 + [2] * 15, y=[1] * 30), r"several series, .* in column 'store_id'"),
         (table(country=AB, year=[*range(1990, 2005)] * 2, y=[1] * 30), r"several series, .* in column 'country'"),

@@ -31,6 +31,11 @@ LONG_SEARCH = {
 }  # fmt: skip
 
 
+def repeats(n, case):
+    """Whether two cases before this one have the same first code."""
+    return sum(other.codes[0] == case.codes[0] for other in sick.CASES[:n]) >= 2
+
+
 def marked(cases, is_slow):
     """Return the names of the cases, as parameters; is_slow gets the number of a case and the case."""
     return [pytest.param(c.name, marks=pytest.mark.slow if is_slow(n, c) else ()) for n, c in enumerate(cases)]
@@ -40,7 +45,7 @@ def test_long_searches_are_names_of_cases():
     assert set(ALL) > LONG_SEARCH
 
 
-@pytest.mark.parametrize("name", marked(sick.CASES, lambda n, case: case.name in LONG_SEARCH))
+@pytest.mark.parametrize("name", marked(sick.CASES, lambda n, case: case.name in LONG_SEARCH or repeats(n, case)))
 def test_faulty_code_is_found_with_the_right_code_first(name):
     case, result = ALL[name], verdict(name)
     assert result.found, case.fault

@@ -174,7 +174,8 @@ def choose(table: Table, args: argparse.Namespace) -> tuple[list[str], list[str]
         numeric = [name for name in table.columns if name in targets or is_numeric(table.values[name])]
         columns = [name for name in numeric if name in targets or not counts_steps(seen(table, name))] or numeric
     if not columns:
-        raise ArgumentError(f"{table.source} is expected to have a column of numbers, got none: name such a file.")
+        first = ", ".join(f"{values[0]!r:.40}" for values in [*table.values.values()][:4])
+        raise ArgumentError(f"{table.place(0)} must have a number in a column, got {first}. Write it as 1234.5.")
     check_header(table, columns)
     targets = targets or [default_target(table, columns)]
     return columns, targets, [name for name in table.columns if args.inputs is None and name not in columns]
@@ -194,12 +195,13 @@ def default_target(table: Table, columns: Sequence[str]) -> str:
 
 
 def check_header(table: Table, columns: Sequence[str]) -> None:
-    """Refuse names of columns that are numbers with decimals: they are a row of data."""
-    for name in columns:
-        if "." in name and is_numeric([name]):
+    """Refuse names of columns that are a row of data: numbers with decimals, or text that the column has as well."""
+    for name, values in table.values.items():
+        number = "." in name and is_numeric([name]) and name in columns
+        if number or (name.strip() and name in values and not is_numeric([name])):
+            what = f"the number {name!r:.40}" if number else f"{name!r:.40}, which is also a value below"
             raise ArgumentError(
-                f"{table.source} must begin with the names of the columns, got the number {name!r:.40}. Put a line "
-                f"with names first."
+                f"{table.source} must begin with the names of the columns, got {what}. Put a line with names first."
             )
 
 
