@@ -295,7 +295,7 @@ def test_it_tells_what_it_does():
         ({"history": [1]}, "history"),
         ({"vocab": 3}, "vocab"),
     ],
-    ids=str,
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
 )
 @pytest.mark.parametrize("built", [True, False], ids=["built", "unbuilt"])
 def test_wrong_arguments_are_told_in_one_line(arguments, words, built):
