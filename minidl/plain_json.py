@@ -42,9 +42,9 @@ def depth_of(value: Any) -> int:
         (3, 0)
     """
     depth, level = 0, [value]
-    while level := [part for part in level if isinstance(part, list | dict | tuple)]:
+    while level := [part for part in level if type(part) in (list, dict, tuple)]:
         depth += 1
-        level = [inner for part in level for inner in (part.values() if isinstance(part, dict) else part)]
+        level = [inner for part in level for inner in (part.values() if type(part) is dict else part)]
     return depth
 
 

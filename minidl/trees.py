@@ -15,7 +15,7 @@ from minidl.errors import ArgumentError, ModelFormatError
 from minidl.inputs import Array
 from minidl.plain_json import Limits, depth_of, excess, parse
 
-LIMITS = Limits(size=2**24, values=2**20, depth=250)  # of a training: a row of its history takes about 25 values
+LIMITS = Limits(size=2**24, values=750_000, depth=250)  # of a training: an epoch of its history takes about 25 values
 
 KINDS = {
     "bool",
@@ -24,6 +24,8 @@ KINDS = {
     "float32",
     "float64",
 }
+PLAIN = {type(None), bool, int, str}
+PARSED = {*PLAIN, float}  # JSON has no NaN and no inf
 WIDER = {"float16": "float32", "int8": "int32", "int16": "int32", "uint16": "uint32"}  # what a file does not hold
 
 
@@ -43,6 +45,9 @@ def to_plain(value: Any, name: str, arrays: dict[str, Array]) -> Any:
         >>> minidl.trees.from_plain(plain, arrays.__getitem__)
         {'h': (array([1., 1.]), 0.5)}
     """
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        pairs = value.items()
+        return {"dict": {k: v if is_plain(v) else to_plain(v, f"{name}.{k}", arrays) for k, v in pairs}}
     if isinstance(value, np.generic) and value.dtype.name in KINDS:
         return {"scalar": [value.dtype.name, to_plain(value.item(), name, arrays)]}
     if value is None or isinstance(value, bool | int | str):
@@ -55,15 +60,19 @@ def to_plain(value: Any, name: str, arrays: dict[str, Array]) -> Any:
         narrow = value.dtype.name
         arrays[name] = value.astype(WIDER.get(narrow, value.dtype), copy=False)
         return {"narrow": [narrow, name]} if narrow in WIDER else {"array": name}
-    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return {"dict": {key: to_plain(part, f"{name}.{key}", arrays) for key, part in value.items()}}
     if isinstance(value, tuple | list | deque):
-        parts = [to_plain(part, f"{name}.{k}", arrays) for k, part in enumerate(value)]
+        parts = [v if is_plain(v) else to_plain(v, f"{name}.{k}", arrays) for k, v in enumerate(value)]
         return {"tuple": parts} if isinstance(value, tuple) else parts
     raise ArgumentError(
         f"A checkpoint holds numbers, words, lists, dicts by words, and arrays of numbers, got {name} = {value!r:.60}: "
         f"make it one of these, or leave it out."
     )
+
+
+def is_plain(value: Any) -> bool:
+    """Return whether a value is its own JSON form; most are, and a long history has many."""
+    kind = type(value)
+    return kind in PLAIN or (kind is float and math.isfinite(value))
 
 
 def from_plain(value: Any, array: Callable[[str], Array]) -> Any:
@@ -73,11 +82,13 @@ def from_plain(value: Any, array: Callable[[str], Array]) -> Any:
         ArgumentError: for what `to_plain` does not write.
     """
     if isinstance(value, list):
-        return [from_plain(part, array) for part in value]
+        return [part if type(part) in PARSED else from_plain(part, array) for part in value]
     if not isinstance(value, dict):
         return value
     kind, content = next(iter(value.items())) if len(value) == 1 else (f"{len(value)} of them", None)
     match kind, content:
+        case "dict", dict(parts):
+            return {key: v if type(v) in PARSED else from_plain(v, array) for key, v in parts.items()}
         case "float", "nan" | "inf" | "-inf":
             return float(content)
         case "scalar", [str(name), plain] if name in KINDS:
@@ -86,8 +97,6 @@ def from_plain(value: Any, array: Callable[[str], Array]) -> Any:
             return array(name)
         case "narrow", [str(narrow), str(name)] if narrow in WIDER:
             return narrowed(array(name), narrow)
-        case "dict", dict(parts):
-            return {key: from_plain(part, array) for key, part in parts.items()}
         case "tuple", list(parts):
             return tuple(from_plain(part, array) for part in parts)
     raise ArgumentError(f"A checkpoint holds float, scalar, array, narrow, dict and tuple, got {kind!r:.60}.")

@@ -1,6 +1,7 @@
 """The test run does not depend on what it inherits."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,3 +28,8 @@ def test_ctrl_c_interrupts_where_sigint_is_inherited_as_ignored():
     pytest_run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", test]
     done = subprocess.run([sys.executable, "-c", IGNORING, *pytest_run], capture_output=True, text=True)
     assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout
+
+
+def test_names_of_tests_are_the_same_in_each_process(request):
+    """An address in a name is another one in each worker of pytest-xdist, which then refuses to begin."""
+    assert not [item.nodeid for item in request.session.items if re.search(r" at 0x[0-9a-f]+", item.nodeid)]

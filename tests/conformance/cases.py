@@ -198,6 +198,8 @@ LAYERS: list[Case] = [
     (HardSigmoid(0.2), (None, 4)),
     (LSTM(3, recurrent_activation=Sigmoid()), (None, 2)),
     *lstm_variants(),
+    *gru_cases(),
+    *simple_rnn_cases(),
 ]
 
 
@@ -265,8 +267,6 @@ GRAPHS: list[Case] = [
         for sequences in (False, True)
         for merge in (None, Add(), Multiply())
     ),
-    *gru_cases(),
-    *simple_rnn_cases(),
 ]
 
 NETS: list[Case] = [

@@ -211,7 +211,8 @@ def changed_array(a, rng):
         case 2:
             return a.T
         case 3:
-            return a.astype(rng.choice(["f4", "f8", "i8", "u1", "?", "f2"]))
+            with np.errstate(all="ignore"):
+                return a.astype(rng.choice(["f4", "f8", "i8", "u1", "?", "f2"]))
         case 4:
             return a[..., :-1] if a.ndim and a.shape[-1] else np.zeros(())
         case 5:

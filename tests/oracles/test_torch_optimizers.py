@@ -152,7 +152,7 @@ def warm_cosine(optimizer: Any) -> Any:
         (CosineLR(0.5, 20, final=0.1), lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, 20, 0.1)),
         (CosineLR(0.5, 20, warmup=5), warm_cosine),
     ],
-    ids=repr,
+    ids=lambda value: "torch" if callable(value) and not hasattr(value, "lr") else repr(value),
 )
 def test_schedules(ours: Any, make: Any) -> None:
     rates = schedule_of(make, 21)

@@ -151,6 +151,7 @@ FORMS = {
     "sums without weights": put("means/sums", {"loss": 1.0, "x": 1.0}), "elapsed time of NaN": put("elapsed", np.nan),
     "an array for a word": put("what/seed", np.zeros(2)), "callbacks that are a list": put("callbacks", []),
     "another epoch": put("place/epoch", 7),
+    "a call before the first": put("call", 0),
 }  # fmt: skip
 
 
