@@ -210,5 +210,6 @@ def in_layout(fresh: dict[str, Array], stored: Mapping[str, Array]) -> dict[str,
 
 
 def shortened(words: str) -> str:
-    """Words that fit into a message."""
+    """Words that fit into a message, on one line."""
+    words = " ".join(words.split())
     return words if len(words) <= 200 else f"{words[:199]}…"

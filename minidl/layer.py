@@ -244,6 +244,8 @@ class Layer:
     def save(self, path: Any) -> None:
         """Write architecture and parameters to one .npz file, whole or not at all; `minidl.load(path)` brings it back.
 
+        A warning names the first parameter that holds a NaN or an infinity.
+
         Raises:
             ArgumentError: for what a file cannot hold. OSError: with what to do; a file that was there is whole.
         """

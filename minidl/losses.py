@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.arguments import flag
+from minidl.arguments import flag, written_out
 from minidl.errors import ArgumentError, IdError, ShapeError
 from minidl.graph import Graph
 from minidl.inputs import Array, spread
@@ -105,6 +105,9 @@ class Loss(ABC):
         share = (counts / total if total else counts).astype(dtype)
         each, dy = self.weighted(y, t, share)
         return (each * share).sum(), dy, total
+
+    def __repr__(self) -> str:
+        return written_out(self)
 
     def check_shares(self, what: str, values: Array, hint: str) -> None:
         """Refuse numbers outside of [0, 1], with room for rounding; positions that do not count hold 0 by now."""

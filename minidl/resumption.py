@@ -15,7 +15,7 @@ class Resumption:
 
     Making it puts the checkpoint into the trainer. Calling it gives the callbacks what they remembered. `undo` takes
     all of that back where the run fails before its first update, because its data is not that of the checkpoint, for
-    example; `release` gives up the way back.
+    example; `release` gives up the way back. (What a log has cut off its file behind the checkpoint stays cut off.)
 
     Args:
         trainer: it has passed `checkpoints.check` with this checkpoint.

@@ -24,6 +24,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples(name):
+    if name.startswith("minidl.kernels.compiled"):
+        pytest.importorskip("numba")
     module = importlib.import_module(name)
     result = doctest.testmod(module, extraglobs={"minidl": minidl, "np": np}, optionflags=doctest.ELLIPSIS)
     assert result.failed == 0

@@ -16,6 +16,7 @@ FOLDER = Path(__file__).parent.parent / "examples"
 TEXTS = {path: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.py"))}
 COMMAND = FOLDER / "reproduce.py"
 SHARED = [path for path in TEXTS if any(f"\nfrom {path.stem} import" in text for text in TEXTS.values())]
+OPTIONAL = "sklearn", "statsmodels"
 EXAMPLES = [path for path in TEXTS if path not in SHARED and path != COMMAND]
 MADE_UP = '''"""A figure that is made up."""
 from curves import Curves
@@ -36,6 +37,13 @@ def run(path, *args, cwd):
     )
 
 
+def skip_without_packages(path):
+    """Skip where an optional package is missing that the example imports."""
+    for package in OPTIONAL:
+        if re.search(rf"^ *(from|import) {package}\b", TEXTS[path], re.M):
+            pytest.importorskip(package)
+
+
 PROCESSES = {"first_net.py", "heal_a_handwritten_lstm.py", "own_layer.py", "why_is_my_loss_climbing.py"}
 
 
@@ -44,6 +52,7 @@ PROCESSES = {"first_net.py", "heal_a_handwritten_lstm.py", "own_layer.py", "why_
     [pytest.param(p, id=p.name, marks=() if p.name in PROCESSES else pytest.mark.slow) for p in EXAMPLES],
 )
 def test_example_runs_as_a_program(path, tmp_path):
+    skip_without_packages(path)
     done = run(path, "--smoke", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout and "\x1b" not in done.stdout
@@ -52,6 +61,7 @@ def test_example_runs_as_a_program(path, tmp_path):
 @pytest.mark.parametrize("path", [p for p in EXAMPLES if p.name not in PROCESSES], ids=lambda path: path.name)
 def test_example_runs_in_this_process(path, tmp_path, monkeypatch, capsys):
     """As a program, which finds what it imports in the folder of its file."""
+    skip_without_packages(path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", [str(path), "--smoke"])
     monkeypatch.syspath_prepend(str(FOLDER))

@@ -56,7 +56,7 @@ def short(value: float) -> str:
 
 def thousandths(value: float) -> str:
     """A figure in at most eight characters, with three decimals: 0.917; a smaller one as 4.2e-05."""
-    if 0 < abs(value) < 5e-4:
+    if 0 < value < 5e-4:
         return f"{value:.1e}"
     return f"{value:z.3f}" if abs(value) < 999 else short(value)
 

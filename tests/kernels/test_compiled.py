@@ -11,7 +11,11 @@ import numpy as np
 import pytest
 
 from minidl.kernels import machine_code
+
+pytest.importorskip("numba")
+
 from minidl.kernels.compiled import lstm
+from minidl.kernels.compiled.adam import adam
 from minidl.kernels.compiled.tiles import packed, packed_product
 
 FOLDER = Path(importlib.import_module("minidl.kernels.compiled").__file__).parent
@@ -67,6 +71,12 @@ def test_tanh_is_right_to_the_last_digits():
     with np.errstate(invalid="ignore"):
         lstm.tanh_row(edge)
     np.testing.assert_array_equal(edge[:4], [np.nan, 1, -1, 0])
+
+
+def test_adam_is_compiled():
+    x, g, m, v = (np.full(3, value) for value in (1.0, 2.0, 0.0, 0.0))
+    adam(x, g, m, v, 0.9, 0.999, 0.1, 1e-8, 1.0)
+    np.testing.assert_allclose((x, m, v), ([1 - 0.1 * 0.2 / (0.004**0.5 + 1e-8)] * 3, [0.2] * 3, [0.004] * 3))
 
 
 def test_it_is_the_package_that_the_backend_loads(kernels):

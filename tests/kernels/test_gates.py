@@ -15,7 +15,6 @@ from minidl.kernels import (
     simple_rnn_stepper,
     softmax_cross_entropy,
 )
-from minidl.kernels.compiled.adam import adam
 
 pytestmark = pytest.mark.usefixtures("kernels")
 
@@ -103,12 +102,6 @@ def test_adam_equals_its_equations(make, dtype):
     np.testing.assert_allclose(
         w.value, x, rtol=1e-12 if dtype == np.float64 else 2e-6, atol=1e-6 * (dtype == np.float32)
     )
-
-
-def test_adam_is_compiled():
-    x, g, m, v = (np.full(3, value) for value in (1.0, 2.0, 0.0, 0.0))
-    adam(x, g, m, v, 0.9, 0.999, 0.1, 1e-8, 1.0)
-    np.testing.assert_allclose((x, m, v), ([1 - 0.1 * 0.2 / (0.004**0.5 + 1e-8)] * 3, [0.2] * 3, [0.004] * 3))
 
 
 @pytest.mark.parametrize("peephole", [False, True])

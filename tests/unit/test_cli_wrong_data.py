@@ -51,6 +51,7 @@ def months(count: int) -> list[str]:
         ("month,y", [f"{m},{k} kg" for k, m in enumerate(months(60))], "must have a number in a column, got"),
         ("2000-01-01,3.5", [f"{day},{k % 9}" for k, day in enumerate(DAYS)], "must begin with the names of the"),
         ("a,3.5", [f"b,{k % 9}.5" for k in range(60)], "must begin with the names of the columns, got the number"),
+        ("A,5", [f"{'AB'[k % 2]},{k % 9}" for k in range(60)], "got 'A', which is also a value below"),
         ("sales of,year", [f"x,{1990 + k // 12}" for k in range(60)], "no column to forecast but 'year'"),
         ("month,y", [*(f"{m},1" for m in months(60)), "2005-01"], "w.csv:62 expects 2 fields, as the header has"),
     ],
@@ -164,6 +165,12 @@ def test_an_empty_side_of_a_pair_is_refused(folder, capsys, name, where):
         write(f"{file}.tsv", "source\ttarget", bad if file == where else good)
     options = ["--valid", "valid.tsv", "--test", "test.tsv"]
     assert f"{where}.tsv:32 has an empty '{name}'" in refused(capsys, "train", "train.tsv", *PAIRS, *options)
+
+
+def test_a_first_pair_of_sentences_as_header_is_warned_of(folder, capsys):
+    write("p.tsv", "", ["Go.\tVa !"] + [f"I run {k}.\tJe cours {k}." for k in range(40)])
+    code, _, err = run(capsys, "train", "p.tsv", *PAIRS)
+    assert code == 0 and err.startswith("minidl train: p.tsv: the header looks like data, 'Go.', 'Va !'")
 
 
 def test_a_first_pair_as_header_is_warned_of_and_the_columns_are_shown(folder, capsys):

@@ -193,12 +193,13 @@ def default_target(table: Table, columns: Sequence[str]) -> str:
 
 
 def check_header(table: Table, columns: Sequence[str]) -> None:
-    """Refuse names of columns that are numbers with decimals: they are a row of data."""
-    for name in columns:
-        if "." in name and is_numeric([name]):
+    """Refuse names of columns that are a row of data: numbers with decimals, or text that the column has as well."""
+    for name, values in table.values.items():
+        number = "." in name and is_numeric([name]) and name in columns
+        if number or (name.strip() and name in values and not is_numeric([name])):
+            what = f"the number {name!r:.40}" if number else f"{name!r:.40}, which is also a value below"
             raise ArgumentError(
-                f"{table.source} must begin with the names of the columns, got the number {name!r:.40}. Put a line "
-                f"with names first."
+                f"{table.source} must begin with the names of the columns, got {what}. Put a line with names first."
             )
 
 

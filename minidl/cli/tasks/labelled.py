@@ -77,13 +77,20 @@ def check_header(table: Table, columns: Iterable[tuple[str, str | None, Sequence
                 f"{table.source} must begin with the names of the columns, got {named(table.columns)}: {name!r:.40} is "
                 f"also a value below. Put a line with names first, or name the columns that are meant."
             )
-    odd = [name for name in guessed if len(name.split()) > 4 or len(name) > 40 or not re.search(r"[^\W\d_]", name)]
+    odd = [name for name in guessed if looks_like_data(name)]
     if odd:
         warnings.warn(
             f"{table.source}: the header looks like data, {named(odd)}. If it is, put a line with the names of the "
             f"columns first.",
             stacklevel=2,
         )
+
+
+def looks_like_data(name: str) -> bool:
+    """Return whether the name of a column is more like a text or a number: long, a sentence, or without a letter."""
+    return (
+        len(name.split()) > 4 or len(name) > 40 or name[-1:] in tuple(".!?。！？…") or not re.search(r"[^\W\d_]", name)
+    )
 
 
 def by_shares(ids: Array, held: Array, count: int) -> float:
