@@ -310,6 +310,8 @@ def by_default(layer: Layer) -> bool:
     inner = layer.layer if isinstance(layer, LearnedState) else layer
     if "go_backwards" not in inner.config():
         return True
+    if getattr(inner, "forget_bias", 1.0) == 0.0 and (inner.return_sequences or inner.go_backwards):
+        return False  # a mere initial value: without the other options is enough
     odd = [getattr(inner, "peephole", False) in (True, "diagonal"), inner.return_sequences, inner.go_backwards]
     odd += [getattr(inner, "reset_after", False), isinstance(getattr(inner, "activation", None), ReLU)]
     return sum(odd) % 2 == 0

@@ -17,16 +17,16 @@ def run(*arguments):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited and measured as Linux does it")
-@pytest.mark.parametrize(("arguments", "least"), [
-    pytest.param(["--mutations", "500", "--every", "7"], 100, id="short"),
-    pytest.param(["--mutations", "3000"], 1000, id="medium", marks=pytest.mark.slow),
-    pytest.param(["--mutations", "100000", "--all-flips", "--seed", "1"], 1000, id="long", marks=pytest.mark.slow),
+@pytest.mark.parametrize(("arguments", "least", "crafted"), [
+    pytest.param(["--mutations", "500", "--every", "7"], 100, 30, id="short"),
+    pytest.param(["--mutations", "3000"], 1000, 100, id="medium", marks=pytest.mark.slow),
+    pytest.param(["--mutations", "100000", "--all-flips", "--seed", "1"], 1000, 100, id="long", marks=pytest.mark.slow),
 ])  # fmt: skip
-def test_hostile_files_are_refused_or_harmless(arguments, least):
+def test_hostile_files_are_refused_or_harmless(arguments, least, crafted):
     came = run(*arguments)
     assert came["failures"] == []
     counts = came["counts"]
     assert counts["truncated, refused"] > least and "truncated, read" not in counts
     assert counts["flipped, refused"] > least and "flipped, read" not in counts
-    assert counts["mutated, refused"] > 2 * least and counts["crafted, refused"] > 100
+    assert counts["mutated, refused"] > 2 * least and counts["crafted, refused"] > crafted
     assert counts["rewritten, refused"] > least and counts["rewritten, read"] > 5

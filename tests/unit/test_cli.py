@@ -588,7 +588,7 @@ def test_no_moment_at_which_ctrl_c_loses_the_model(earlier, text, capsys, monkey
 
     assert traced("whole.npz") == (130 if earlier else 0)
     total = lines
-    for line in range(1, total + 1, 23):
+    for line in range(1, total + 1, 37):
         left = line
         code, net = traced(f"{line}.npz"), load(f"{line}.npz")
         # behind them the end of the training is settled, and only its result is still to be told
