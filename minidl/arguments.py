@@ -85,6 +85,11 @@ def check_call(
                 raise ArgumentError(f"{owner} has no argument {name!r}. {argument_hint(owner, name, names)}")
 
 
+def constructor_signature(cls: type) -> inspect.Signature:
+    """Return the signature of the constructor, which `help` and editors show."""
+    return inspect.Signature([p for name, p in arguments_of(cls.__init__).items() if name != "self"])  # type: ignore[misc]
+
+
 class ArgumentHelp:
     """The base of public classes: an argument that the constructor does not have is refused with what to write.
 
@@ -95,6 +100,10 @@ class ArgumentHelp:
     """
 
     __slots__ = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.__signature__ = constructor_signature(cls)  # type: ignore[attr-defined]  # not that of __new__
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         check_arguments(cls, args, kwargs)

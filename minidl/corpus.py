@@ -325,7 +325,7 @@ def trusted(places: list[Path]) -> list[Path]:
     if not kept:
         raise ArgumentError(f"{' '.join(others)} Run chmod go-w on a folder of yours, or name another with folder=.")
     for words in others:
-        warnings.warn(f"{words} The ids of the text are kept in {kept[0].parent}.", stacklevel=4)
+        warnings.warn(f"{words} The ids of the text are kept in {kept[0].parent}.", stacklevel=5)
     return kept
 
 

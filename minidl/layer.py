@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from minidl.arguments import check_arguments, kept_arguments, positive_int, with_argument_help, written_out
+from minidl.arguments import kept_arguments, positive_int, with_argument_help, written_out
 from minidl.equivalents import ATTRIBUTES
 from minidl.errors import ArgumentError, NotBuiltError, ShapeError
 from minidl.initializers import Drawn
@@ -69,8 +69,7 @@ class Layer(LayerTree):
     out_shape: Shape | None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        check_arguments(cls, args, kwargs)
-        self = super().__new__(cls)
+        self = super().__new__(cls, *args, **kwargs)
         self._own_params = {}
         self._holders, self._freeze_rules = None, ()
         self.in_shape = self.out_shape = None
@@ -234,8 +233,7 @@ class Layer(LayerTree):
         """Compute y without keeping anything: no cache, no state, no dropout. Many threads may do so at once.
 
         Args:
-            x, mask: inputs and mask, batch first; any number of rows.
-            batch_size: rows per pass, for large inputs take less memory and time that way; None for all at once.
+            batch_size: rows per pass: large inputs take less memory and time that way. None runs all at once.
         """
         size = None if batch_size is None else positive_int("predict", "batch_size", batch_size)
 

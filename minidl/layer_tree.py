@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
+from minidl.arguments import ArgumentHelp
 from minidl.errors import ArgumentError
 from minidl.inputs import Shape
 from minidl.parameter import Parameter, Parameters, set_trainable
@@ -26,7 +27,7 @@ class FreezeRule(NamedTuple):
     trainable: bool
 
 
-class LayerTree:
+class LayerTree(ArgumentHelp):
     """A layer as a tree: its parameters and the layers inside it, how they are named, found and frozen."""
 
     in_shape: Shape | None

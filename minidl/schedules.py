@@ -180,7 +180,7 @@ class OneCycleLR(ArgumentHelp):
 
 
 @dataclass(frozen=True)
-class StretchedLR:
+class StretchedLR(ArgumentHelp):
     """A schedule for a run whose end was moved while it ran: the rest runs slower or faster, without a jump.
 
         lr(step) = schedule(v(step)),  v = step up to the first move

@@ -194,12 +194,12 @@ class Checkpoint(Callback):
         trainer.over = saved.state["call"] > this
         if trainer.over:
             later = f"{saved.path} is of call {saved.state['call']}"
-            warnings.warn(f"Call {this} of fit is done already, for {later}: it does nothing.", stacklevel=5)
+            warnings.warn(f"Call {this} of fit is done already, for {later}: it does nothing.", stacklevel=6)
         others = checkpoints.check(trainer, saved, self.rate if trainer is self.trainer else None)
         if others:
             warnings.warn(
                 f"{saved.path} comes from other surroundings, so the last bits may be others: {'; '.join(others)}.",
-                stacklevel=5,
+                stacklevel=6,
             )
         before: dict[str, Any] = {"trainer": self.trainer, "whole": self.whole, "last": self.last}
         self.resumption = Resumption(trainer, saved)
@@ -232,7 +232,7 @@ class Checkpoint(Callback):
             except (ModelFormatError, OSError) as error:
                 wrong.append(error)
         for reason in wrong:
-            warnings.warn(f"{reason}{' The checkpoint before it is taken.' if saved else ''}", stacklevel=6)
+            warnings.warn(f"{reason}{' The checkpoint before it is taken.' if saved else ''}", stacklevel=7)
         return saved
 
     # -- files ------------------------------------------------------------------------------------

@@ -166,8 +166,8 @@ def test_a_stopped_training_goes_on_as_if_nothing_had_happened():
         net = Sequential([LSTM(8, recurrent_dropout=0.2), Dropout(0.2), Dense(2), Softmax()])
         trainer = Trainer(net, CrossEntropy(), Adam(0.01), callbacks, accumulate=2, seed=3, quiet=True)
         for epochs in calls:
-            history = trainer.fit(x, t, batch_size=10, epochs=epochs)
-        return net, history
+            trainer.fit(x, t, batch_size=10, epochs=epochs)
+        return net, trainer.history
 
     whole, history = run([], [5])
     parts, other = run([Stop()], [5, 3])

@@ -96,7 +96,7 @@ def test_page_that_cannot_be_written_leaves_the_old_one(option, model, capsys, t
         assert code == 2 and "page: No space left on device: free some space" in err and err.count("\n") == 1
     assert (tmp_path / "page").read_text(encoding="utf-8") == "old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.npz", "page", "text.txt"]
-    monkeypatch.setattr(command, "load", None)  # what follows is found before the model is read
+    monkeypatch.setattr(command, "load_model", None)  # what follows is found before the model is read
     assert "The folder does not exist" in refused(capsys, "look", model, option, "nowhere/page")
     (tmp_path / "page").chmod(0o400)
     assert "The file is read-only: make it writable" in refused(capsys, "look", model, option, "page")

