@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import numbers
 import sys
 from collections.abc import Callable, Mapping
@@ -120,10 +121,12 @@ def with_argument_help(function: Function) -> Function:
     """
     known = inspect.signature(function).parameters
     names, method = frozenset(known), "self" in known
+    by_place = [p for p in known.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    most = math.inf if any(p.kind is p.VAR_POSITIONAL for p in known.values()) else len(by_place)
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if not kwargs.keys() <= names:
+        if len(args) > most or not kwargs.keys() <= names:
             check_call(function.__name__, known, args[method:], kwargs, f"{function.__name__}()")
         return function(*args, **kwargs)
 

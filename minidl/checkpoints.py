@@ -160,6 +160,7 @@ def restore(trainer: Trainer, saved: Saved) -> None:
     trainer.means.load_state_dict(state["means"] | {"metrics": metrics})
     trainer.state = carried(trainer.net, state["carried"])
     optimizer = trainer.optimizer
+    optimizer.forget_net()
     optimizer.steps, optimizer.lr_scale = state["optimizer"]["steps"], state["optimizer"]["lr_scale"]
     if state["optimizer"]["lr"] is not None:
         optimizer.lr = state["optimizer"]["lr"]

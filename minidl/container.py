@@ -25,7 +25,7 @@ class Container(Layer, abstract=True):
         (True, ['embedding', 'scores'], True)
     """
 
-    mixes_steps = takes_several = True
+    mixes_steps = takes_several = runs_layers = True
 
     def __init__(self, name: str | None = None) -> None:
         if name is not None and not isinstance(name, str):
@@ -49,7 +49,7 @@ class Container(Layer, abstract=True):
         return self.layers | more
 
     def _attributes(self) -> list[tuple[str, Any]]:
-        return [(name, value) for name, value in super()._attributes() if name not in ("layers", "nodes")]
+        return [(name, value) for name, value in super()._attributes() if name != "layers"]
 
     def __getitem__(self, key: int | str) -> Any:
         """A layer by position, name or dotted path."""
@@ -81,7 +81,14 @@ class Container(Layer, abstract=True):
 
     @property
     def streams(self) -> bool:
-        return all(layer.streams for layer in self.layers.values())
+        held = {id(layer) for layer in self.layers.values()}
+        more = [layer for layer in self.sublayers.values() if id(layer) not in held]
+        lost = any(layer.in_shape is not None and layer.initial_state(1) is not None for layer in more)
+        return all(layer.streams for layer in self.sublayers.values()) and not (lost and self._has_no_own_state())
+
+    def _has_no_own_state(self) -> bool:
+        """Return whether a subclass keeps the state of layers that it holds beside those of the container."""
+        return type(self).initial_state.__module__.startswith("minidl.")
 
     @property
     def last(self) -> Layer | None:

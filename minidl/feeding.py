@@ -56,7 +56,7 @@ def validation_batches(validation: Any, batch_size: int) -> Any:
     """Return the batches to validate with, which every epoch goes through from the start."""
     if isinstance(validation, list) and len(validation) == 2 and not any(isinstance(v, Batch) for v in validation):
         raise ArgumentError("validation must be a tuple (x, t) or batches, got a list of two. Write validation=(x, t).")
-    if isinstance(validation, tuple) and len(validation) == 3 and not isinstance(validation, Batch):
+    if isinstance(validation, tuple) and len(validation) == 3 and not isinstance(validation[0], Batch):
         raise ArgumentError(
             "validation must be (x, t) or batches, got three values. For weights write "
             "validation=ArrayBatches(x, t, weight=weight)."

@@ -28,6 +28,7 @@ class Means:
         self.sums: dict[str, float] = {}
         self.weights: dict[str, float] = {}
         self.count = 0  # of targets
+        self.pending: list[Any] = []  # batches that the metrics below have not counted yet
         self.metrics = {m.name: copy.deepcopy(m) for m in metrics if isinstance(m, Metric)}  # those that are not means
 
     def add(
@@ -39,7 +40,7 @@ class Means:
             y, seen = outputs(net, loss, y), counted(net, loss, batch, y)
             for metric in metrics:
                 if isinstance(metric, Metric):
-                    self.metrics[metric.name].update(y, *seen)
+                    self.pending.append((self.metrics[metric.name], y, seen))
                 else:
                     found[name_of(metric)] = measured(metric, y, seen)
         for name, (mean, share) in found.items():
@@ -47,18 +48,25 @@ class Means:
             self.weights[name] = self.weights.get(name, 0.0) + float(share)
         self.count += numbers_in(batch.t)
 
+    def commit(self, instead: Means | None = None) -> None:
+        """Count the added batches in the metrics that are not means, too; or take all back to what was before."""
+        if instead is not None:
+            self.go_back(instead)
+        for metric, y, seen in self.pending:
+            metric.update(y, *seen)
+        self.pending = []
+
     def copy(self) -> Means:
-        """Return the values as they are now, whatever is added later."""
+        """Return the sums as they are now, whatever is added later."""
         twin = Means()
         twin.sums, twin.weights, twin.count = dict(self.sums), dict(self.weights), self.count
-        twin.metrics = copy.deepcopy(self.metrics)
         return twin
 
     def go_back(self, then: Means) -> None:
         """Forget what was added since `then`, but not which values there are."""
         self.sums = {name: then.sums.get(name, 0.0) for name in self.sums}
         self.weights = {name: then.weights.get(name, 0.0) for name in self.weights}
-        self.count, self.metrics = then.count, copy.deepcopy(then.metrics)
+        self.count, self.pending = then.count, []
 
     def values(self) -> dict[str, float]:
         """Return the values so far; NaN where nothing counted."""
@@ -86,10 +94,18 @@ def name_of(metric: Any) -> str:
     return getattr(metric, "__name__", type(metric).__name__)
 
 
+def direction_of(metric: Any) -> bool | None:
+    """Return whether a higher value of a metric is better; None where it has no direction."""
+    higher = getattr(metric, "higher_is_better", None)
+    if higher is not None and not isinstance(higher, bool | np.bool_):
+        raise ArgumentError(f"higher_is_better of {name_of(metric)} must be True, False or None, got {higher!r:.60}.")
+    return None if higher is None else bool(higher)
+
+
 def row_directions(metrics: Iterable[Any], validated: bool, callbacks: Iterable[Any]) -> dict[str, bool | None]:
     """Return the keys of an epoch's row, and whether a higher value is better; None where nothing says so."""
     own: dict[str, bool | None] = {"loss": False}
-    own |= {name_of(metric): getattr(metric, "higher_is_better", None) for metric in metrics}
+    own |= {name_of(metric): direction_of(metric) for metric in metrics}
     found: dict[str, bool | None] = dict.fromkeys(TRAINER_KEYS)
     written = (name for callback in callbacks for name in getattr(callback, "writes", ()))
     found |= {name: own.get(name.removeprefix("valid_")) for name in written}

@@ -114,6 +114,9 @@ class Graph(Container):
         self.in_shape = self.out_shape = None  # to be built again: what is there is kept
         return self
 
+    def _attributes(self) -> list[tuple[str, Any]]:
+        return [(name, value) for name, value in super()._attributes() if name != "nodes"]
+
     @property
     def outputs(self) -> tuple[str, ...]:
         """The names of the nodes whose y the net returns."""

@@ -43,7 +43,7 @@ class History:
     def after(self, epoch: int, notes: int = 0) -> History:
         """Return the history after an epoch, without the first notes, as an object of its own."""
         part = History()
-        part.rows = [row for row in self.rows if row["epoch"] > epoch]
+        part.rows = [dict(row) for row in self.rows if row["epoch"] > epoch]
         part.reason, part.notes = self.reason, self.notes[notes:]
         return part
 

@@ -112,8 +112,11 @@ def as_tuple(x: Any) -> tuple[Any, ...]:
 
 def concatenate_rows(parts: list[Any]) -> Any:
     """Return the outputs of several chunks as one, tuple for tuple."""
-    if isinstance(parts[0], tuple):
-        return tuple(concatenate_rows(list(outputs)) for outputs in zip(*parts, strict=True))
+    first = parts[0]
+    if isinstance(first, dict):
+        return {name: concatenate_rows([part[name] for part in parts]) for name in first}
+    if isinstance(first, tuple | list):
+        return type(first)([concatenate_rows(list(outputs)) for outputs in zip(*parts, strict=True)])
     return np.concatenate(parts)
 
 

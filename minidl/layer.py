@@ -16,7 +16,17 @@ from minidl.arguments import kept_arguments, positive_int, with_argument_help, w
 from minidl.equivalents import ATTRIBUTES
 from minidl.errors import ArgumentError, NotBuiltError, ShapeError
 from minidl.initializers import Drawn
-from minidl.inputs import Array, Shape, as_mask, as_shape, cast_input, clear_padding, each_shape, run_in_chunks
+from minidl.inputs import (
+    Array,
+    Shape,
+    as_mask,
+    as_shape,
+    as_tuple,
+    cast_input,
+    clear_padding,
+    each_shape,
+    run_in_chunks,
+)
 from minidl.kernels import one_blas_thread
 from minidl.layer_tree import LayerTree
 from minidl.parameter import DTYPES, Parameter
@@ -85,7 +95,7 @@ class Layer(LayerTree):
             return all(getattr(cls, name) is not getattr(Layer, name) for name in names)
 
         short, long = wrote("forward", "backward"), wrote("forward_with_state", "backward_with_state")
-        cls._passes_masks = long
+        cls._passes_masks, cls._keeps_state = long, wrote("initial_state")
         if not (short or long or abstract):
             raise TypeError(
                 f"{cls.__name__} must define forward and backward (or, with a state or a mask, "
@@ -116,7 +126,7 @@ class Layer(LayerTree):
         keep_cache: bool = True,
     ) -> tuple[Any, Any, Any]:
         """Compute y from x and the state before the first step; return (y, state after the last step, cache)."""
-        if mask is not None and self.mask_obstacle and not np.all(mask):
+        if mask is not None and self.mask_obstacle and not all(m is None or np.all(m) for m in as_tuple(mask)):
             raise ArgumentError(f"{type(self).__name__} got a mask, but {self.mask_obstacle}")
         result = self.forward(clear_padding(x, mask), rng=rng)
         if not isinstance(result, tuple) or len(result) != 2:
@@ -146,18 +156,6 @@ class Layer(LayerTree):
     def hand_on(self, mask: Any) -> Array | None:
         """The mask of y, given the mask of x (or masks); None where y has no steps that could be padding."""
         return mask
-
-    @property
-    def streams(self) -> bool:
-        """Whether a sequence may be cut into windows with the state carried from one to the next.
-
-        Where a layer holds a recurrent one and has no state of its own, that state would be lost between windows.
-        """
-        own = type(self).initial_state is not Layer.initial_state
-        return all(
-            layer.streams and (own or layer.in_shape is None or layer.initial_state(1) is None)
-            for layer in self.sublayers.values()
-        )
 
     def example(self, in_shape: Shape, rng: np.random.Generator, batch: int = 3, time: int = 5) -> Any:
         """A random input for checks: normal numbers [B, *in_shape], free lengths becoming `time`."""
@@ -233,7 +231,7 @@ class Layer(LayerTree):
         """Compute y without keeping anything: no cache, no state, no dropout. Many threads may do so at once.
 
         Args:
-            batch_size: rows per pass: large inputs take less memory and time that way. None runs all at once.
+            batch_size: rows per pass, which takes less memory and time; None for all, where rows depend on each other.
         """
         size = None if batch_size is None else positive_int("predict", "batch_size", batch_size)
 

@@ -157,17 +157,18 @@ def _counted(owner: str, y: Any, t: Any, weight: Any, mask: Any) -> tuple[Array,
         raise ShapeError(f"{owner} expects outputs y of shape [..., V], got {y.shape}: one row of scores a position.")
     if y.dtype.kind in "iub" and y.shape[-1:] == (1,) and t.shape == y.shape[:-1]:
         y = y[..., 0]  # ids in a column
-    if are_ids(y, t) and is_one_hot(y) and is_one_hot(t):
+    if are_ids(y, t) and is_one_hot(t) and (is_one_hot(y) or not ((y == 0) | (y == 1)).all()):
         raise ArgumentError(
-            f"{owner} got integers {y.shape} that may be ids or one-hot rows. Pass y.argmax(-1) and t.argmax(-1) for "
-            f"one-hot rows, y.ravel() and t.ravel() for ids."
+            f"{owner} got integers {y.shape} that may be ids, scores or one-hot rows. Pass y.argmax(-1) and "
+            f"t.argmax(-1) for one-hot rows, y[..., None] and t[..., None] for ids, y.astype(float) for scores."
         )
     return y, t, position_weights(owner, weight, mask, y.shape if are_ids(y, t) else y.shape[:-1])
 
 
 def are_ids(y: Array, t: Array) -> bool:
-    """Return whether y holds predicted ids: integers or bools, one for each target."""
-    return y.dtype.kind in "iub" and y.shape == t.shape
+    """Return whether y holds predicted ids: integers or bools, one for each target, which is a whole number, too."""
+    whole = t.dtype.kind in "iub" or (t.dtype.kind == "f" and bool((t == np.round(t)).all()))
+    return y.dtype.kind in "iub" and y.shape == t.shape and whole
 
 
 def is_one_hot(a: Array) -> bool:

@@ -96,7 +96,9 @@ def loss_and_grads(
 def check_loss_result(loss: Loss, value: Any, dy: Any, y: Any) -> None:
     """Refuse a loss whose value is not one number, or whose gradient does not have the shapes of the outputs."""
     several = isinstance(y, tuple)
-    got, expected = ([np.shape(a) for a in (part if several else (part,))] for part in (dy, y))
+    got = [None if a is None else np.shape(a) for a in (dy if several else (dy,))]  # None: an output that is not used
+    expected = [None if a is None else np.shape(b) for a, b in zip(dy, y, strict=False)] if several else [np.shape(y)]
+    expected += [np.shape(b) for b in y[len(got) :]] if several else []
     if np.ndim(value) or got != expected:
         raise ShapeError(
             f"{loss.title} must return one number and a gradient {shapes_text(expected)}, the shape of y, "

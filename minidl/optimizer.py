@@ -133,12 +133,20 @@ class Optimizer(ArgumentHelp, ABC):
     def check_same_net(self, params: Mapping[str, Parameter]) -> None:
         """Refuse the parameters of another net than the one that was updated before; parts of that net are fine."""
         shared = [name for name in params if name in self._served]
-        if self._served and (not shared or any(self._served[name] is not params[name] for name in shared)):
-            name = type(self).__name__
-            raise ArgumentError(
-                f"{name} has made {self.steps:,} updates of another net, and would continue with its moments and its "
-                f"schedule. Make a new {name} for each net."
-            )
+        if not self.steps or not self._served or not params:
+            return
+        if not shared or any(self._served[name] is not params[name] for name in shared):
+            name, known = type(self).__name__, {id(p) for p in self._served.values()}
+            count = f"{self.steps:,} update{'s' * (self.steps != 1)}"
+            if all(id(p) in known for p in params.values()):
+                what = "of these parameters under other names, by which it knows their moments"
+            else:
+                what = "of another net, and would continue with its moments and its schedule"
+            raise ArgumentError(f"{name} has made {count} {what}. Make a new {name} for each net.")
+
+    def forget_net(self) -> None:
+        """Let the next update be of any net."""
+        self._served = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_served": {}}  # a copy may serve another net
@@ -146,10 +154,16 @@ class Optimizer(ArgumentHelp, ABC):
     @property
     def learning_rate(self) -> float:
         """Refused, like its assignment: the rate is `lr`."""
+        if "learning_rate" in vars(self):
+            kept: float = vars(self)["learning_rate"]
+            return kept
         raise AttributeError(f"{type(self).__name__} has no attribute 'learning_rate'. Use 'lr'.")
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
+        if "learning_rate" in inspect.signature(type(self)).parameters:  # a rule of your own may call it so
+            vars(self)["learning_rate"] = value
+            return
         raise ArgumentError(f"{type(self).__name__} has no learning_rate to set, got {value!r:.60}. Set lr instead.")
 
     def _update(self, value: Array, grad: Array, slots: Slots, lr: float, t: int) -> None:

@@ -30,6 +30,7 @@ class Parameter:
     """
 
     __slots__ = ("_grad", "_value", "trainable")
+    __array_ufunc__ = None  # p -= step would rebind the name p, and change nothing: arithmetic is done on p.value
 
     def __init__(self, value: Array, trainable: bool = True) -> None:
         self._value = np.array(value)

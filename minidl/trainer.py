@@ -173,7 +173,8 @@ class Trainer(ArgumentHelp):
             first, data = first_of(data)
             build_for(self.net, first.x, self.seed)
         self.params, self.first_epoch, self.first_step = self.net.params, self.epoch, self.step
-        self.optimizer.check_same_net(self.params)
+        if not resume:
+            self.optimizer.check_same_net(self.params)
         self.active = [*self.callbacks, *([] if self.quiet else self._console())]
         self.keepers = [callback for callback in self.active if all(hasattr(callback, name) for name in KEEPING)]
         self.active = [callback for callback in self.active if callback not in self.keepers] + self.keepers
@@ -309,8 +310,7 @@ class Trainer(ArgumentHelp):
             for p in self.params.values():
                 p.grad /= total
         self._call("on_grads_ready")
-        if self.skipped:
-            self.means.go_back(means)
+        self.means.commit(means if self.skipped else None)
         if self.stop_reason is not None:
             return
         self.groups_done, self.learned = self.groups_done + 1, group[-1]
@@ -354,6 +354,7 @@ class Trainer(ArgumentHelp):
         for batch in batches:
             value, weight, y, state = loss_value(self.net, self.loss, batch, self._before(batch, state))
             means.add(self.net, self.loss, self.metrics, batch, value, weight, y)
+            means.commit()
         return means.values()
 
     def _before(self, batch: Batch, state: Any) -> Any:

@@ -34,6 +34,7 @@ class Callback(ArgumentHelp):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         check_hooks(cls.__name__, vars(cls).items())
+        cls.writes = (cls.writes,) if isinstance(cls.writes, str) else tuple(cls.writes)
 
     remembers: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[tuple[str, ...]] = ()

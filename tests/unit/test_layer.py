@@ -272,3 +272,18 @@ def test_inputs_that_are_not_numbers_are_refused(layer, x, words):
     layer.build((3,))
     with pytest.raises(minidl.ArgumentError, match=words):
         layer.predict(x)
+
+
+def test_predict_in_chunks_takes_dicts_and_lists():
+    class Several(Layer):
+        def forward(self, x, *, rng=None):
+            return {"a": x, "b": [x, x[:, 0]]}, None
+
+        def backward(self, dy, cache):
+            return dy["a"]
+
+    layer = Several()
+    layer.build((3,))
+    x = np.random.default_rng(0).standard_normal((600, 3)).astype(np.float32)
+    y = layer.predict(x)
+    assert np.array_equal(y["a"], x) and np.array_equal(y["b"][0], x) and np.array_equal(y["b"][1], x[:, 0])

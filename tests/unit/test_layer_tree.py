@@ -1,5 +1,8 @@
 """Layers inside layers: found in attributes, lists, tuples and dicts, named, built, frozen, saved and checked."""
 
+from collections import deque
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -378,3 +381,158 @@ def test_trainable_reads_what_was_set():
     assert net.trainable and not net["lstm"].trainable
     with pytest.raises(ArgumentError, match="trainable must be True or False, got 'no'"):
         net.trainable = "no"
+
+
+# -- building again, and layers that would be invisible ----------------------------------------------
+
+
+class MadeEachTime(Chain):
+    """Makes its layer in `setup`, also when it is built again."""
+
+    def __init__(self, units=4):
+        self.units = units
+
+    def setup(self, in_shape, rng, dtype):
+        self.inner = Dense(self.units)
+        return self.inner.build(in_shape, rng, dtype)
+
+    def parts(self):
+        return [self.inner]
+
+
+class Appending(Chain):
+    def __init__(self):
+        self.cells = []
+
+    def setup(self, in_shape, rng, dtype):
+        for _ in range(2):
+            self.cells.append(Dense(4))
+            in_shape = self.cells[-1].build(in_shape, rng, dtype)
+        return in_shape
+
+    def parts(self):
+        return self.cells
+
+
+def test_building_again_keeps_layers_that_setup_makes(tmp_path):
+    layer = built(MadeEachTime())
+    layer.freeze()
+    before = dict(layer.params)
+    net = Sequential([layer, Dense(2)])
+    for seed in 1, 2:
+        net.build((3,), seed=seed)
+    assert list(layer.params) == list(before) and all(layer.params[n] is p for n, p in before.items())
+    assert trainable(net) == ["dense.W", "dense.b"]
+    net.save(tmp_path / "net.npz")
+    x = np.ones((2, 3), np.float32)
+    assert np.array_equal(load(tmp_path / "net.npz", classes=[MadeEachTime])(x), net(x))
+    with pytest.raises(minidl.ShapeError):
+        layer.build((5,))
+    assert all(layer.params[n] is p for n, p in before.items())
+
+
+def test_a_setup_that_adds_layers_when_built_again_is_refused():
+    layer = built(Appending())
+    before = dict(layer.params)
+    with pytest.raises(ArgumentError, match=r"Appending.setup adds the layer 'cells.2' when it is built again"):
+        layer.build((3,))
+    assert dict(layer.params) == before and len(layer.cells) == 2
+
+
+def test_a_build_that_fails_at_first_does_not_double_layers():
+    net = Sequential([Appending(), minidl.Flatten(), Dense(1)])
+    Trainer(net, MeanSquaredError(), quiet=True).fit(np.ones((8, 5, 4)), np.ones((8, 1)))
+    assert [name for name in net.params if name.endswith("W")] == [
+        "appending.cells.0.W",
+        "appending.cells.1.W",
+        "dense.W",
+    ]
+
+
+class InClass(Chain):
+    inner = Dense(2)
+
+    def parts(self):
+        return [self.inner]
+
+
+class InDeque(Chain):
+    def __init__(self):
+        self.line = deque([Dense(2)])
+
+    def parts(self):
+        return list(self.line)
+
+
+class InNamespace(Chain):
+    def __init__(self):
+        self.box = SimpleNamespace(a=Dense(2))
+
+    def parts(self):
+        return [self.box.a]
+
+
+@pytest.mark.parametrize("kind", [InClass, InDeque, InNamespace])
+def test_a_layer_that_is_built_and_not_held_is_refused(kind):
+    for layer in kind(), Sequential([kind()]):
+        with pytest.raises(ArgumentError, match=r"setup built Dense\(units=2\), which the layer does not hold"):
+            layer.build((3,))
+
+
+def test_layers_added_after_the_build_are_parts():
+    layer = built(Appending())
+    layer.late, layer.cells[2:] = built(Dense(1)), [built(Dense(1))]
+    assert [name for name in layer.params if name.endswith("W")] == ["cells.0.W", "cells.1.W", "cells.2.W", "late.W"]
+
+
+def test_a_net_of_stepwise_layers_inside_takes_a_mask():
+    class Residual(Layer):
+        def __init__(self, body):
+            self.body = body
+
+        def setup(self, in_shape, rng, dtype):
+            return self.body.build(in_shape, rng, dtype)
+
+        def forward(self, x, *, rng=None):
+            y, cache = self.body.forward(x, rng=rng)
+            return x + y, cache
+
+        def backward(self, dy, cache):
+            return dy + self.body.backward(dy, cache)
+
+    mask = np.array([[True, True], [True, False]])
+    net = built(Sequential([Residual(Sequential([minidl.LayerNorm(), Dense(3)])), minidl.PoolTime("mean")]), (None, 3))
+    assert net.predict(np.ones((2, 2, 3)), mask=mask).shape == (2, 3)
+    inside = Residual(Sequential([LSTM(3, return_sequences=True)]))
+    with pytest.raises(ArgumentError, match="cannot pass it to its 'body'"):
+        built(Sequential([inside]), (None, 3)).predict(np.ones((2, 2, 3)), mask=mask)
+
+
+def test_a_subclass_that_drops_the_state_of_its_own_layer_cannot_be_streamed():
+    class WithRNN(Sequential):
+        def __init__(self):
+            super().__init__([Dense(3)])
+            self.rnn = LSTM(3, return_sequences=True)
+
+        def setup(self, in_shape, rng, dtype):
+            return super().setup(self.rnn.build(in_shape, rng, dtype), rng, dtype)
+
+    assert not built(WithRNN(), (None, 3)).streams
+
+
+def test_a_pattern_that_failed_does_not_fail_again():
+    net = Sequential([LSTM(4), Dense(2)])
+    net.freeze("dens.*")
+    with pytest.raises(ArgumentError, match="did you mean 'dense"):
+        net.build((None, 3))
+    net.freeze("dense.*")
+    net.build((None, 3))
+    assert trainable(net) == ["lstm.Wx", "lstm.Wh", "lstm.b"]
+
+
+def test_arithmetic_on_a_parameter_is_refused():
+    p = minidl.Parameter(np.ones(3))
+    with pytest.raises(TypeError):
+        p -= 0.1 * p.grad
+    with pytest.raises(TypeError):
+        np.ones(3) * p

@@ -172,9 +172,13 @@ def test_exact_match_takes_predicted_ids():
 @pytest.mark.parametrize("metric", [accuracy, exact_match])
 def test_integers_that_may_be_ids_or_one_hot_rows_are_refused(metric):
     y, t = np.array([[0, 1], [1, 0]]), np.array([[0, 1], [0, 1]])
-    with pytest.raises(ArgumentError, match="may be ids or one-hot rows"):
-        metric(y, t)
-    assert accuracy(y.argmax(-1), t.argmax(-1)) == (0.5, 2.0) and accuracy(y.ravel(), t.ravel()) == (0.5, 4.0)
+    for ambiguous in y, np.array([[5, 1], [2, 9]]):
+        with pytest.raises(ArgumentError, match="may be ids, scores or one-hot rows"):
+            metric(ambiguous, t)
+    assert accuracy(y.argmax(-1), t.argmax(-1)) == (0.5, 2.0)
+    assert accuracy(y[..., None], t[..., None]) == (0.5, 4.0) and exact_match(y[..., None], t[..., None]) == (0.5, 2.0)
+    assert accuracy(y.astype(float), t) == (0.5, 2.0) and accuracy(y, 0.8 * t + 0.1) == (0.5, 2.0)
+    assert accuracy(np.array([[0], [1]]), np.array([[0.3], [0.8]])) == (1.0, 2.0)
 
 
 @pytest.mark.parametrize("metric", [accuracy, exact_match])

@@ -375,3 +375,18 @@ def test_a_loss_whose_own_call_returns_other_shapes_is_refused(result):
     net.build((3,))
     with pytest.raises(minidl.ShapeError, match="Own must return one number and a gradient"):
         minidl.loss_and_grads(net, Own(), minidl.Batch(np.ones((4, 3)), np.ones((4, 2))))
+
+
+def test_a_loss_may_leave_out_the_gradient_of_an_output():
+    class First(minidl.Loss):
+        def positions(self, y, t):
+            raise NotImplementedError
+
+        def __call__(self, y, t, weight=None, mask=None):
+            value, dy, count = minidl.MeanSquaredError()(y[0], t, weight)
+            return value, (dy, None), count
+
+    net = minidl.Graph("x", outputs=("a", "b"))
+    net.add("a", minidl.Dense(1), "x").add("b", minidl.Dense(2), "x").build((3,))
+    minidl.loss_and_grads(net, First(), minidl.Batch(np.ones((4, 3)), np.ones(4)))
+    assert net.params["a.W"].grad.any() and not net.params["b.W"].grad.any()

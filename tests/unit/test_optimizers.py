@@ -363,8 +363,12 @@ def test_the_same_optimizer_on_another_net_is_refused() -> None:
     optimizer, first = SGD(0.1, momentum=0.9), {"W": parameter(np.ones((2, 3))), "b": parameter(np.ones(3))}
     optimizer.step(first)
     for shape, name in ((4, 3), "W"), ((2, 3), "W"), ((2, 3), "V"):
-        with pytest.raises(ArgumentError, match=r"SGD has made 1 updates of another net.* Make a new SGD for each net"):
+        with pytest.raises(ArgumentError, match=r"SGD has made 1 update of another net.* Make a new SGD for each net"):
             optimizer.step({name: parameter(np.ones(shape))})
+    with pytest.raises(ArgumentError, match=r"SGD has made 1 update of these parameters under other names"):
+        optimizer.step({f"body.{name}": p for name, p in first.items()})
+    optimizer.step({})
+    optimizer.steps = 1
     optimizer.step({"W": first["W"]})
     optimizer.step(first | {"more": parameter([1.0])})
     copy.deepcopy(optimizer).step({name: parameter(p.value) for name, p in first.items()})
@@ -381,6 +385,13 @@ def test_learning_rate_is_refused_as_the_name_of_lr() -> None:
     with pytest.raises(AttributeError, match="Use 'lr'"):
         optimizer.learning_rate  # noqa: B018
     assert not hasattr(optimizer, "learning_rate")
+
+    class Own(SGD):
+        def __init__(self, learning_rate: float) -> None:
+            super().__init__(learning_rate)
+            self.learning_rate = learning_rate
+
+    assert Own(0.5).learning_rate == 0.5
 
 
 def test_a_gradient_of_another_shape_is_refused() -> None:

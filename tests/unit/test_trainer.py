@@ -274,6 +274,11 @@ def test_an_optimizer_serves_one_net(same_net):
         assert other.step == 0 and same(before, values(other.net))
 
 
+def test_validation_may_be_a_tuple_of_batches():
+    for count in 2, 3, 4:
+        assert trainer_of(regressor()).fit(X, T, validation=(Batch(X, T),) * count)["valid_loss"]
+
+
 @pytest.mark.parametrize("resume", ["run", 1, None])
 def test_resume_must_be_a_flag(resume):
     with pytest.raises(ArgumentError, match=r"fit expects resume to be True or False"):
