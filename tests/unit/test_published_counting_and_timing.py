@@ -135,6 +135,7 @@ def test_nets_that_do_not_last_count_for_nothing_but_the_number():
 
 
 def test_no_picture_is_in_both_halves():
+    pytest.importorskip("sklearn")
     x, test_x, t, test_t = example("digits_row_by_row").halves()
     assert x.shape == (898, 8, 8) and test_x.shape == (899, 8, 8) and x.max() == 1 and x.min() == 0
     assert not {row.tobytes() for row in x} & {row.tobytes() for row in test_x}
