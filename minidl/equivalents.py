@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection
 
 ACTIVATION = "Put an activation layer after it, such as Tanh()."
@@ -143,5 +144,5 @@ def argument_hint(owner: str, name: str, known: Collection[str]) -> str:
 
 
 def words_of(hint: str) -> list[str]:
-    """Return the arguments that a hint of the form "Write lr=." names."""
-    return [hint[len("Write ") : hint.index("=")]] if hint.startswith("Write ") and hint.endswith("=.") else []
+    """Return the argument that a hint of the form "Write lr=" names."""
+    return re.findall(r"^Write (\w+)=", hint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -145,7 +146,7 @@ def refuse(table: Table, column: DateColumn) -> None:
             f"{table.source} holds several series, one for each of the {len(keys)} values in column "
             f"{named(series)}: {shown}{more}. Choose one, or write each to a file of its own and pass the files."
         )
-    if is_repeated_number(column.cells) and sorted(column.cells) == column.cells:
+    if are_years_of_parts(column.cells):
         return  # years whose months have no column
     if fault.kind == "duplicate":
         raise ArgumentError(
@@ -155,6 +156,15 @@ def refuse(table: Table, column: DateColumn) -> None:
     raise ArgumentError(
         f"{place} goes back in time {where}: {before!r:.40} is followed by {after!r:.40}. Sort the rows by date."
     )
+
+
+def are_years_of_parts(cells: Sequence[str]) -> bool:
+    """Return whether cells are years in order with the same number of rows each; the first and last may have fewer."""
+    if not all(re.fullmatch(r"\d{4}(\.0)?", cell.strip()) for cell in cells) or sorted(cells) != list(cells):
+        return False
+    counts = list(Counter(cells).values())
+    inner = counts[1:-1] or [max(counts)]
+    return len(set(inner)) == 1 and inner[0] > 1 and max(counts) <= inner[0]
 
 
 def goes_back(dates: Dates) -> bool:

@@ -23,9 +23,10 @@ from typing import Any
 from minidl import durable
 from minidl.callbacks import Checkpoint
 from minidl.cli.options import Parser, actions_of, fits
-from minidl.errors import ArgumentError
+from minidl.errors import ArgumentError, ModelFormatError
 from minidl.escaping import quote_path
 from minidl.folder_lock import NAME, FolderLock
+from minidl.saving import reading
 
 OPTIONS = "options.json"
 MAX_OPTIONS = 2**20  # bytes of a file that is read; a real one has about 1,000
@@ -190,7 +191,18 @@ def model_of(folder: Path, out: str) -> str:
             f"The model of {folder} must be the file next to it that its name stands for, got {out}. The folder was "
             f"renamed, or someone else made it. Pass --out FILE to choose where the model is saved."
         )
+    if path.exists() and not is_model(path):
+        raise ArgumentError(f"{near(path)} must be a model to be replaced by that of {folder}. Pass --out FILE.")
     return near(path)
+
+
+def is_model(path: Path) -> bool:
+    """Return whether a file is a model of minidl, damaged ones not included."""
+    try:
+        with reading(path):
+            return True
+    except (ModelFormatError, OSError):
+        return False
 
 
 def check_inputs(folder: Path, paths: list[str]) -> None:

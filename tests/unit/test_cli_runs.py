@@ -86,6 +86,16 @@ def test_resume_does_not_follow_a_link_in_place_of_the_model(interrupted, folder
     assert (tmp_path / "victim.txt").read_text() == "precious"
 
 
+def test_resume_does_not_replace_what_is_not_a_model(interrupted, folder, capsys):
+    interrupted()
+    (folder / "notes.txt").write_text("mine")
+    (folder / "model.run").rename(folder / "notes.txt.run")
+    change_options("notes.txt.run/options.json", out="notes.txt")
+    error = refused(capsys, "train", "--resume", "notes.txt.run")
+    assert "notes.txt must be a model to be replaced" in error and "Pass --out FILE" in error
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
 def test_resume_with_out_writes_there(interrupted, folder, tmp_path, capsys):
     interrupted()
     change_options(out=str(tmp_path / "victim.txt"))

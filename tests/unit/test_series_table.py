@@ -97,6 +97,12 @@ TWICE = DAYS[:15] * 2
             r"^s\.csv must begin with the names of the columns, got the date '2020-01-01'\.",
         ),
         (
+            table(date=[d.replace("-", "") for d in (*DAYS[:9], *DAYS[8:])], y=[1] * 31),
+            r"^s\.csv:11 repeats the date '20200109'",
+        ),
+        (table(year=[2000, 2001, 2001, 2002, 2003], y=[1] * 5), r"^s\.csv:4 repeats the date '2001'"),
+        (table(yyyymm=sorted(m.replace("-", "") for m in MONTHS * 2), y=[1] * 48), r"^s\.csv:3 repeats .* '201901'"),
+        (
             table(date=[f"{d[8:]}/{d[5:7]}/{d[:4]}" for d in DATES[:9] + DATES[8:]], y=[1] * 109),
             r"^s\.csv:11 repeats the date '09/01/2020'",
         ),

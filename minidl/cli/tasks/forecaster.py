@@ -32,7 +32,11 @@ QUANTILES = 0.1, 0.5, 0.9
 USUAL = "y", "target", "value"
 COUNTED = 10_000  # windows of the training part that the spread of a naive forecast is taken from
 # What places a row in time, or counts it: forecast only if it is asked for by name.
-PLACES_ROWS = re.compile(r"(year|quarter|month|week|weekday|day|date|hour|minute|timestamp|index|idx|id|unnamed: \d+|)")
+PLACES_ROWS = re.compile(
+    r"((fiscal|calendar)[ _]?)?(year|quarter|qtr|month|week|day|jahr|monat|tag)([ _]?(num(ber)?|no))?"
+    r"|(day|hour|week|month)[ _]?of[ _]?(week|day|month|year)|weekday|dow|doy|date|datetime|hour|minute|second"
+    r"|(unix[ _]?)?time(stamp)?|epoch|period|yyyy(mm)?(dd)?|index|idx|id|unnamed: \d+|"
+)
 
 
 class Forecaster(Task):
