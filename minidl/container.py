@@ -12,6 +12,8 @@ from minidl.inputs import Shape
 from minidl.layer import Layer
 from minidl.summary import print_summary
 
+BESIDES = "layers", "vocab", "facts"  # attributes that are not looked through for more layers
+
 
 class Container(Layer, abstract=True):
     """A layer that is made of layers: the base of `Sequential` and `Graph`.
@@ -49,7 +51,7 @@ class Container(Layer, abstract=True):
         return self.layers | more
 
     def _attributes(self) -> list[tuple[str, Any]]:
-        return [(name, value) for name, value in super()._attributes() if name != "layers"]
+        return [(name, value) for name, value in super()._attributes() if name not in BESIDES]
 
     def __getitem__(self, key: int | str) -> Any:
         """A layer by position, name or dotted path."""

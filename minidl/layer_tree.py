@@ -41,7 +41,7 @@ class Snapshot:
 
     def __init__(self, layer: LayerTree) -> None:
         self.layer, self.attributes = layer, dict(vars(layer))
-        self.contents = [(part, copy.copy(part)) for part in containers_in(list(self.attributes.values()), set())]
+        self.contents = [(part, copy.copy(part)) for part in containers_in(list(self.attributes.values()))]
         self.sublayers = layer.sublayers
 
     def restore(self, names: Collection[str] | None = None) -> None:
@@ -228,7 +228,8 @@ class LayerTree(ArgumentHelp):
         self._holders = tuple(
             name
             for name, value in self._attributes()
-            if (isinstance(value, list | tuple | dict) and not value) or any(layers_in(owner, name, value))
+            if name != "_own_params"
+            and ((isinstance(value, list | dict) and not value) or any(layers_in(owner, name, value)))
         )
 
     # -- freezing ---------------------------------------------------------------------------------
@@ -286,14 +287,16 @@ def forms_of(layer: LayerTree) -> dict[str, Any]:
     return {name: (p.value.shape, p.value.dtype) for name, p in layer.params.items()}
 
 
-def containers_in(value: Any, seen: set[int]) -> Iterator[Any]:
-    """Yield the lists and dicts in a list of attributes, however deep, each once."""
-    for part in value.values() if isinstance(value, dict) else value:
+def containers_in(values: list[Any]) -> Iterator[Any]:
+    """Yield the lists and dicts among values and in them, however deep, each once."""
+    seen, todo = set[int](), [*values]
+    while todo:
+        part = todo.pop()
         if isinstance(part, list | tuple | dict) and id(part) not in seen:
             seen.add(id(part))
+            todo += part.values() if isinstance(part, dict) else part
             if not isinstance(part, tuple):
                 yield part
-            yield from containers_in(part, seen)
 
 
 def layers_in(owner: str, name: str, value: Any) -> Iterator[tuple[str, LayerTree]]:
