@@ -1,6 +1,7 @@
 """`diagnose`: what it finds in one call, that it changes nothing, and what it says of wrong arguments."""
 
 import pickle
+import re
 import warnings
 
 import numpy as np
@@ -295,7 +296,7 @@ def test_it_tells_what_it_does():
         ({"history": [1]}, "history"),
         ({"vocab": 3}, "vocab"),
     ],
-    ids=str,
+    ids=lambda value: re.sub(r" at 0x[0-9a-f]+", "", str(value)),
 )
 @pytest.mark.parametrize("built", [True, False], ids=["built", "unbuilt"])
 def test_wrong_arguments_are_told_in_one_line(arguments, words, built):
