@@ -27,6 +27,13 @@ settings.register_profile("nightly", derandomize=False, database=None, max_examp
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
+def pytest_collection_modifyitems(items):
+    """Refuse test ids that differ between processes: the workers of pytest-xdist would not agree on the tests."""
+    for item in items:
+        if " at 0x" in item.nodeid:
+            raise pytest.UsageError(f"{item.nodeid} holds the address of an object. Pass ids= to parametrize.")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def default_sigint():
     """Let Ctrl-C raise KeyboardInterrupt, here and in child processes.
