@@ -125,20 +125,28 @@ def remove_stale(folder: Path) -> None:
 
 def unlink_stale(path: Path) -> None:
     """Remove a temporary file unless a living process may be writing it."""
-    if fcntl is not None and path.name.startswith(host_prefix()):
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.unlink(path)
-            return
-        except BlockingIOError:
-            return
-        except OSError:  # a file system without locks
-            pass
-        finally:
-            os.close(handle)
-    if time.time() - path.stat().st_mtime > STALE_SECONDS:
+    ours = fcntl is not None and path.name.startswith(host_prefix())
+    decided = ours and unlink_unlocked(path)
+    if not decided and time.time() - path.stat().st_mtime > STALE_SECONDS:
         os.unlink(path)
+
+
+def unlink_unlocked(path: Path) -> bool:
+    """Remove a temporary file of this machine unless its writer holds the lock; return False without locks.
+
+    It is removed under the lock, so a writer that has not locked it yet finds it gone, and makes another.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(path)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return False
+    finally:
+        os.close(handle)
+    return True
 
 
 def mode_of(path: Path) -> int | None:

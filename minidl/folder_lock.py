@@ -59,9 +59,8 @@ class FolderLock:
     def __enter__(self) -> FolderLock:
         if not self.depth:
             try:
-                self.acquire()
-            except OSError:
-                pass
+                with contextlib.suppress(OSError):  # the first write to the folder raises it, with what to do
+                    self.acquire()
             except BaseException:
                 self.close()
                 raise
