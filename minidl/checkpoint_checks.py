@@ -15,6 +15,7 @@ from minidl.file_values import (
     anything,
     array,
     arrays,
+    attributes,
     count,
     dict_of,
     entries,
@@ -26,7 +27,6 @@ from minidl.file_values import (
     positive,
     refuse,
     same_form,
-    same_kinds,
     size,
     text,
 )
@@ -152,7 +152,7 @@ def check_fit(trainer: Trainer, weights: Mapping[str, Array], state: dict[str, A
     for name, kept in state["means"]["metrics"].items():
         copied = trainer.means.metrics.get(name)
         if copied is not None:
-            same_kinds(f"metric {name!r}", kept, vars(copied))
+            attributes(f"metric {name!r}", kept, vars(copied), {})
         elif not trainer.over:
             raise ModelFormatError("its metrics are others than the trainer's.")
 

@@ -191,13 +191,15 @@ def kind_of(value: Any) -> str | None:
     return None if value is None else next((name for name, kind in kinds.items() if isinstance(value, kind)), "other")
 
 
-def same_kinds(what: str, value: Any, like: Mapping[str, Any]) -> Any:
-    """Check the attributes of an object: none that it does not have, and each of the kind that it has now."""
+def attributes(what: str, value: Any, now: Mapping[str, Any], checks: Mapping[str, Check]) -> Any:
+    """Check the remembered attributes of an object: none that it does not have, each by its check, or else its kind."""
     for name, part in dict_of(anything)(what, value).items():
-        if name not in like:
-            raise refuse(what, f"among {', '.join(like)}", name)
-        if None not in (kind_of(part), kind_of(like[name])) and kind_of(part) != kind_of(like[name]):
-            raise refuse(f"{what} {name!r}", f"a {kind_of(like[name])}", part)
+        if name not in now:
+            raise ModelFormatError(f"its {what} has {name!r:.60}, which it does not remember.")
+        if name in checks:
+            checks[name](f"{what} {name!r}", part)
+        elif None not in (kind_of(part), kind_of(now[name])) and kind_of(part) != kind_of(now[name]):
+            raise refuse(f"{what} {name!r}", f"a {kind_of(now[name])}", part)
     return value
 
 

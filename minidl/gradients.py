@@ -178,6 +178,17 @@ def is_finite(a: Array) -> bool:
     return math.isfinite(_square(a)) or bool(np.isfinite(a).all())
 
 
+def are_finite(params: Mapping[str, Parameter]) -> bool:
+    """Return whether all numbers of all parameters are finite; quick where they are.
+
+    Example:
+        >>> from minidl.gradients import are_finite
+        >>> are_finite({"w": minidl.Parameter(np.ones(3)), "b": minidl.Parameter(np.array([np.nan]))})
+        False
+    """
+    return all(is_finite(p.value) for p in params.values())
+
+
 def lengths(arrays: Mapping[str, Array]) -> dict[str, float]:
     """The norm of each array; nan where a number in it is not finite, inf where float64 cannot hold the norm.
 

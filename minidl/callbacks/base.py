@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from minidl.arguments import ArgumentHelp
-from minidl.errors import ModelFormatError
-from minidl.file_values import Check, kind_of, refuse
+from minidl.file_values import Check, attributes
 from minidl.hooks import check_hooks
 from minidl.trainer import Trainer
 from minidl.trees import as_before
@@ -69,25 +68,19 @@ class Callback(ArgumentHelp):
             ModelFormatError: with the reason.
         """
         if type(self).remember is Callback.remember:
-            self._check({name: getattr(self, name, None) for name in self.remembers}, kept)
+            self.check_attributes(kept)
 
     def recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
         """Go on from what `remember` gave; the moments of an epoch that is under way have come by then."""
         now = self.remember()
-        self._check(now, kept)
+        attributes(type(self).__name__, kept, now, self.checks)
         for name, value in kept.items():
             setattr(self, name, as_before(value, now[name]))
 
-    def _check(self, now: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
-        owner = type(self).__name__
-        for name, value in kept.items():
-            if name not in now:
-                raise ModelFormatError(f"its {owner} has {name!r:.60}, which a {owner} does not remember.")
-            check = self.checks.get(name)
-            if check is not None:
-                check(f"{owner} {name!r}", value)
-            elif None not in (kind_of(value), kind_of(now[name])) and kind_of(value) != kind_of(now[name]):
-                raise refuse(f"{owner} {name!r}", f"a {kind_of(now[name])}", value)
+    def check_attributes(self, kept: Mapping[str, Any]) -> None:
+        """Refuse what cannot be the attributes that `remembers` names."""
+        now = {name: getattr(self, name, None) for name in self.remembers}
+        attributes(type(self).__name__, kept, now, self.checks)
 
 
 class Remembering(Callback, ABC):

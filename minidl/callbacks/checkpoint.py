@@ -16,9 +16,10 @@ from typing import Any, Literal
 from minidl import checkpoints, durable
 from minidl.arguments import positive_int
 from minidl.callbacks.base import Callback
-from minidl.callbacks.stopping import Watching, is_finite
+from minidl.callbacks.stopping import Watching
 from minidl.errors import ArgumentError, ModelFormatError
 from minidl.folder_lock import FolderLock
+from minidl.gradients import are_finite
 from minidl.resumption import Resumption
 from minidl.trainer import Trainer
 
@@ -168,7 +169,7 @@ class Checkpoint(Callback):
         if sick or not trainer.step or self.last == standing(trainer, over):
             return
         self.keep_up(trainer, over)
-        if not trainer.stop_reason and not is_finite(trainer.params):
+        if not trainer.stop_reason and not are_finite(trainer.params):
             words = f"{self.folder}: the end, step {trainer.step}, is not written, for its weights are no numbers."
             warnings.warn(words, stacklevel=2)
 
@@ -272,7 +273,7 @@ class Checkpoint(Callback):
 
     def write(self, trainer: Trainer, path: Path, over: bool = False) -> bool:
         """Write a file; a net that holds a NaN is not written. Says whether that went well."""
-        if not is_finite(trainer.params):
+        if not are_finite(trainer.params):
             return False
         try:
             self.reclaim()

@@ -47,8 +47,7 @@ class Log(Remembering):
             raise refuse(type(self).__name__, "a dict with size", list(kept))
         optional(count)(f"{type(self).__name__} 'size'", kept["size"])
         if type(self).remember is Log.remember:
-            now = {name: getattr(self, name, None) for name in self.remembers}
-            self._check(now, {name: value for name, value in kept.items() if name != "size"})
+            self.check_attributes({name: value for name, value in kept.items() if name != "size"})
 
     def recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
         size = kept["size"]

@@ -14,10 +14,9 @@ from minidl.callbacks.base import Callback, Remembering
 from minidl.errors import ArgumentError, NonFiniteError, UnknownNameError
 from minidl.figures import row_directions
 from minidl.file_values import Check, arrays, count, number, optional, refuse, text
-from minidl.gradients import check_finite
+from minidl.gradients import are_finite, check_finite, is_finite
 from minidl.inputs import Array
 from minidl.names import offer
-from minidl.parameter import Parameter
 from minidl.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -102,16 +101,11 @@ class Watching(Remembering):
             self.forget()
         self.watched = self.key
         value = self.sign * trainer.row[self.key]
-        if value < self.best - self.min_delta and is_finite(trainer.params):
+        if value < self.best - self.min_delta and are_finite(trainer.params):
             self.best, self.best_epoch, self.epochs_since = value, trainer.epoch, 0
             return True
         self.epochs_since += 1
         return False
-
-
-def is_finite(params: Mapping[str, Parameter]) -> bool:
-    """Return whether all weights are finite."""
-    return all(np.isfinite(p.value).all() for p in params.values())
 
 
 class EarlyStopping(Watching):
@@ -237,7 +231,7 @@ class NanGuard(Callback):
 
     def on_step_end(self, trainer: Trainer) -> None:
         for name, p in trainer.params.items():
-            if not np.isfinite(p.value).all():
+            if not is_finite(p.value):
                 from minidl.checking.update import spoiled  # for a sick step alone
 
                 told = in_brackets(spoiled(trainer.params, trainer.optimizer))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from minidl.arguments import positive_real
 from minidl.callbacks.base import Callback
-from minidl.errors import ArgumentError, ModelFormatError
+from minidl.errors import ArgumentError
 from minidl.feeding import epoch_of
+from minidl.file_values import Check, entries, finite, refuse
 from minidl.schedules import StretchedLR, is_plan
 from minidl.trainer import Trainer
 
@@ -20,6 +21,13 @@ TOLERANCE = 0.01  # of the budget: a plan that misses it by less is kept
 PAUSE = 10  # times the usual time of an update: where one takes longer, it says nothing of the next ones
 GRACE = 0.05  # of the budget, added once where the rate would otherwise never come down
 NOTED = 0.2  # change of the number of steps that is worth a line on the console
+
+
+def plan_of_steps(what: str, value: Any) -> Any:
+    """Check the plan in a checkpoint."""
+    if not is_plan(value):
+        raise refuse(what, "pairs [step, end] in order", value)
+    return value
 
 
 class TimeBudget(Callback):
@@ -63,7 +71,9 @@ class TimeBudget(Callback):
         True
     """
 
+    writes: ClassVar[tuple[str, ...]] = ("last_step",)
     remembers: ClassVar[tuple[str, ...]] = "plan", "spent", "deadline", "next_check", "steps", "seconds", "epoch_end"
+    checks: ClassVar[Mapping[str, Check]] = dict.fromkeys(remembers, finite) | {"plan": plan_of_steps}
 
     def __init__(self, minutes: float, clock: Callable[[], float] = time.perf_counter) -> None:
         self.minutes = positive_real("TimeBudget", "minutes", minutes)
@@ -116,10 +126,10 @@ class TimeBudget(Callback):
     def remember(self) -> dict[str, Any]:
         return super().remember() | {"spent": self.spent + self.clock() - self.mark}
 
+    def check_recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
+        entries("TimeBudget", kept, self.checks)
+
     def recall(self, trainer: Trainer, kept: dict[str, Any]) -> None:
-        numbers = [kept.get(name) for name in self.remembers[1:]]
-        if not all(isinstance(n, int | float) and math.isfinite(n) for n in numbers) or not is_plan(kept.get("plan")):
-            raise ModelFormatError("The checkpoint holds no valid time budget. Remove it to resume from an older one.")
         super().recall(trainer, kept)
         self.mark = self.clock()
         trainer.last_step = self.noted = self.plan[-1][1]

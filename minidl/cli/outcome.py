@@ -7,11 +7,10 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from minidl.cli.prepared_run import PreparedRun
 from minidl.cli.tasks import Task
 from minidl.escaping import quote_path
+from minidl.gradients import are_finite
 from minidl.trainer import Trainer
 
 # Nets that have made one to three updates are at up to 1.19 times the loss of a uniform guess (112 runs over all
@@ -36,7 +35,7 @@ def save(run: PreparedRun, row: dict[str, Any]) -> Outcome:
         row: the metrics of the epoch that the weights are from.
     """
     trainer, net, checkpoint = run.trainer, run.job.net, run.checkpoint
-    finite = all(np.isfinite(p.value).all() for p in net.params.values())
+    finite = are_finite(net.params)
     if not trainer.step or not finite or not (run.best.kept_epoch or math.isfinite(trainer.value)):
         return Outcome(None, checkpoint_notes(run), False, False)
     out, shown, notes = run.out, run.args.out, []

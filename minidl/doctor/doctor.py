@@ -32,6 +32,7 @@ from minidl.doctor.training_findings import (
 from minidl.doctor.trials import RANGE_STEPS, before_updates, largest_stable_rate, trial
 from minidl.errors import ArgumentError
 from minidl.feeding import goes_once
+from minidl.gradients import are_finite
 from minidl.layer import Layer
 from minidl.looking import flows
 from minidl.optimizer import Optimizer
@@ -136,7 +137,7 @@ class Doctor(Remembering):
     def inside(self, trainer: Trainer) -> list[Finding]:
         """What flows through the net on the last batch."""
         batch = trainer.batch
-        if batch is None or not all(np.isfinite(p.value).all() for p in trainer.params.values()):
+        if batch is None or not are_finite(trainer.params):
             return []
         return flow_findings(flows(trainer.net, trainer.loss, batch, trainer.before))
 
@@ -175,7 +176,7 @@ class Doctor(Remembering):
         yield from start
         yield from clipping_findings(course, trainer.callbacks)
         seen = self.climbing()
-        sound = all(np.isfinite(p.value).all() for p in trainer.params.values())
+        sound = are_finite(trainer.params)
         if seen is not None:
             rule = type(trainer.optimizer).__name__
             if trainer.interrupted is None:

@@ -15,6 +15,7 @@ from minidl.doctor.constant import best_constant, lowest
 from minidl.doctor.course import KEPT, Course
 from minidl.doctor.given import own
 from minidl.doctor.training_findings import climbs
+from minidl.gradients import are_finite
 from minidl.inputs import Array
 from minidl.layer import Layer
 from minidl.losses import Loss
@@ -106,7 +107,7 @@ class Stop:
 
     def on_step_end(self, trainer: Trainer) -> None:
         """After it."""
-        if not all(np.isfinite(p.value).all() for p in trainer.params.values()):
+        if not are_finite(trainer.params):
             trainer.stop("not finite")
 
 

@@ -278,8 +278,29 @@ def test_plan_is_plain_data():
 ])  # fmt: skip
 def test_crafted_state_is_refused(damage):
     trainer, *_, budget = trained(*LOADS["load after 30 s"])
-    with pytest.raises(minidl.ModelFormatError, match="no valid time budget"):
-        budget.recall(trainer, budget.remember() | damage)
+    (name, value), *_ = damage.items()
+    for refuse in budget.check_recall, budget.recall:
+        with pytest.raises(
+            minidl.ModelFormatError, match=rf"its TimeBudget '{name}' must be .* got {value!r:.3}".replace("[", r"\[")
+        ):
+            refuse(trainer, budget.remember() | damage)
+
+
+def test_state_with_a_value_missing_is_refused_before_it_is_restored():
+    trainer, *_, budget = trained(*LOADS["load after 30 s"])
+    kept = budget.remember()
+    budget.check_recall(trainer, kept)
+    for other in {name: kept[name] for name in [*kept][1:]}, kept | {"more": 1}, {}:
+        with pytest.raises(minidl.ModelFormatError, match="its TimeBudget must be a dict with plan, spent"):
+            budget.check_recall(trainer, other)
+
+
+def test_metric_cannot_have_the_name_of_the_key_that_the_budget_writes():
+    def last_step(y, t, weight, mask):
+        return 0.0, 1.0
+
+    with pytest.raises(ArgumentError, match="'last_step', a value that the row has already"):
+        Trainer(minidl.Dense(1), minidl.MeanSquaredError(), callbacks=[TimeBudget(1)], metrics=[last_step], quiet=True)
 
 
 @pytest.mark.parametrize("plan", [(), ((1, 2, 3),), ((5, 9), (4, 9)), ((0, -1),), 7])
