@@ -83,14 +83,15 @@ class Container(Layer, abstract=True):
 
     @property
     def streams(self) -> bool:
+        """Whether all layers can be streamed, and the state has a part for each that a subclass holds besides."""
         held = {id(layer) for layer in self.layers.values()}
-        more = [layer for layer in self.sublayers.values() if id(layer) not in held]
-        lost = any(layer.in_shape is not None and layer.initial_state(1) is not None for layer in more)
-        return all(layer.streams for layer in self.sublayers.values()) and not (lost and self._has_no_own_state())
-
-    def _has_no_own_state(self) -> bool:
-        """Return whether a subclass keeps the state of layers that it holds beside those of the container."""
-        return type(self).initial_state.__module__.startswith("minidl.")
+        besides = {
+            name
+            for name, layer in self.sublayers.items()
+            if id(layer) not in held and layer.in_shape is not None and layer.initial_state(1) is not None
+        }
+        kept = not besides or besides <= (self.initial_state(1) or {}).keys()
+        return kept and all(layer.streams for layer in self.sublayers.values())
 
     @property
     def last(self) -> Layer | None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minidl.errors import NonFiniteError
-from minidl.gradients import nonfinite_parameter
+from minidl.gradients import is_finite, nonfinite_parameter
 from minidl.inputs import Array
 from minidl.saving import load
 
@@ -33,7 +33,7 @@ def finite_outputs(y: Array) -> Array:
     Raises:
         NonFiniteError: for a NaN or an infinity.
     """
-    if not np.isfinite(y).all():
+    if not is_finite(y):
         raise nonfinite_output(float(y[~np.isfinite(y)].flat[0]))
     return y
 

@@ -160,7 +160,7 @@ def train(args: argparse.Namespace, checkpoint: Checkpoint) -> int:
         if failed is not None and not (isinstance(failed, NonFiniteError) and trainer.stop_reason):
             raise failed  # else the sample failed, after the end
         report(run, row, outcome, reason)
-    return exit_code(reason) if reason is not None else int(outcome.failed)
+    return exit_code(reason) or int(outcome.failed)
 
 
 def set_up(args: argparse.Namespace, checkpoint: Checkpoint) -> PreparedRun:

@@ -4,8 +4,6 @@ import errno
 import os
 import signal
 import stat
-import subprocess
-import sys
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +14,7 @@ import pytest
 import minidl
 from minidl import checkpoints, durable
 from minidl.durable import replace
+from tests.waiting import waiting
 
 OPENS, WRITES, SYNCS, MOVES, UNLINKS = os.open, os.write, os.fsync, os.replace, os.unlink
 
@@ -413,21 +412,12 @@ from minidl import durable
 
 def parts():
     yield b"half"
-    print("writing", flush=True)
+    print("ready", flush=True)
     sys.stdin.readline()
     yield b" and half"
 
 durable.replace(pathlib.Path(sys.argv[1]), parts())
 """
-
-
-def writer(path):
-    """A process that has written half of a file, and waits for a line."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout.readline() == "writing\n"
-    return process
 
 
 def leftovers(folder):
@@ -436,7 +426,7 @@ def leftovers(folder):
 
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no locks of this kind: leftovers stay for an hour")
 def test_save_removes_the_leftovers_of_killed_writers_and_no_others(tmp_path):
-    with writer(tmp_path / "killed.npz") as killed, writer(tmp_path / "living.npz") as living:
+    with waiting(WRITER, tmp_path / "killed.npz") as killed, waiting(WRITER, tmp_path / "living.npz") as living:
         killed.kill()
         killed.wait()
         assert len(leftovers(tmp_path)) == 2

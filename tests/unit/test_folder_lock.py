@@ -3,7 +3,6 @@
 import errno
 import os
 import signal
-import subprocess
 import sys
 
 import pytest
@@ -11,23 +10,15 @@ import pytest
 import minidl
 from minidl import ArgumentError, folder_lock
 from minidl.folder_lock import NAME, FolderLock
+from tests.waiting import waiting
 
 HOLD = """
 import sys
 from minidl.folder_lock import FolderLock
 with FolderLock(sys.argv[1]):
-    print("held", flush=True)
+    print("ready", flush=True)
     sys.stdin.read()
 """
-
-
-def holder(folder):
-    """Another process that holds the folder until its standard input ends."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout.readline() == "held\n"
-    return process
 
 
 def end(process):
@@ -36,7 +27,7 @@ def end(process):
 
 
 def test_lock_refuses_a_second_process_and_names_the_first(tmp_path):
-    process = holder(tmp_path / "run")
+    process = waiting(HOLD, tmp_path / "run")
     words = (
         rf"run is in use by another run \(process {process.pid}\)\. Wait for it, stop it, or choose another folder\."
     )
@@ -58,7 +49,7 @@ def test_lock_refuses_a_second_holder_in_the_same_process(tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_killed_holder_leaves_no_lock(tmp_path):
-    process = holder(tmp_path / "run")
+    process = waiting(HOLD, tmp_path / "run")
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert os.listdir(tmp_path / "run") == [NAME]
@@ -96,7 +87,7 @@ def test_lock_notices_that_the_folder_vanished_and_takes_it_again(tmp_path):
         lock.acquire()
         assert lock.is_current() and not lock.lost
         (tmp_path / "run" / NAME).unlink()
-        process = holder(tmp_path / "run")
+        process = waiting(HOLD, tmp_path / "run")
         with pytest.raises(ArgumentError, match=f"process {process.pid}"):
             lock.acquire()
         assert lock.lost and not lock.is_current()
@@ -260,7 +251,7 @@ def test_checkpoint_leaves_a_folder_that_another_run_has_taken(on_error, tmp_pat
     def replace():
         for path in (tmp_path / "run").iterdir():
             path.unlink()
-        processes.append(holder(tmp_path / "run"))
+        processes.append(waiting(HOLD, tmp_path / "run"))
 
     processes = []
     trainer = trainer_of(tmp_path / "run", Do(2, replace), on_error=on_error)

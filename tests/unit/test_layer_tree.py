@@ -517,7 +517,12 @@ def test_a_subclass_that_drops_the_state_of_its_own_layer_cannot_be_streamed():
         def setup(self, in_shape, rng, dtype):
             return super().setup(self.rnn.build(in_shape, rng, dtype), rng, dtype)
 
+    class KeepingIt(WithRNN):
+        def initial_state(self, batch):
+            return {"rnn": self.rnn.initial_state(batch)}
+
     assert not built(WithRNN(), (None, 3)).streams
+    assert built(KeepingIt(), (None, 3)).streams
 
 
 def test_a_pattern_that_failed_does_not_fail_again():
