@@ -233,7 +233,12 @@ class Calendar:
     def changes_clocks(self, moment: datetime) -> bool:
         """Return whether local clocks may change after a moment: in a night of a weekend in spring or autumn."""
         local = self.dates.unit == "time" and not self.dates.zoned and self.usual <= HOUR
-        return local and moment.month in CLOCK_CHANGES and moment.weekday() >= 4 and (moment + HOUR).hour <= 5
+        return local and may_change_clocks(moment) and (moment + HOUR).hour <= 5
+
+
+def may_change_clocks(day: datetime) -> bool:
+    """Return whether local clocks may change on a day: at a weekend in spring or autumn, from Friday on."""
+    return day.month in CLOCK_CHANGES and day.weekday() >= 4
 
 
 def key_of(earlier: datetime, later: datetime) -> tuple[object, ...]:

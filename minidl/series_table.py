@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from minidl.dates import CLOCK_CHANGES, Dates, Irregularity, first_irregularity, read_dates
+from minidl.dates import Dates, Irregularity, first_irregularity, may_change_clocks, read_dates
 from minidl.errors import ArgumentError
 from minidl.tables import Table, named
 
@@ -18,6 +18,12 @@ DATE_NAME = re.compile(r".*(date|time|day|month|year|quarter|week|period).*|ds|y
 # Columns that make a date finer: the rows of a year have a month each, those of a day an hour.
 FINER = re.compile(
     r"(month|quarter|week|day|dayofyear|hour|hr|hh|minute|min|time|period|interval|slot|second)s?(_?\w*)?"
+)
+# Columns that place a row in time, or count it: whole names, for "sunday_sales" is none of them.
+PLACE = re.compile(
+    r"((fiscal|calendar)[ _]?)?(year|quarter|qtr|month|week|day|jahr|monat|tag)([ _]?(num(ber)?|no))?"
+    r"|(day|hour|week|month)[ _]?of[ _]?(week|day|month|year)|weekday|dow|doy|date|datetime|hour|minute|second"
+    r"|(unix[ _]?)?time(stamp)?|epoch|period|yyyy(mm)?(dd)?|index|idx|id|unnamed: \d+|"
 )
 TIME_OF_DAY = re.compile(r"\d\d?:\d\d(:\d\d(\.\d+)?)?( ?[ap]m)?|[ap]\.?m\.?")
 SERIES_NAME = re.compile(r".*(id|store|shop|item|sku|product|series|group|key|code|station|sensor|site|region)s?")
@@ -57,6 +63,11 @@ missing rows, or remove the column if the rows are even steps.
         refuse(table, columns[0])
 
 
+def places_rows(name: str) -> bool:
+    """Return whether a column is called as one that places rows in time, or counts them."""
+    return PLACE.fullmatch(name.strip().lower()) is not None
+
+
 def date_columns(table: Table) -> Iterator[DateColumn]:
     """The columns of dates, those whose names say so first."""
     for name in sorted(table.columns, key=lambda name: not DATE_NAME.fullmatch(name.lower())):
@@ -86,7 +97,7 @@ def has_finer_steps(table: Table, column: DateColumn, dates: Dates) -> bool:
     keys = list(zip(column.cells, *(map(str, table.values[name]) for name in finer), strict=True))
     seen: set[tuple[str, ...]] = set()
     for key, moment in zip(keys, dates.moments, strict=True):
-        if key in seen and not (moment and moment.month in CLOCK_CHANGES and moment.weekday() >= 4):
+        if key in seen and not (moment and may_change_clocks(moment)):
             return False
         seen.add(key)
     return bool(finer)
@@ -95,10 +106,7 @@ def has_finer_steps(table: Table, column: DateColumn, dates: Dates) -> bool:
 def check_cells(table: Table, column: DateColumn) -> None:
     """Refuse a cell that is no date among dates, and a header that is one."""
     if read_dates([column.name] * 2):
-        raise ArgumentError(
-            f"{table.source} must begin with the names of the columns, got the date {column.name!r:.40}. Put a line "
-            f"with names first."
-        )
+        raise ArgumentError(table.has_no_header(f"the date {column.name!r:.40}"))
     dates = max(column.readings, key=lambda dates: sum(moment is not None for moment in dates.moments))
     for row, moment in enumerate(dates.moments):
         if moment is None:

@@ -173,6 +173,12 @@ class Table:
         hint = f"did you mean {close[0]!r}?" if close else f"it has {named(self.columns)}."
         return f"{self.source} has no column {name!r}{what and ' for the '}{what}: {hint}"
 
+    def has_no_header(self, came: str, other: str = "") -> str:
+        """The message about names of columns that are a row of data."""
+        return (
+            f"{self.source} must begin with the names of the columns, got {came}. Put a line with names first{other}."
+        )
+
     def __repr__(self) -> str:
         return f"Table({count_of(len(self), 'row')} of {named(self.columns)})"
 

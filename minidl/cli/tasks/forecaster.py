@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
-import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
@@ -24,19 +23,13 @@ from minidl.forecasting import forecast, naive_forecast
 from minidl.inputs import Array
 from minidl.quantiles import QuantileLoss, coverage, median_error
 from minidl.series import Scaler, SeriesWindows, split_series
-from minidl.series_table import check_steps
+from minidl.series_table import check_steps, places_rows
 from minidl.tables import Table, parse_table, plain_numbers, read_table
 from minidl.text import count_of
 
 QUANTILES = 0.1, 0.5, 0.9
 USUAL = "y", "target", "value"
 COUNTED = 10_000  # windows of the training part that the spread of a naive forecast is taken from
-# What places a row in time, or counts it: forecast only if it is asked for by name.
-PLACES_ROWS = re.compile(
-    r"((fiscal|calendar)[ _]?)?(year|quarter|qtr|month|week|day|jahr|monat|tag)([ _]?(num(ber)?|no))?"
-    r"|(day|hour|week|month)[ _]?of[ _]?(week|day|month|year)|weekday|dow|doy|date|datetime|hour|minute|second"
-    r"|(unix[ _]?)?time(stamp)?|epoch|period|yyyy(mm)?(dd)?|index|idx|id|unnamed: \d+|"
-)
 
 
 class Forecaster(Task):
@@ -180,7 +173,7 @@ def choose(table: Table, args: argparse.Namespace) -> tuple[list[str], list[str]
     if not columns:
         first = ", ".join(f"{values[0]!r:.40}" for values in [*table.values.values()][:4])
         raise ArgumentError(f"{table.place(0)} must have a number in a column, got {first}. Write it as 1234.5.")
-    check_header(table, columns)
+    refuse_row_as_header(table, columns)
     targets = targets or [default_target(table, columns)]
     return columns, targets, [name for name in table.columns if args.inputs is None and name not in columns]
 
@@ -189,7 +182,7 @@ def default_target(table: Table, columns: Sequence[str]) -> str:
     """The column to forecast if none is named: one of a usual name, or the last that does not place rows in time."""
     small = {name.lower(): name for name in reversed(columns)}
     usual = next((small[name] for name in USUAL if name in small), None)
-    others = [name for name in columns if not PLACES_ROWS.fullmatch(name.strip().lower())]
+    others = [name for name in columns if not places_rows(name)]
     if usual is None and not others:
         raise ArgumentError(
             f"{table.source} has no column to forecast but {columns[-1]!r:.40}, which looks like a date or an index. "
@@ -198,15 +191,13 @@ def default_target(table: Table, columns: Sequence[str]) -> str:
     return usual or others[-1]
 
 
-def check_header(table: Table, columns: Sequence[str]) -> None:
+def refuse_row_as_header(table: Table, columns: Sequence[str]) -> None:
     """Refuse names of columns that are a row of data: numbers with decimals, or text that the column has as well."""
     for name, values in table.values.items():
         number = "." in name and is_numeric([name]) and name in columns
         if number or (name.strip() and name in values and not is_numeric([name])):
             what = f"the number {name!r:.40}" if number else f"{name!r:.40}, which is also a value below"
-            raise ArgumentError(
-                f"{table.source} must begin with the names of the columns, got {what}. Put a line with names first."
-            )
+            raise ArgumentError(table.has_no_header(what))
 
 
 def named(option: str, given: str, table: Table) -> list[str]:

@@ -62,7 +62,7 @@ def warn_of_unseen(what: str, trained: Iterable[str], held: Iterable[str]) -> No
         )
 
 
-def check_header(table: Table, columns: Iterable[tuple[str, str | None, Sequence[str]]]) -> None:
+def check_guessed_names(table: Table, columns: Iterable[tuple[str, str | None, Sequence[str]]]) -> None:
     """Refuse or warn of names of columns that look like a row of data; JSONL has a name with each value.
 
     Args:
@@ -73,10 +73,8 @@ def check_header(table: Table, columns: Iterable[tuple[str, str | None, Sequence
         return
     for name in guessed:
         if name in table.values[name] and len(set(map(str, table.values[name]))) < len(table):
-            raise ArgumentError(
-                f"{table.source} must begin with the names of the columns, got {named(table.columns)}: {name!r:.40} is "
-                f"also a value below. Put a line with names first, or name the columns that are meant."
-            )
+            came = f"{named(table.columns)}: {name!r:.40} is also a value below"
+            raise ArgumentError(table.has_no_header(came, ", or name the columns that are meant"))
     odd = [name for name in guessed if looks_like_data(name)]
     if odd:
         warnings.warn(

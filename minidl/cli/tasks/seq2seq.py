@@ -12,7 +12,7 @@ import numpy as np
 
 from minidl.baselines import ngram_bits
 from minidl.cli.tasks.inputs import example_command, inputs_per_call, lines_of, title
-from minidl.cli.tasks.labelled import check_header, fact, hold_out, length_fact, worth_sorting
+from minidl.cli.tasks.labelled import check_guessed_names, fact, hold_out, length_fact, worth_sorting
 from minidl.cli.tasks.task import Job, Task, from_models, no_default_data
 from minidl.errors import ArgumentError
 from minidl.escaping import escape
@@ -53,7 +53,7 @@ class Seq2Seq(Task):
                 f"{table.source} expects two columns, a source and a target, got {source!r} for both: name them with "
                 f"--source and --target."
             )
-        check_header(table, [(source, args.source, SOURCES), (target, args.target, TARGETS)])
+        check_guessed_names(table, [(source, args.source, SOURCES), (target, args.target, TARGETS)])
         check_pairs(table, source, target)
         if isinstance(args.valid, str):
             train, valid = table, read_table(args.valid)

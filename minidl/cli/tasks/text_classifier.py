@@ -16,7 +16,7 @@ from minidl.cli.tasks.inputs import example_command, inputs_per_call, lines_of, 
 from minidl.cli.tasks.labelled import (
     batches_of,
     by_shares,
-    check_header,
+    check_guessed_names,
     fact,
     hold_out,
     known_already,
@@ -80,7 +80,7 @@ class TextClassifier(Task):
             raise no_default_data("text_classifier", "a table of texts and labels")
         table = read_table(args.paths)
         text, label = columns_of(table, args)
-        check_header(table, [(text, args.text_column, TEXTS), (label, args.label_column, LABELS)])
+        check_guessed_names(table, [(text, args.text_column, TEXTS), (label, args.label_column, LABELS)])
         args.text_column, args.label_column = text, label
         train = examples(table, args)
         empty, rows = len(table) - len(train.texts), len(train.texts)
