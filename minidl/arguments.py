@@ -54,6 +54,12 @@ def flag(owner: str, name: str, value: Any, hint: str = "") -> bool:
     return bool(value)
 
 
+def check_list(owner: str, name: str, value: Any) -> None:
+    """Refuse what is neither a list nor a tuple."""
+    if not isinstance(value, list | tuple):
+        raise ArgumentError(f"{owner} expects {name} to be a list, got {value!r}: write {name}=[...].")
+
+
 @cache
 def arguments_of(constructor: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     """What an `__init__` takes, `self` included; object's takes nothing."""

@@ -1,4 +1,4 @@
-"""What the content of a checkpoint must be: checked as a whole before any of it is put into a trainer.
+"""Checks of the whole content of a checkpoint, made before any of it is put into a trainer.
 
 `check_state` needs the file alone, `check_fit` compares it with the trainer that is to resume from it.
 """

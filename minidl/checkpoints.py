@@ -80,11 +80,11 @@ def read(path: Path) -> Saved:
     with reading(path) as file:
         facts = file.header["training"]
         if facts is None:
-            raise ModelFormatError("it holds a net, and no training that could go on.")
+            raise ModelFormatError("it holds a net without a training to resume.")
         values = {name: file.array(name) for name in file.members}
         kept = {name.removeprefix(TRAINING): a for name, a in values.items() if name.startswith(TRAINING)}
         if STATE not in kept:
-            raise ModelFormatError("it holds no training that could go on.")
+            raise ModelFormatError("it holds no training to resume.")
         state = check_state(read_tree(kept, STATE), facts)
         weights = {name: value for name, value in values.items() if not name.startswith(TRAINING)}
         if not set(file.header["frozen"]) <= weights.keys():

@@ -192,7 +192,7 @@ def first_irregularity(dates: Dates) -> Irregularity | None:
 
 
 class Calendar:
-    """What a series says about its calendar: the days of the week that it has, and the hours of its sessions."""
+    """The calendar of a series: the days of the week that it has, and the hours of its sessions."""
 
     def __init__(self, dates: Dates, moments: Sequence[datetime], usual: timedelta) -> None:
         self.dates, self.usual = dates, usual

@@ -150,7 +150,7 @@ def unlink_unlocked(path: Path) -> bool:
 
 
 def mode_of(path: Path) -> int | None:
-    """Return the permissions of a file that is there, which the new one gets; None where there is no file.
+    """Return the permissions of a file that is there, which the new one gets, or None without such a file.
 
     Raises:
         OSError: for a pipe or a device, and for a file that is read-only: it would be replaced all the same.

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.arguments import check_list
 from minidl.container import Container
 from minidl.data import Batch
 from minidl.errors import ArgumentError
@@ -112,8 +113,9 @@ def row_directions(metrics: Iterable[Any], validated: bool, callbacks: Iterable[
     return found | own | ({f"valid_{name}": higher for name, higher in own.items()} if validated else {})
 
 
-def check_metrics(metrics: Sequence[Any]) -> None:
-    """Refuse what is neither a `Metric` nor a function (y, t, weight, mask)."""
+def check_metrics(metrics: Any) -> None:
+    """Refuse what is no list of `Metric` or functions (y, t, weight, mask)."""
+    check_list("Trainer", "metrics", metrics)
     for metric in metrics:
         if isinstance(metric, Metric):
             continue

@@ -134,7 +134,7 @@ def check_finite(params: Mapping[str, Parameter]) -> None:
         ...     minidl.check_finite({"w": w})
         ... except minidl.NonFiniteError as error:
         ...     print(str(error).partition(":")[0])
-        The gradient of 'w' is expected to be finite, got 1 nan among its 6 entries, the first at [1, 2]
+        The gradient of 'w' must be finite, got 1 nan among its 6 entries, the first at [1, 2]
     """
     for name, p in trainable(params):
         if not math.isfinite(_square(p.grad)) and not np.isfinite(p.grad).all():
@@ -253,7 +253,7 @@ def _norm(name: str, g: Array) -> float:
 
 def _non_finite(name: str, g: Array) -> NonFiniteError:
     return NonFiniteError(
-        f"The gradient of {name!r} is expected to be finite, got {nonfinite_entries(g)}: lower the learning rate, "
+        f"The gradient of {name!r} must be finite, got {nonfinite_entries(g)}: lower the learning rate, "
         f"clip from the first step on, or look for log(0) and 0/0."
     )
 

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+from minidl.arguments import check_list
 from minidl.errors import ArgumentError
 
 HOOKS = "on_fit_start", "on_epoch_start", "on_grads_ready", "on_step_end", "on_epoch_end", "on_fit_end"
@@ -37,11 +38,13 @@ def check_hooks(owner: str, attributes: Iterable[tuple[str, Any]]) -> None:
             raise ArgumentError(f"{owner} has a method {name!r}, which no Trainer calls. {hint}")
 
 
-def check_callback(callback: Any) -> None:
-    """Refuse what cannot be a callback: a class, or an object without hooks or with hooks of other names."""
-    if isinstance(callback, type) or not any(hasattr(callback, hook) for hook in HOOKS):
-        raise ArgumentError(
-            f"Trainer expects callbacks to be instances with hooks such as on_epoch_end, got {callback!r}."
-        )
-    names = [name for name in dir(callback) if name.startswith("on_")]
-    check_hooks(type(callback).__name__, [(name, getattr(callback, name)) for name in names])
+def check_callbacks(callbacks: Any) -> None:
+    """Refuse what is no list of callbacks, such as a class, or an object without hooks or with hooks of other names."""
+    check_list("Trainer", "callbacks", callbacks)
+    for callback in callbacks:
+        if isinstance(callback, type) or not any(hasattr(callback, hook) for hook in HOOKS):
+            raise ArgumentError(
+                f"Trainer expects callbacks to be instances with hooks such as on_epoch_end, got {callback!r}."
+            )
+        names = [name for name in dir(callback) if name.startswith("on_")]
+        check_hooks(type(callback).__name__, [(name, getattr(callback, name)) for name in names])

@@ -30,7 +30,7 @@ class Metric(ArgumentHelp, ABC):
 
     Attributes:
         name: the key of the value in the epoch's row; the class name by default.
-        higher_is_better: which direction callbacks take as better; None where there is none.
+        higher_is_better: whether callbacks take a higher value as better; None if neither direction is.
 
     Example:
         >>> class Recall(minidl.Metric):

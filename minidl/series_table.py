@@ -19,7 +19,7 @@ DATE_NAME = re.compile(r".*(date|time|day|month|year|quarter|week|period).*|ds|y
 FINER = re.compile(
     r"(month|quarter|week|day|dayofyear|hour|hr|hh|minute|min|time|period|interval|slot|second)s?(_?\w*)?"
 )
-# Columns that place a row in time, or count it: whole names, for "sunday_sales" is none of them.
+# Columns that place a row in time, or count it: whole names, so that "sunday_sales" can be forecast.
 PLACE = re.compile(
     r"((fiscal|calendar)[ _]?)?(year|quarter|qtr|month|week|day|jahr|monat|tag)([ _]?(num(ber)?|no))?"
     r"|(day|hour|week|month)[ _]?of[ _]?(week|day|month|year)|weekday|dow|doy|date|datetime|hour|minute|second"

@@ -277,7 +277,7 @@ def records(text: str, kind: str, source: str) -> Iterator[Row]:
 
 
 def hint_on_fields(expected: int, found: int, delimiter: str, kind: str) -> str:
-    """What to do about a row with too many fields, or too few."""
+    """The advice about a row with too many fields, or too few."""
     mark = {",": "comma", ";": "semicolon", "\t": "tab"}[delimiter]
     if found < expected:
         missing = f"{count_of(expected - found, 'field')} {'is' if expected - found == 1 else 'are'} missing"
@@ -337,7 +337,7 @@ def named(columns: Sequence[str]) -> str:
 
 
 def plain_numbers(text: str) -> list[str]:
-    """What a number with a currency sign, a percent sign or separators may mean, as Python writes it.
+    """The numbers that a text with a currency sign, a percent sign or separators may mean, as Python writes them.
 
     Example:
         >>> from minidl.tables import plain_numbers

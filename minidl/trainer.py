@@ -18,7 +18,7 @@ from minidl.errors import ArgumentError
 from minidl.feeding import arrange, batches_of, build_for, epoch_of, first_of, groups_of
 from minidl.figures import Means, check_metrics, check_names, name_of
 from minidl.history import History
-from minidl.hooks import check_callback
+from minidl.hooks import check_callbacks
 from minidl.interrupts import INTERRUPTED, end_program, interrupt_stops
 from minidl.kernels import one_blas_thread
 from minidl.layer import Layer
@@ -89,11 +89,7 @@ class Trainer(ArgumentHelp):
                     f"write Trainer(net, CrossEntropy(), Adam(2e-3)){hint}."
                 )
         self.net, self.loss, self.optimizer = net, loss, optimizer
-        for what, given in (("callbacks", callbacks), ("metrics", metrics)):
-            if not isinstance(given, list | tuple):
-                raise ArgumentError(f"Trainer expects {what} to be a list, got {given!r}: write {what}=[...].")
-        for callback in callbacks:
-            check_callback(callback)
+        check_callbacks(callbacks)
         check_metrics(metrics)
         check_names([name_of(metric) for metric in metrics], callbacks)
         self.callbacks, self.metrics, self.history = list(callbacks), list(metrics), History()
@@ -102,20 +98,23 @@ class Trainer(ArgumentHelp):
         self.epoch = self.step = self.batches_seen = self.first_epoch = self.first_step = 0  # first_: of this call
         self.calls, self.under_way = 0, False  # calls of fit that ended, and whether one since has not
         self.groups_done, self.epoch_open = 0, False  # updates of the epoch, and whether it is under way
-        self.suspended = self.over = False  # broken off by Ctrl-C; the checkpoint is of a later call of fit
+        self.suspended = self.over = False  # interrupted by Ctrl-C; the checkpoint is of a later call of fit
         self.keepers: list[Any] = []  # the callbacks that write checkpoints; they are called last, and see all of it
         self.epoch_began = time.perf_counter()
         self.batch: Batch | None = None
         self.learned: Batch | None = None  # the last batch of the updates that are done
         self.last_batch: int | None = None  # its checksum, where a checkpoint is gone on from
         self.what: dict[str, Any] = {}  # with a checkpoint to write: what is trained, in words
-        self.last_epoch, self.row = 0.0, dict[str, Any]()
+        self.last_epoch = 0.0
+        self.row: dict[str, Any] = {}
         self.last_step: int | None = None
         self.means = Means(self.metrics)
-        self.value, self.values = float("nan"), list[float]()
+        self.value = math.nan
+        self.values: list[float] = []
         self.state: Any = None
         self.before: Any = None  # the state that the last batch began from
-        self.group, self.befores = list[Batch](), list[Any]()  # the last update's batches, and the states before them
+        self.group: list[Batch] = []  # the batches of the last update
+        self.befores: list[Any] = []  # the states before each of them
         self.skipped = False  # no update is to be made from them
         self.stop_reason: str | None = None
         self.interrupted: str | None = None

@@ -21,7 +21,7 @@ def some(wanted: Iterable[Any], values: Iterable[Any]) -> list[Any]:
 
 
 def every(step: int, values: Iterable[Any]) -> list[Any]:
-    """Return all values; only the first, and every so many after it, are not slow."""
+    """Return all values; only the first, and every `step`-th after it, are not slow."""
     return [slow(value) if k % step else value for k, value in enumerate(values)]
 
 

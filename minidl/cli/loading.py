@@ -39,7 +39,7 @@ def finite_outputs(y: Array) -> Array:
 
 
 def check_row(row: Any) -> None:
-    """Refuse a prediction with a number that is not finite, which JSON does not hold either."""
+    """Refuse a prediction with a NaN or an infinity, which JSON cannot hold either."""
     if isinstance(row, dict | list | tuple):
         for part in row.values() if isinstance(row, dict) else row:
             check_row(part)
@@ -48,7 +48,7 @@ def check_row(row: Any) -> None:
 
 
 def nonfinite_output(value: float) -> NonFiniteError:
-    """Return the error for a prediction that is not finite."""
+    """Return the error for a prediction of NaN or infinity."""
     return NonFiniteError(
         f"The model's output must be finite, got {value}. Its weights are too large for this input: train it again."
     )

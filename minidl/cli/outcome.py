@@ -1,4 +1,4 @@
-"""What a run of `minidl train` leaves: which model is saved, where, and whether it may replace an older one."""
+"""The end of a run of `minidl train`: which model is saved, where, and whether it may replace an older one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ USELESS_LOSS_RATIO = 1.25
 
 
 class Outcome(NamedTuple):
-    """What became of the model: the file, None if nothing was saved; notes for the user; whether the run failed."""
+    """The end of a run: the saved file, None without one; notes for the user; whether the run failed."""
 
     saved: str | None
     notes: list[str]

@@ -55,7 +55,7 @@ def say_result(path: str | None, row: dict[str, Any], trainer: Trainer, task: Ta
     if path is None:
         return
     after = job.hint.replace("{model}", quote_path(path), 1)  # a text that is called {model} comes later
-    console.print(f"saved {escape(path)} · go on with: {after}", soft_wrap=True)
+    console.print(f"saved {escape(path)} · next: {after}", soft_wrap=True)
 
 
 def figure_text(figure: float) -> str:

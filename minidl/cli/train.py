@@ -105,8 +105,8 @@ def run(args: argparse.Namespace) -> int:
 
     1 means a training run that was stopped by a NaN, or a model that is worse than a uniform guess.
 
-    What was trained by then is saved in any case, as it was in the epoch of the best validation; unless there is none
-    and the last loss or the weights are no numbers, or it is worse than a uniform guess: a file that was there stays.
+    However the training ends, the model is saved, as it was in the epoch of the best validation. It is not saved with
+    NaN in its weights or, without a validation, in its last loss; one worse than a uniform guess replaces no file.
     """
     if args.resume is not None:
         runs.check_resume(args, parser_for)

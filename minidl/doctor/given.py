@@ -115,7 +115,7 @@ def check_part(what: str, part: Any, may_lack: bool) -> None:
 
 
 def values(what: str, kept: Any, size: int) -> Any:
-    """Check a tuple of so many values."""
+    """Check a tuple of `size` values."""
     if type(kept) is not tuple or len(kept) != size:
         raise refuse(what, f"{size} values", kept)
     return kept

@@ -177,7 +177,7 @@ class Watch(Remembering):
 
 
 def loss_of(step: Step, trainer: Trainer) -> float:
-    """Return the loss of the batches of a step with the parameters of now; inf where it is not finite."""
+    """Return the loss of the batches of a step with the parameters of now; inf for a NaN as well."""
     with np.errstate(all="ignore"):
         losses = [given.loss(trainer.net, trainer.loss, trainer.seed) for given in step.given]
     mean = sum(losses) / len(losses)

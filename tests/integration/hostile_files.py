@@ -8,6 +8,7 @@ the saved one. Prints what came of them, as JSON.
 """
 
 import argparse
+import copy
 import json
 import re
 import resource
@@ -142,9 +143,9 @@ def rewritten(count, seed):
                 case 1:
                     del where[key]
                 case 2 if isinstance(where, list):
-                    where.insert(key, where[key])
+                    where.insert(key, copy.deepcopy(where[key]))
                 case _:
-                    where[key] = STRANGE[rng.integers(len(STRANGE))]
+                    where[key] = copy.deepcopy(STRANGE[rng.integers(len(STRANGE))])  # a tree may change it again
         try:
             changed = json.dumps(header, ensure_ascii=False).encode()
         except UnicodeEncodeError:

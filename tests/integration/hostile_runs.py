@@ -241,9 +241,9 @@ def change(tree, rng):
         case 1:
             del where[key]
         case 2 if isinstance(where, list):
-            where.insert(key, value)
+            where.insert(key, copy.deepcopy(value))
         case 2:
-            where[["fit", "x", "on_step_end", "trainer"][rng.integers(4)]] = copy.copy(value)
+            where[["fit", "x", "on_step_end", "trainer"][rng.integers(4)]] = copy.deepcopy(value)
         case 3:
             other, elsewhere = places[rng.integers(len(places))]
             where[key], other[elsewhere] = copy.deepcopy(other[elsewhere]), copy.deepcopy(value)
@@ -252,7 +252,7 @@ def change(tree, rng):
         case 4 if isinstance(value, int | float) and not isinstance(value, bool):
             where[key] = [value + 1, -value, value * 10**9, value * 1.0, str(value)][rng.integers(5)]
         case _:
-            where[key] = STRANGE[rng.integers(len(STRANGE))]
+            where[key] = copy.deepcopy(STRANGE[rng.integers(len(STRANGE))])  # a tree may change it again
 
 
 def with_changed_content(arrays, rng):

@@ -404,7 +404,7 @@ def test_a_model_is_no_checkpoint(tmp_path):
     net = minidl.Dense(2)
     net.build((2,))
     net.save(tmp_path / "checkpoint-000000005.npz")
-    with pytest.warns(UserWarning, match="it holds a net, and no training that could go on"):
+    with pytest.warns(UserWarning, match="it holds a net without a training to resume"):
         assert minidl.Checkpoint(tmp_path).newest() is None
 
 

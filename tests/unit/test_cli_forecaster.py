@@ -70,7 +70,7 @@ def test_it_says_what_it_does_in_the_units_of_the_data(folder, capsys):
     for words in (
         "s.csv", "120 steps", "heat from 2 columns", "without day, number", "12 steps in, 4 out", "LSTM 1x6",
         f"persistence mae {missed:.4g}", "seasonal naive mae 0", "quantile loss persistence", "valid mae",
-        "valid coverage", "saved model.npz · go on with: minidl predict model.npz s.csv",
+        "valid coverage", "saved model.npz · next: minidl predict model.npz s.csv",
     ):  # fmt: skip
         assert words in said, out
 

@@ -124,7 +124,7 @@ def test_a_table_of_texts_is_learned_and_predicted(reviews, capsys, monkeypatch)
         "label frequencies 0.69",
         "valid accuracy",
         "validation 100.0 % right",
-        "saved model.npz · go on with: minidl predict model.npz --text ",
+        "saved model.npz · next: minidl predict model.npz --text ",
     ):
         assert words in told
     assert all(len(line) <= 80 for line in out.splitlines() if "saved" not in line)
@@ -255,7 +255,7 @@ def test_sentences_are_learned_and_tagged(tagged, capsys, monkeypatch):
         "tag frequencies 1.",
         "tags by token 0.",
         "validation 100.0 % of the tags right",
-        "saved model.npz · go on with: minidl predict model.npz --text '",
+        "saved model.npz · next: minidl predict model.npz --text '",
     ):
         assert words in told
     assert all(len(line) <= 80 for line in out.splitlines() if "saved" not in line)
@@ -353,4 +353,4 @@ def test_a_model_that_tells_too_little_is_refused(reviews, tagged, capsys, model
         net = load("model.npz")
         net.facts["labels"] = labels
         net.save("other.npz")
-        assert "train it anew" in refused(capsys, "predict", "other.npz", "--text", "so")
+        assert "train it again" in refused(capsys, "predict", "other.npz", "--text", "so")

@@ -130,7 +130,7 @@ def test_a_prompt_is_cut_between_words():
 
 def printed_command(out: str) -> str:
     """The command at the end of what `minidl train` prints."""
-    return out.rstrip("\n").rpartition(" · go on with: ")[2]
+    return out.rstrip("\n").rpartition(" · next: ")[2]
 
 
 TEXTS = [

@@ -192,7 +192,7 @@ def test_the_parameter_is_named_and_nothing_changes(
     before = {name: p.grad.copy() for name, p in params.items()}
     with (
         np.errstate(over="raise", invalid="raise", divide="raise"),
-        pytest.raises(NonFiniteError, match=f"The gradient of 'lstm.Wx' is expected to be finite, {words}: ") as raised,
+        pytest.raises(NonFiniteError, match=f"The gradient of 'lstm.Wx' must be finite, {words}: ") as raised,
     ):
         function(params)
     assert "\n" not in str(raised.value)

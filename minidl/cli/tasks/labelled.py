@@ -120,7 +120,7 @@ def fact(net: Any, name: str, kind: type) -> Any:
     """What the file of a model tells, or that it does not."""
     value = net.facts.get(name)
     if not isinstance(value, kind):
-        raise ArgumentError(f"The model is expected to tell its {name!r}, got {value!r:.40}: train it anew.")
+        raise ArgumentError(f"The model is expected to tell its {name!r}, got {value!r:.40}: train it again.")
     return value
 
 
@@ -133,10 +133,10 @@ def length_fact(net: Any, name: str) -> int:
 
 
 def labels_of(net: Any, axes: int) -> list[str]:
-    """The labels that a net was trained on, in the order of its outputs, which have so many axes."""
+    """The labels that a net was trained on, in the order of its outputs, an array with this number of axes."""
     labels: list[str] = fact(net, "labels", list)
     if not all(isinstance(label, str) for label in labels) or len(net.out_shape) != axes:
         raise ArgumentError("The model's labels or outputs are not those of such a task. Train it again.")
     if (len(labels),) != net.out_shape[-1:] or net.vocab is None:
-        raise ArgumentError(f"The model has {net.out_shape[-1]} outputs for {len(labels)} labels: train it anew.")
+        raise ArgumentError(f"The model has {net.out_shape[-1]} outputs for {len(labels)} labels: train it again.")
     return labels
