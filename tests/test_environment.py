@@ -22,6 +22,7 @@ def test_ctrl_c_interrupts_the_tests_and_their_children():
     assert subprocess.run([sys.executable, "-c", CHILD]).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no ignored signals to inherit")
 def test_ctrl_c_interrupts_where_sigint_is_inherited_as_ignored():
     test = f"{__file__}::{test_ctrl_c_interrupts_the_tests_and_their_children.__name__}"

@@ -44,7 +44,8 @@ def skip_without_packages(path):
             pytest.importorskip(package)
 
 
-PROCESSES = {"first_net.py", "heal_a_handwritten_lstm.py", "own_layer.py", "why_is_my_loss_climbing.py"}
+PROCESSES = {"first_net.py"}
+LONG = {"counting_languages.py", "heal_a_handwritten_lstm.py", "whose_docstring.py", "why_is_my_loss_climbing.py"}
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,14 @@ def test_example_runs_as_a_program(path, tmp_path):
     assert done.stdout and "\x1b" not in done.stdout
 
 
-@pytest.mark.parametrize("path", [p for p in EXAMPLES if p.name not in PROCESSES], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(p, id=p.name, marks=pytest.mark.slow if p.name in LONG else ())
+        for p in EXAMPLES
+        if p.name not in PROCESSES
+    ],
+)
 def test_example_runs_in_this_process(path, tmp_path, monkeypatch, capsys):
     """As a program, which finds what it imports in the folder of its file."""
     skip_without_packages(path)
@@ -111,6 +119,7 @@ def test_a_short_form_writes_nothing(folder):
     assert (folder / "README.md").read_text(encoding="utf-8") == before and not [*folder.glob("results/*")]
 
 
+@pytest.mark.slow
 def test_an_example_that_fails_changes_no_table(folder):
     before = (folder / "README.md").read_text(encoding="utf-8")
     (folder / "made_up.py").write_text(MADE_UP.replace("0.5", "{1 / 0}").replace('"{', 'f"{'), encoding="utf-8")
@@ -121,6 +130,7 @@ def test_an_example_that_fails_changes_no_table(folder):
     assert done.returncode == 2 and "there is no example 'nonsense'" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_report_and_a_png_are_saved(folder):
     done = run(folder / "made_up.py", "--seeds", "2", "--json", "report.json", "--png", "plot.png", cwd=folder)
     assert done.returncode == 0, done.stderr

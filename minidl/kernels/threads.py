@@ -214,14 +214,14 @@ def enter() -> None:
         if not TEAM.inside:
             TEAM.before = [library.num_threads for library, _ in found]
         TEAM.inside.add(me)
-        if len(TEAM.inside) == 1:
+        if len(TEAM.inside) == 1 and max(TEAM.before, default=1) > 1:
             set_threads([1] * len(found))
 
 
 def leave() -> None:
     """Give the libraries their threads back, where no other thread is inside."""
     with TEAM.limit:
-        if TEAM.inside == {threading.get_ident()}:
+        if TEAM.inside == {threading.get_ident()} and max(TEAM.before, default=1) > 1:
             set_threads(TEAM.before)
         TEAM.inside.discard(threading.get_ident())
 

@@ -243,13 +243,8 @@ def nested_graph() -> Layer:
     )
 
 
-GRAPHS: list[Case] = [
-    (Graph().add("a", LSTM(3, return_sequences=True), "x").add("y", Dense(2), "a"), (None, 2)),
-    (siamese(), ((None,), (None,))),
+LARGE: list[Case] = [  # not in the default run
     (translator(Attention()), ((None,), (None,))),
-    (translator(AdditiveAttention(3)), ((None,), (None,))),
-    (residual(), (None, 3)),
-    (edge(LSTM(3), LSTM(3, peephole=True)), ((None, 2), (None, 3))),
     (
         edge(
             Sequential([Dense(3), LSTM(3, go_backwards=True)]),
@@ -258,6 +253,16 @@ GRAPHS: list[Case] = [
         ((None, 2), (None, 3)),
     ),
     (nested_graph(), (None, 2)),
+    (learned_twice(), (None, 3)),
+    (Sequential([Embedding(7, 3), LSTM(4, return_sequences=True), Dropout(0.3), LSTM(3), Dense(2)]), (None,)),
+]
+
+GRAPHS: list[Case] = [
+    (Graph().add("a", LSTM(3, return_sequences=True), "x").add("y", Dense(2), "a"), (None, 2)),
+    (siamese(), ((None,), (None,))),
+    (translator(AdditiveAttention(3)), ((None,), (None,))),
+    (residual(), (None, 3)),
+    (edge(LSTM(3), LSTM(3, peephole=True)), ((None, 2), (None, 3))),
     (edge(GRU(3, reset_after=False), GRU(3, return_sequences=True)), ((None, 2), (None, 3))),
     (Bidirectional(GRU(3), merge=Add()), (None, 2)),
     (Bidirectional(LearnedState(SimpleRNN(3, return_sequences=True))), (None, 2)),
@@ -271,7 +276,6 @@ GRAPHS: list[Case] = [
 
 NETS: list[Case] = [
     (Sequential([Dense(4), ReLU(), Dense(3), Softmax()]), (5,)),
-    (Sequential([Embedding(7, 3), LSTM(4, return_sequences=True), Dropout(0.3), LSTM(3), Dense(2)]), (None,)),
     (Sequential([LSTM(3, go_backwards=True, return_sequences=True), LastStep(), Dense(2), LogSoftmax()]), (None, 2)),
     (Sequential([LSTM(3, peephole="full", return_sequences=True), Flatten(), Dense(2)]), (4, 2)),
     (tied(), (None,)),
@@ -284,7 +288,7 @@ NETS: list[Case] = [
         Sequential([Conv1D(3, 3, "causal"), LayerNorm(), LSTM(3, return_sequences=True), Conv1D(2, 2, "causal")]),
         (None, 2),
     ),
-    (learned_twice(), (None, 3)),
+    *LARGE,
 ]
 
 
@@ -300,13 +304,14 @@ def on_kernels(layer: Layer) -> bool:
 
 
 def by_default(layer: Layer) -> bool:
-    """Whether a case is in the default run; of recurrent layers only half of the combinations are, the rest is slow.
+    """Whether a case is in the default run: of the options of recurrent layers, few combinations are.
 
-    In that half every pair of values of two options occurs.
+    Each value of each option occurs in them.
     """
     if isinstance(layer, Bidirectional):
         inner, merge = layer["forward"], layer["merge"]
-        return isinstance(merge, Concatenate) or inner.return_sequences == bool(getattr(inner, "peephole", False))
+        options = [isinstance(merge, Concatenate), getattr(inner, "return_sequences", True)]
+        return isinstance(inner, GRU | LearnedState) or options == [getattr(inner, "peephole", False) == "full"] * 2
     inner = layer.layer if isinstance(layer, LearnedState) else layer
     if "go_backwards" not in inner.config():
         return True
@@ -314,13 +319,16 @@ def by_default(layer: Layer) -> bool:
         return False  # a mere initial value: without the other options is enough
     odd = [getattr(inner, "peephole", False) in (True, "diagonal"), inner.return_sequences, inner.go_backwards]
     odd += [getattr(inner, "reset_after", False), isinstance(getattr(inner, "activation", None), ReLU)]
-    return sum(odd) % 2 == 0
+    dropout = [inner.recurrent_dropout > 0, inner.return_sequences, getattr(inner, "peephole", False) == "full"]
+    return sum(odd) % 2 == 0 and (isinstance(inner, CoupledLSTM) or sum(dropout) % 2 == 0)
 
 
 def parameters(cases: list[Case]) -> list[Any]:
     """The parameters of a test for each case, with a name, and marked slow where they are not in the default run."""
+    default = [case not in LARGE and by_default(case[0]) for case in cases]
     return [
-        pytest.param(case, id=name_of(case), marks=() if by_default(case[0]) else pytest.mark.slow) for case in cases
+        pytest.param(case, id=name_of(case), marks=() if is_default else pytest.mark.slow)
+        for case, is_default in zip(cases, default, strict=True)
     ]
 
 

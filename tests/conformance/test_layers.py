@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minidl import LSTM, Embedding, Layer, Sequential
+from minidl import LSTM, Embedding, Layer, LearnedState, Sequential
 from minidl.checking import CHECKS, check_layer, gradcheck
-from tests.conformance.cases import LAYERS, NETS, finding, on_kernels, parameters, public
+from tests.conformance.cases import LAYERS, NETS, by_default, finding, on_kernels, parameters, public
+from tests.parameters import fraction
 
 ON_KERNELS = [case for case in LAYERS if on_kernels(case[0])]
 OTHERS = [case for case in LAYERS + NETS if case not in ON_KERNELS]
@@ -44,6 +45,16 @@ def broken_promises(case, checks):
 
 def test_structural_checks_are_names_of_checks():
     assert {check.__name__ for check in CHECKS} > STRUCTURE
+
+
+def options_of(cases):
+    """The values of all options, as (class, option, value)."""
+    layers = [layer.layer if isinstance(layer, LearnedState) else layer for layer, _ in cases]
+    return {(type(layer).__name__, name, repr(value)) for layer in layers for name, value in layer.config().items()}
+
+
+def test_each_value_of_each_option_is_in_the_default_run():
+    assert options_of(case for case in LAYERS if by_default(case[0])) == options_of(LAYERS)
 
 
 def test_no_public_layer_is_without_a_case():
@@ -94,8 +105,7 @@ def test_embedding_gradients_with_repeated_ids(ids, units):
 
 
 @by_kernel
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("peephole", [False, "diagonal", "full"])
+@pytest.mark.parametrize(("peephole", "seed"), fraction([False, "diagonal", "full"], range(3)))
 def test_a_real_size_is_proved_by_random_directions(peephole, seed):
     lstm = LSTM(16, peephole, return_sequences=True)
     lstm.build((None, 5), seed=seed)

@@ -509,7 +509,7 @@ def main():
         "--every",
         type=int,
         default=1,
-        help="truncate and flip at each n-th byte only, and a third of the crafted files",
+        help="truncate and flip at each n-th byte only, and take one of n crafted files, or of 7",
     )
     options = parser.parse_args()
     data, other = (bytes_of(arrays_of(net())) for net in (small_net, graph_net))
@@ -519,7 +519,7 @@ def main():
         ("mutated", mutations(data, options.mutations * 2 // 3, options.seed)),
         ("mutated", mutations(other, options.mutations // 3, options.seed + 1)),
         ("rewritten", rewritten(options.mutations // 2, options.seed)),
-        ("crafted", islice(crafted(data), 0, None, 1 if options.every == 1 else 3)),
+        ("crafted", islice(crafted(data), 0, None, min(options.every, 7))),
     ]
     path = Path(tempfile.mkdtemp()) / "model.npz"
     counts, slowest, failures = Counter(), (0.0, ""), []

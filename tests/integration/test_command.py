@@ -89,6 +89,7 @@ def test_info_prints_plain_lines_to_a_pipe_in_any_environment(folder, odd_model,
     assert "neko" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_accident(folder, model):
     for argv in ["check", "--every-entry"], ["sample", model[0], "--length", "100000"], ["info", model[0]]:
         with subprocess.Popen([*MINIDL, *argv], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -98,9 +99,8 @@ def test_a_reader_that_goes_away_is_no_accident(folder, model):
         assert process.returncode in (0, 141)  # what is short may be out before the reader goes
 
 
-@pytest.mark.parametrize(
-    ("options", "seen"), [(["--json"], b'"epoch": 1'), pytest.param([], b"sample", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("options", "seen"), [(["--json"], b'"epoch": 1'), ([], b"sample")])
 def test_a_training_whose_reader_goes_away_keeps_what_was_learned(folder, options, seen):
     argv = ["train", "sums.txt", *SMALL, "--epochs", "500", "--out", f"pipe{len(options)}.npz", *options]
     with subprocess.Popen([*MINIDL, *argv], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -112,6 +112,7 @@ def test_a_training_whose_reader_goes_away_keeps_what_was_learned(folder, option
     assert load(folder / argv[argv.index("--out") + 1]).facts["steps done"] > 0
 
 
+@pytest.mark.slow
 def test_no_standard_output_at_all(folder):
     argv = [*MINIDL, "train", "sums.txt", *SMALL, "--steps", "1", "--out", "closed.npz"]
     done = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", *argv], cwd=folder, capture_output=True, timeout=60)
@@ -149,6 +150,7 @@ def test_ctrl_c_ends_the_training_in_order(folder, presses):
     assert facts["steps done"] > 0 and facts["valid bits"] > 0 and facts["stopped"] == "interrupted by Ctrl-C"
 
 
+@pytest.mark.slow
 def test_ctrl_c_shows_the_figures(folder):
     argv = ["train", "sums.txt", *SMALL, "--epochs", "500", "--out", "figures.npz"]
     code, printed, err = interrupted(folder, argv, "sample")
@@ -205,6 +207,7 @@ def test_a_mistake_is_one_line(folder):
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_file_name_that_is_no_utf_8(folder):
     name = os.fsdecode(b"caf\xe9.txt")
     (folder / name).write_text("abc def\n" * 100, encoding="utf-8")

@@ -113,6 +113,7 @@ def test_second_command_is_refused_while_the_first_trains(folder):
     assert sorted(os.listdir(folder)) == ["model.npz", "text.txt"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delay", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_of_two_commands_started_together_one_trains(delay, folder):
     first = start(folder, "-c", ENDLESS, *ARGV)
@@ -132,6 +133,7 @@ def test_of_two_commands_started_together_one_trains(delay, folder):
     assert sorted(os.listdir(folder)) == ["model.npz", "text.txt"]
 
 
+@pytest.mark.slow
 def test_killed_run_leaves_no_lock_and_loses_nothing(folder):
     first = start(folder, "-c", ENDLESS, *ARGV)
     assert first.stdout.readline() == "trains\n"
@@ -161,6 +163,7 @@ def test_runs_that_end_and_start_all_the_time_do_not_harm_each_other(folder):
     assert load(folder / "model.npz").facts["steps done"] == 1
 
 
+@pytest.mark.slow
 def test_second_python_training_is_refused(folder):
     first = start(folder, "-c", PYTHON)
     assert first.stdout.readline() == "trains\n"

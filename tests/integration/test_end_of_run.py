@@ -29,6 +29,7 @@ def resumed(folder):
     return load(folder / "model.npz").facts
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no terminals of this kind")
 def test_closed_terminal_ends_the_run_with_model_and_checkpoint(folder):
     import pty
@@ -67,6 +68,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="Windows has no limit of this kind")
 def test_full_disk_at_the_end_leaves_the_checkpoint_and_says_how_to_save(folder):
     argv = ["train", "text.txt", *SMALL, "--steps", "30", "--quiet"]

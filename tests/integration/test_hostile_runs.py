@@ -10,6 +10,7 @@ import pytest
 SCRIPT = Path(__file__).parent / "hostile_runs.py"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited and measured as Linux does it")
 @pytest.mark.parametrize("mutations", [150, pytest.param(20_000, marks=pytest.mark.slow)])
 def test_crafted_checkpoints_and_boxes_raise_documented_errors_only(mutations):

@@ -7,6 +7,7 @@ from minidl.models import char_lm
 import minidl
 from minidl import Adam, CharVocab, ClipNorm, CrossEntropy, TextStream, Trainer
 from tests.conftest import setting
+from tests.parameters import slow
 
 SUMS = " ".join(f"{a}+{b}={a + b}" for a in range(40) for b in range(0, 40, 3))
 
@@ -21,7 +22,7 @@ def trained(peephole=False):
     return np.array(history["valid_loss"]), [p.value.copy() for p in net.params.values()]
 
 
-@pytest.mark.parametrize("peephole", [False, True])
+@pytest.mark.parametrize("peephole", [slow(False), True])
 def test_both_kernels_learn_alike(peephole):
     curves = []
     for kernel in "numpy", "numba":

@@ -25,6 +25,7 @@ from minidl import (
     loss_and_grads,
     loss_value,
 )
+from tests.parameters import slow
 
 
 def train(net, loss, optimizer, batches):
@@ -38,7 +39,7 @@ def train(net, loss, optimizer, batches):
     return values
 
 
-@pytest.mark.parametrize("peephole", ["diagonal", "full"])
+@pytest.mark.parametrize("peephole", ["diagonal", slow("full")])
 def test_an_lstm_recalls_the_first_of_ten_symbols(peephole):
     """The other nine are noise: the cell has to keep the first one over all of them."""
     vocab, rng = 5, np.random.default_rng(0)

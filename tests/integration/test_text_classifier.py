@@ -7,6 +7,7 @@ from minidl.models import text_classifier
 import minidl
 from minidl import Adam, ClipNorm, CrossEntropy, PaddedBatches, Trainer, accuracy, load
 from tests.integration.broken_off import assert_resumes, same
+from tests.parameters import slow
 
 VOCAB, BEGIN, END = 12, 10, 11
 rng = np.random.default_rng(0)
@@ -34,7 +35,9 @@ def trainer_of(net):
 
 
 @pytest.mark.parametrize(
-    "options", [{"pool": "max", "dropout": 0.1}, {"pool": "mean", "layers": 2}], ids=lambda o: "-".join(map(str, o))
+    "options",
+    [{"pool": "max", "dropout": 0.1}, slow({"pool": "mean", "layers": 2})],
+    ids=lambda o: "-".join(map(str, o)),
 )
 def test_it_learns_an_order_and_comes_back_from_its_file(tmp_path, options):
     net = text_classifier(VOCAB, 3, units=12, **options)
@@ -71,7 +74,7 @@ def test_a_training_that_was_broken_off_ends_in_the_same_bits(tmp_path):
     assert_resumes(make_net, PaddedBatches(ROWS[:200], LABELS[:200], batch_size=32, seed=3), tmp_path)
 
 
-@pytest.mark.parametrize("pool", ["max", "mean"])
+@pytest.mark.parametrize("pool", [slow("max"), "mean"])
 def test_its_gradients_are_right(pool):
     net = text_classifier(7, 3, units=2, layers=2, dropout=0.3, embedding=2, pool=pool)
     net.build((None,), seed=1)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 import minidl
 from minidl.cli import main
@@ -27,6 +28,7 @@ def interrupt(folder, *argv, epoch):
         return process.wait()
 
 
+@pytest.mark.slow
 def test_interrupted_minutes_resume_to_the_bits_of_their_plan(tmp_path, monkeypatch):
     lines = [f"{n} plus {m} is {n + m}, and {n} times {m} is {n * m}.\n" for n in range(12) for m in range(30)]
     (tmp_path / "sums.txt").write_text("".join(lines), encoding="utf-8")

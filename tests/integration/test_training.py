@@ -37,6 +37,7 @@ from minidl import (
     ngram_bits,
     split,
 )
+from tests.parameters import slow
 
 TEXT = "the cat sat on the mat; the dog ate the log, and the frog sat on the dog. " * 8
 VOCAB = CharVocab.of(TEXT)
@@ -101,7 +102,7 @@ def test_the_window_does_not_change_the_loss_that_evaluation_finds():
     assert [trainer.evaluate(TextStream(ids, 3, time))["loss"] for time in (1, 7, 50)] == pytest.approx([whole] * 3)
 
 
-@pytest.mark.parametrize("clip", [ClipNorm(1.0), ClipValue(6.0)])
+@pytest.mark.parametrize("clip", [ClipNorm(1.0), slow(ClipValue(6.0))])
 def test_a_character_model_gets_below_every_baseline(clip, tmp_path):
     """The whole of it: stream, validation, sample, guard, best on disk, console; and twice the same, bit for bit."""
     train, valid = split(VOCAB.encode(TEXT), 0.15)

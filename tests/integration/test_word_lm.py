@@ -10,6 +10,7 @@ from minidl.models import RECIPES, word_lm
 import minidl
 from minidl import LSTM, Dropout, checking
 from minidl.cli import main
+from tests.parameters import fraction
 
 LINES = ["the cat sat on the mat", "a dog sat on a log", "the dog ate the cat", "a cat ate a mat", "the log sat"]
 
@@ -135,8 +136,7 @@ def test_perplexities_are_what_the_console_shows(files, capsys):
     assert all(len(line) <= 80 for line in out.splitlines() if not line.startswith(("saved", "validation", "test")))
 
 
-@pytest.mark.parametrize("tie", [False, True])
-@pytest.mark.parametrize("peephole", [False, True])
+@pytest.mark.parametrize(("tie", "peephole"), fraction([False, True], [False, True]))
 def test_its_gradients_are_right(tie, peephole):
     net = word_lm(7, 4, layers=2, peephole=peephole, tie=tie, dropout=0.3, init=minidl.uniform(0.1))
     net.build((None,))

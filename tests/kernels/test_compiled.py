@@ -99,6 +99,7 @@ def said(cache, *dtypes):
     return done.stderr
 
 
+@pytest.mark.slow
 def test_compilation_is_announced_when_it_happens_and_only_then(tmp_path):
     first = said(tmp_path, "float32")
     assert "minidl compiles kernels for float32" in first and f"later runs load them from {tmp_path}" in first

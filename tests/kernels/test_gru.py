@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from minidl.errors import ShapeError
 from minidl.kernels import gru_backward, gru_backward_reference, gru_forward, gru_forward_reference, gru_steps
 from tests.kernels.rounding import check_within_rounding, to_float64
+from tests.parameters import slow
 
 pytestmark = pytest.mark.usefixtures("kernels")
 size = st.integers(1, 20)
@@ -106,7 +107,7 @@ def test_complex_numbers_pass_through(reset_after):
 
 @pytest.mark.usefixtures("two_threads")
 @resets
-@pytest.mark.parametrize("sizes", [(50, 60, 64, 65), (2, 400, 33, 130), (7, 300, 40, 100)])
+@pytest.mark.parametrize("sizes", [(50, 60, 64, 65), *map(slow, [(2, 400, 33, 130), (7, 300, 40, 100)])])
 def test_shared_by_two_threads_equals_the_reference(sizes, reset_after):
     arrays, options, _ = case(*sizes, reset_after, True, True, np.float64, 3, 0.05)
     passes = []

@@ -17,6 +17,7 @@ from minidl.kernels import (
     lstm_steps,
 )
 from tests.kernels.rounding import check_within_rounding, to_float64
+from tests.parameters import fraction
 
 pytestmark = pytest.mark.usefixtures("kernels")
 size = st.integers(1, 20)
@@ -113,8 +114,9 @@ def test_complex_numbers_pass_through():
 
 
 @pytest.mark.usefixtures("two_threads")
-@pytest.mark.parametrize("peephole", ["none", "diagonal"])
-@pytest.mark.parametrize("sizes", [(50, 60, 64, 65), (2, 400, 33, 130), (7, 300, 40, 100)])
+@pytest.mark.parametrize(
+    ("peephole", "sizes"), fraction(["none", "diagonal"], [(50, 60, 64, 65), (2, 400, 33, 130), (7, 300, 40, 100)])
+)
 def test_shared_by_two_threads_equals_the_reference(sizes, peephole):
     arrays, options, _ = case(*sizes, peephole, True, True, np.float64, 3, 0.05)
     passes = []

@@ -86,6 +86,7 @@ def test_products(M, K, N):
     np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.usefixtures("two_blas_threads")
 def test_the_blas_gets_its_threads_back():
     before = [library.num_threads for library, _ in blas()]
     with one_blas_thread(), one_blas_thread():
@@ -126,6 +127,17 @@ def test_a_failed_entry_is_no_entry():
     test_the_blas_gets_its_threads_back()
 
 
+@pytest.fixture
+def two_blas_threads():
+    """A BLAS that there is something to set for: conftest.py gives it one thread."""
+    pytest.importorskip("threadpoolctl")
+    before = [library.num_threads for library, _ in blas()]
+    threads.set_threads([2] * len(before))
+    yield
+    threads.set_threads(before)
+
+
+@pytest.mark.usefixtures("two_blas_threads")
 def test_an_entry_that_ctrl_c_broke_off_is_mended_by_the_next(monkeypatch):
     monkeypatch.setattr(threads, "set_threads", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -135,6 +147,7 @@ def test_an_entry_that_ctrl_c_broke_off_is_mended_by_the_next(monkeypatch):
     assert threads.LIMIT.depth == 0 and not threads.TEAM.inside
 
 
+@pytest.mark.usefixtures("two_blas_threads")
 def test_an_exit_that_ctrl_c_broke_off_is_mended_by_the_next(monkeypatch):
     before = [library.num_threads for library, _ in blas()]
     with pytest.raises(KeyboardInterrupt), one_blas_thread():

@@ -16,6 +16,7 @@ from minidl.archive import archive
 from minidl.fingerprints import checksum, differences, of_batch, of_data, settings
 from minidl.trees import as_before, from_plain, to_plain
 from tests.conftest import setting
+from tests.parameters import fraction
 
 IDS = np.random.default_rng(0).integers(0, 5, 200)
 TIMES = "seconds", "targets_per_second"
@@ -68,8 +69,7 @@ def assert_same(one, other):
 # -- going on -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("every", [1, 2, 3, 7])
-@pytest.mark.parametrize("breaks", [(1,), (5,), (4, 5, 9, 10), (15,)])
+@pytest.mark.parametrize(("breaks", "every"), fraction([(1,), (5,), (4, 5, 9, 10), (15,)], [1, 2, 3, 7]))
 def test_a_training_that_goes_on_is_the_same(breaks, every, tmp_path):
     """Five updates an epoch, three epochs: broken off in the middle, at the end of an epoch, at the end of all."""
     whole = training(tmp_path / "whole")

@@ -15,6 +15,7 @@ import minidl
 from minidl import ArgumentError, Trainer, checkpoints
 from minidl.fingerprints import checksum
 from minidl.trees import as_before, from_plain, to_plain
+from tests.parameters import every
 from tests.unit.test_checkpoint import Stop, assert_same, data, names, training
 
 
@@ -42,7 +43,7 @@ def test_numbers_keep_their_type(value):
     assert type(back) is type(value) and repr(back) == repr(value)
 
 
-@pytest.mark.parametrize("dtype", ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"])
+@pytest.mark.parametrize("dtype", every(3, ["?", "i1", "u1", "i8", "i2", "u2", "f4", "i4", "u4", "f2", "u8", "f8"]))
 def test_arrays_keep_their_type(dtype, tmp_path):
     class Keeper(minidl.Callback):
         remembers = ("values",)

@@ -24,7 +24,7 @@ from minidl.cli.tasks import NAMES, char_lm, language, task_of
 from minidl.escaping import escape
 from minidl.trainer import Trainer
 from tests.command import refused, run
-from tests.parameters import fraction
+from tests.parameters import fraction, slow
 
 TEXT = "the quick brown fox jumps over the lazy dog,\nand the lazy dog sleeps on.\n" * 30
 SMALL = ["--units", "8", "--batch", "4", "--window", "16"]
@@ -546,7 +546,7 @@ def test_ctrl_c_while_the_model_is_saved(text, capsys, monkeypatch):
 LAST = 33  # lines behind the one that asks why the training ended
 
 
-@pytest.mark.parametrize("earlier", [0, 1])
+@pytest.mark.parametrize("earlier", [slow(0), 1])
 def test_no_moment_at_which_ctrl_c_loses_the_model(earlier, text, capsys, monkeypatch):
     """Press at each line of the training and of what comes behind it, once more than the training has seen already."""
     names = "minidl.cli.train", "minidl.cli.finishing", "minidl.trainer", "minidl.callbacks.stopping"

@@ -19,6 +19,7 @@ from minidl.cli import main
 from minidl.escaping import is_safe
 from minidl.plain_console import PlainConsole
 from tests.command import run
+from tests.parameters import some
 
 # The title of the window, the screen cleared, a bell; DEL, C1, bidi overrides, other line ends; and markup of rich.
 ATTACK = "\x1b]0;t\x07\x1b[2J\x7f\x9b\u202e\u2066\u200f\r[red]"
@@ -64,7 +65,7 @@ def rename_layers(path: str) -> None:
     renamed.save(path)
 
 
-@pytest.fixture(scope="module", params=TASKS)
+@pytest.fixture(scope="module", params=some(["char_lm", "forecaster"], TASKS))
 def model(request, tmp_path_factory):
     """A folder with a file of data and a model.npz trained on it; (task, folder, data)."""
     folder = tmp_path_factory.mktemp(request.param)

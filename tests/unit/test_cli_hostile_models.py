@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from itertools import product
+from itertools import islice, product
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from minidl.cli import main
 from minidl.cli.tasks.seq2seq import LONGEST_ANSWER
 from minidl.saving import arrays_of
 from tests.command import run
+from tests.parameters import slow
 
 WORDS = minidl.WordVocab.of("the cat sees a dog the end")
 SERIES = {
@@ -146,13 +147,14 @@ HOSTILE = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("step", [slow(1), 4])  # of this many cases, one
 @pytest.mark.parametrize("name", ["text_classifier", "tagger", "seq2seq", "forecaster", "word_lm"])
-def test_predict_with_hostile_facts_succeeds_or_refuses_in_one_line(name, tmp_path, capsys, monkeypatch):
+def test_predict_with_hostile_facts_succeeds_or_refuses_in_one_line(name, step, tmp_path, capsys, monkeypatch):
     net, text = model(name)
     monkeypatch.setattr("minidl.cli.tasks.seq2seq.LONGEST_ANSWER", 20)  # this net never ends an answer
     facts, path = dict(net.facts), tmp_path / "model.npz"
     (tmp_path / "rows.csv").write_text("text,source,y\nthe cat,the,1\nthe dog,cat,2\na,e,3\n")
-    for k, (fact, value) in enumerate(product(facts, HOSTILE)):
+    for k, (fact, value) in enumerate(islice(product(facts, HOSTILE), 0, None, step)):
         net.facts = facts | {fact: value}
         given = ["--text", text] if k % 2 else [str(tmp_path / "rows.csv")]
         path.write_bytes(b"".join(map(bytes, archive(arrays_of(net)))))  # as save does, without flushing the disk

@@ -34,7 +34,7 @@ from minidl import (
     accuracy,
 )
 from minidl.callbacks.console import clock, hundredths, long, rate_text, short, thousandths
-from tests.parameters import every, fraction
+from tests.parameters import slow
 
 IDS = np.random.default_rng(0).integers(0, 5, 401)
 X = np.random.default_rng(0).standard_normal((40, 3))
@@ -393,7 +393,7 @@ def screen(output, width):
     return [line.rstrip() for line in lines]
 
 
-@pytest.mark.parametrize(("width", "colour"), fraction([80, 120], [True, False]))
+@pytest.mark.parametrize(("width", "colour"), [(80, True), slow(80, False), slow(120, True), slow(120, False)])
 def test_the_bar_leaves_nothing_behind(width, colour):
     output, status = on_a_terminal(width, **({} if colour else {"NO_COLOR": "1"}))
     lines = screen(output, width)
@@ -423,6 +423,7 @@ def test_ctrl_c_on_a_terminal():
     assert output.rindex("\x1b[?25h") > output.rindex("\x1b[?25l")
 
 
+@pytest.mark.slow
 def test_the_command_answers_ctrl_c_on_a_terminal(tmp_path):
     """The bar stays one line, and so does the answer; then the figures come, and the model."""
     (tmp_path / "text.txt").write_text("the cat sat on the mat. " * 2000)
@@ -438,6 +439,7 @@ def test_the_command_answers_ctrl_c_on_a_terminal(tmp_path):
     assert (tmp_path / "m.npz").exists()
 
 
+@pytest.mark.slow
 def test_after_an_error_the_cursor_is_back():
     output, status = on_a_terminal(80, "error")
     lines = [line for line in screen(output, 80) if line]
@@ -445,12 +447,13 @@ def test_after_an_error_the_cursor_is_back():
     assert output.rindex("\x1b[?25h") > output.rindex("\x1b[?25l")
 
 
+@pytest.mark.slow
 def test_without_a_known_length_the_bar_only_moves():
     output, status = on_a_terminal(80, "unknown")
     assert status == 0 and "━" in output and not re.search("[━╸╺⠁-⣿]", "".join(screen(output, 80)))
 
 
-@pytest.mark.parametrize("environment", every(2, [{"TERM": "dumb"}, {"PYTHONIOENCODING": "ascii"}]))
+@pytest.mark.parametrize("environment", [slow({"TERM": "dumb"}), slow({"PYTHONIOENCODING": "ascii"})])
 def test_a_terminal_that_can_draw_no_bar_gets_lines(environment):
     output, status = on_a_terminal(80, **environment)
     assert status == 0 and "━" not in output and "?25l" not in output

@@ -377,6 +377,7 @@ def test_no_report_of_a_healthy_training_in_a_pipe(capsys):
 # -- memory ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow():
     sizes = []
 

@@ -10,6 +10,7 @@ import pytest
 
 from minidl.checking import Finding, GradientReport, check_functions
 from minidl.errors import ArgumentError, UnknownNameError
+from tests.parameters import slow
 
 B, T, D, H = 2, 3, 3, 4
 ROLES = {"Wx": "Wx:ifog", "Wh": "Wh:ifog", "b": "b:ifog"}
@@ -227,7 +228,7 @@ def in_silence(params: Any, x: Any, state: Any) -> Any:
     return np.real(y), tuple(np.real(a) for a in after), cache
 
 
-@pytest.mark.parametrize("function", [cast_to_real, into_real_arrays, in_silence])
+@pytest.mark.parametrize("function", [slow(cast_to_real), slow(into_real_arrays), in_silence])
 @pytest.mark.filterwarnings("ignore::numpy.exceptions.ComplexWarning")
 def test_central_differences_where_complex_numbers_fail(function: Any) -> None:
     report = check(function, roles=ROLES)

@@ -34,7 +34,7 @@ NETS: dict[str, dict[str, Any]] = {
     "last step": {"T": 3, "kind": "cross-entropy", "V": H, "factor": 0.5, "last": True},
 }
 # These show every mistake of the library; the other nets are slow.
-BY_DEFAULT = "full", "scores", "cross-entropy", "squares", "embedding"
+BY_DEFAULT = "full", "cross-entropy", "embedding"
 Observed = dict[tuple[str, Any], np.ndarray]
 
 

@@ -134,6 +134,7 @@ def test_nets_that_do_not_last_count_for_nothing_but_the_number():
     assert solved([(nan, 2000, None)]) == "0 of 1"
 
 
+@pytest.mark.slow
 def test_no_picture_is_in_both_halves():
     pytest.importorskip("sklearn")
     x, test_x, t, test_t = example("digits_row_by_row").halves()

@@ -211,8 +211,7 @@ def slow_down(trainer):
     trainer.optimizer.lr = 0.001
 
 
-@pytest.mark.parametrize("change", [freeze, slow_down])
-@pytest.mark.parametrize("ends", [Stop, Press])
+@pytest.mark.parametrize(("ends", "change"), fraction([Stop, Press], [freeze, slow_down]))
 def test_what_a_callback_sets_goes_on(ends, change, tmp_path):
     """In another process, and by the same trainer."""
     whole = fitted(tmp_path / "whole", {"epochs": 3}, callbacks=[Change(2, change)])
@@ -229,8 +228,9 @@ def test_what_a_callback_sets_goes_on(ends, change, tmp_path):
         assert_same(rest, whole)
 
 
-@pytest.mark.parametrize("change", [freeze, slow_down])
-@pytest.mark.parametrize("every", [1, 4])  # the last checkpoint knows of it, or not
+@pytest.mark.parametrize(
+    ("every", "change"), fraction([1, 4], [freeze, slow_down])
+)  # the last checkpoint knows of it, or not
 def test_what_a_callback_sets_goes_on_twice(every, change, tmp_path):
     """By the same trainer, where it is set already, and then by another process, where it is not."""
     stop = Stop(7)
@@ -250,8 +250,7 @@ def test_another_rate_for_the_same_trainer_is_refused(tmp_path):
         part.fit(data(), epochs=3, resume=True)
 
 
-@pytest.mark.parametrize("change", [freeze, slow_down])
-@pytest.mark.parametrize("epoch", [2, 3])
+@pytest.mark.parametrize(("epoch", "change"), fraction([2, 3], [freeze, slow_down]))
 def test_what_is_set_in_a_later_call_goes_on(epoch, change, tmp_path):
     def run(folder, at=0):
         trainer = training(folder, [Change(epoch, change), Stop(at)])

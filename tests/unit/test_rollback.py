@@ -12,6 +12,7 @@ import pytest
 
 import minidl
 from minidl.doctor import BlackBox, Rollback, replay
+from tests.parameters import fraction
 
 D, H = 3, 4
 RNG = np.random.default_rng(5)
@@ -260,8 +261,7 @@ def test_all_batches_of_an_epoch() -> None:
     assert trainer.step == 0 and np.isnan(history["loss"]).all() and history["rollbacks"] == [2, 4]
 
 
-@pytest.mark.parametrize("every", [4, 7])
-@pytest.mark.parametrize("kill", [3, 11, 20, 25])
+@pytest.mark.parametrize(("kill", "every"), fraction([3, 11, 20, 25], [4, 7]))
 def test_a_training_that_is_resumed_has_the_same_bits(tmp_path: Path, kill: int, every: int) -> None:
     """Broken off before, between and after the rollbacks."""
 

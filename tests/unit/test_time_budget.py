@@ -13,6 +13,7 @@ from minidl import Adam, Batch, Checkpoint, CosineLR, OneCycleLR, StepLR, Stretc
 from minidl.callbacks import Callback
 from minidl.callbacks.time_budget import steps_that_fit
 from minidl.errors import ArgumentError
+from tests.parameters import fraction
 
 MINUTES = 2.0
 UPDATE, VALIDATION = 0.5, 2.0  # seconds on the calm machine
@@ -82,8 +83,7 @@ LOADS = {
 }
 
 
-@pytest.mark.parametrize("data", [7, 40, 2000], ids=["short epochs", "epochs", "less than an epoch"])
-@pytest.mark.parametrize("load", LOADS)
+@pytest.mark.parametrize(("load", "data"), fraction(list(LOADS), [7, 40, 2000]))
 def test_run_ends_at_the_asked_time_whatever_the_speed_does(load, data):
     trainer, machine, rates, _ = trained(*LOADS[load], data)
     assert machine.now == pytest.approx(60 * MINUTES, rel=0.1)

@@ -32,8 +32,8 @@ LONG_SEARCH = {
 
 
 def repeats(n, case):
-    """Whether two cases before this one have the same first code."""
-    return sum(other.codes[0] == case.codes[0] for other in sick.CASES[:n]) >= 2
+    """Whether a case before this one has the same first code."""
+    return any(other.codes[0] == case.codes[0] for other in sick.CASES[:n] if other.name not in LONG_SEARCH)
 
 
 def marked(cases, is_slow):
@@ -57,7 +57,7 @@ def test_faulty_code_is_found_with_the_right_code_first(name):
     assert kinds == sorted(kinds)
 
 
-@pytest.mark.parametrize("name", marked(sick.CASES, lambda n, case: n % 3 > 0))
+@pytest.mark.parametrize("name", marked(sick.CASES, lambda n, case: n % 6 > 0))
 def test_faulty_code_without_roles_is_found_where_its_gradients_are_wrong(name):
     bare = verdict(name, roles=False)
     if ALL[name].sound:
@@ -69,12 +69,12 @@ def test_faulty_code_without_roles_is_found_where_its_gradients_are_wrong(name):
         assert bare.worst_row is not None and bare.worst_row.name
 
 
-@pytest.mark.parametrize("name", [case.name for case in healthy.CASES])
+@pytest.mark.parametrize("name", marked(healthy.CASES, lambda n, case: n % 4 > 0))
 def test_correct_code_is_left_alone(name):
     assert_left_alone(verdict(name))
 
 
-@pytest.mark.parametrize("name", marked(healthy.CASES, lambda n, case: n % 3 > 0))
+@pytest.mark.parametrize("name", marked(healthy.CASES, lambda n, case: n % 6 > 0))
 def test_correct_code_without_roles_is_left_alone(name):
     assert_left_alone(verdict(name, roles=False))
 
