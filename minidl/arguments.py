@@ -75,17 +75,17 @@ def check_call(
     owner: str, known: Mapping[str, inspect.Parameter], values: tuple[Any, ...], named: dict[str, Any], empty: str
 ) -> None:
     """Refuse arguments that a function does not have, with what to write instead; `empty` is the call without any."""
-    names = [n for n in known if n != "self"]
+    names = [n for n in known if n not in ("self", "cls")]
     if not any(p.kind is p.VAR_POSITIONAL for p in known.values()):
         takes = [n for n in names if known[n].kind in (known[n].POSITIONAL_ONLY, known[n].POSITIONAL_OR_KEYWORD)]
         if len(values) > len(takes):
-            by_name = [n for n in names if known[n].kind is known[n].KEYWORD_ONLY]
-            has = f"{', '.join(takes)} and no more" if takes else "no arguments"
-            cure = "leave out the rest" if takes else f"write {empty}"
-            cure = f"write {by_name[0]}=... by name" if by_name else cure
+            by_name = [f"{n}=" for n in names if known[n].kind is known[n].KEYWORD_ONLY]
+            has = f"only {', '.join(takes)}" if takes else "no arguments"
+            has = f"{has} by position" if by_name else has
             came = f"{values[0]!r:.60}" if len(values) == 1 else f"{len(values)} values"
-            has = f"{has} without a name" if by_name else has
-            raise ArgumentError(f"{owner} takes {has}, got {came}: {cure}.")
+            cure = "Leave out the rest" if takes else f"Write {empty}"
+            cure = f"Pass the rest by name: {', '.join(by_name)}" if by_name else cure
+            raise ArgumentError(f"{owner} takes {has}, got {came}. {cure}.")
     if not any(p.kind is p.VAR_KEYWORD for p in known.values()):
         for name in named:
             if name not in names:
@@ -126,14 +126,15 @@ def with_argument_help(function: Function) -> Function:
         minidl.errors.ArgumentError: pad has no argument 'maxlen'. Cut the rows first: [row[:maxlen] for row in rows].
     """
     known = inspect.signature(function).parameters
-    names, method = frozenset(known), "self" in known
+    names, bound = frozenset(known), bool(known.keys() & {"self", "cls"})
+    owner = function.__qualname__.split(".")[-2 if function.__name__ == "__new__" else -1]
     by_place = [p for p in known.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     most = math.inf if any(p.kind is p.VAR_POSITIONAL for p in known.values()) else len(by_place)
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         if len(args) > most or not kwargs.keys() <= names:
-            check_call(function.__name__, known, args[method:], kwargs, f"{function.__name__}()")
+            check_call(owner, known, args[bound:], kwargs, f"{owner}()")
         return function(*args, **kwargs)
 
     return cast(Function, call)

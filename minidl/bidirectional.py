@@ -41,7 +41,7 @@ class Bidirectional(Graph):
         ['forward.Wx', 'forward.Wh', 'forward.b', 'backward.Wx', 'backward.Wh', 'backward.b']
     """
 
-    def __init__(self, layer: Layer, merge: Layer | None = None, backward: Layer | None = None) -> None:
+    def __init__(self, layer: Layer, *, merge: Layer | None = None, backward: Layer | None = None) -> None:
         super().__init__()
         if not isinstance(layer, Stateful):
             hint = f": write {layer.__name__}(...)" if isinstance(layer, type) else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 
@@ -19,8 +19,18 @@ from minidl.inputs import Array, refuse_dict
 Sliceable = TypeVar("Sliceable", bound=Any)
 
 
-class Batch(NamedTuple):
-    """Inputs, targets, and what is to be known about them.
+class Fields(NamedTuple):
+    """The fields of a `Batch`."""
+
+    x: Any
+    t: Any
+    weight: Any
+    mask: Any
+    start: Any
+
+
+class Batch(Fields):
+    """Inputs, targets, and what is to be known about them: a named tuple, whose last three are given by name.
 
     Args:
         x: inputs, batch first: ids [B, T], features [B, T, D], ...
@@ -35,11 +45,14 @@ class Batch(NamedTuple):
         True
     """
 
-    x: Any
-    t: Any
-    weight: Any = None
-    mask: Any = None
-    start: Any = True
+    __slots__ = ()
+
+    @with_argument_help
+    def __new__(cls, x: Any, t: Any, *, weight: Any = None, mask: Any = None, start: Any = True) -> Self:
+        return super().__new__(cls, x, t, weight, mask, start)
+
+    def __getnewargs_ex__(self) -> tuple[tuple[Any, Any], dict[str, Any]]:
+        return (self.x, self.t), {"weight": self.weight, "mask": self.mask, "start": self.start}
 
 
 class TextStream(ArgumentHelp):
@@ -101,13 +114,18 @@ class TextStream(ArgumentHelp):
 
 
 class Batches(ArgumentHelp, ABC):
-    """The base of batches of rows in any order, which (seed, epoch) decides. A subclass writes `take(rows)`."""
+    """The base of batches of rows in any order, which (seed, epoch) decides. A subclass writes `take(rows)`.
 
-    def __init__(self, count: int, batch_size: int, shuffle: bool, seed: int) -> None:
+    `fit` trains on `epoch(k)`, whose rows are shuffled unless `shuffle` is False. Validation and `evaluate` go through
+    `in_order()`. Iterating does so too, and is epoch 0 with shuffle=True.
+    """
+
+    def __init__(self, count: int, batch_size: int, shuffle: bool | None, seed: int) -> None:
         owner = type(self).__name__
         if not count:
             raise ArgumentError(f"{owner} expects at least one row, got none: there is nothing to train on.")
-        self.count, self.shuffle, self.seed = count, flag(owner, "shuffle", shuffle), natural(owner, "seed", seed)
+        self.count, self.seed = count, natural(owner, "seed", seed)
+        self.shuffle = None if shuffle is None else flag(owner, "shuffle", shuffle)
         self.batch_size = positive_int(owner, "batch_size", batch_size)
 
     @abstractmethod
@@ -115,13 +133,33 @@ class Batches(ArgumentHelp, ABC):
         """The batch of some rows: a slice, or an array of their numbers."""
 
     def epoch(self, k: int) -> Iterator[Batch]:
-        """The batches of epoch k = 0, 1, ...; the last may be smaller."""
-        natural(type(self).__name__, "the epoch", k)
-        return (self.take(rows) for rows in self.cut(np.random.default_rng([self.seed, k, *b"order"])))
+        """The batches of epoch k = 0, 1, ... of a training; the last may be smaller.
 
-    def cut(self, rng: np.random.Generator) -> Iterable[Any]:
-        """The rows of each batch of an epoch, whose Generator (another than that of dropout) it is."""
-        order = rng.permutation(self.count) if self.shuffle else None
+        Raises:
+            ArgumentError: where rows are shuffled and a batch goes on from the state of the one before.
+        """
+        natural(type(self).__name__, "the epoch", k)
+        if self.shuffle is False:
+            return self.in_order()
+        rng = np.random.default_rng([self.seed, k, *b"order"])  # another than that of dropout
+        return (self._starting(self.take(rows)) for rows in self.cut(rng))
+
+    def in_order(self) -> Iterator[Batch]:
+        """The batches of all rows as they come, unshuffled; the last may be smaller."""
+        return (self.take(rows) for rows in self.cut(None))
+
+    def _starting(self, batch: Batch) -> Batch:
+        """Return a batch of shuffled rows, which no carried state fits."""
+        if not np.all(batch.start):
+            raise ArgumentError(
+                f"{type(self).__name__} must not shuffle batches that go on from the state of the one before "
+                f"(start=False): their rows would get the state of other rows. Pass shuffle=False."
+            )
+        return batch
+
+    def cut(self, rng: np.random.Generator | None) -> Iterable[Any]:
+        """The rows of each batch of an epoch, shuffled by a Generator; None for as they come."""
+        order = None if rng is None else rng.permutation(self.count)
         slices = (slice(at, at + self.batch_size) for at in range(0, self.count, self.batch_size))
         return (rows if order is None else order[rows] for rows in slices)
 
@@ -129,7 +167,7 @@ class Batches(ArgumentHelp, ABC):
         return -(-self.count // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        return self.epoch(0)
+        return self.epoch(0) if self.shuffle else self.in_order()
 
 
 class ArrayBatches(Batches):
@@ -139,7 +177,8 @@ class ArrayBatches(Batches):
         x: inputs [N, ...], or a tuple of arrays [N, ...].
         t: targets [N, ...].
         batch_size: the number of rows of a batch; the last batch may be smaller.
-        shuffle: whether each epoch has an order of its own; iterating is epoch 0.
+        shuffle: whether each epoch has an order of its own. None: in training, unless `fit` says otherwise; validation
+            and `evaluate` never shuffle.
         seed: of the orders.
         weight, mask: as for `Batch`, with the rows first; None for none.
 
@@ -150,9 +189,9 @@ class ArrayBatches(Batches):
         Without shuffling, batches are views of the arrays.
 
     Example:
-        >>> batches = minidl.ArrayBatches(np.arange(5), np.arange(5) ** 2, batch_size=2, shuffle=True, seed=1)
-        >>> len(batches), sorted(int(t) for batch in batches.epoch(7) for t in batch.t)
-        (3, [0, 1, 4, 9, 16])
+        >>> batches = minidl.ArrayBatches(np.arange(5), np.arange(5) ** 2, batch_size=2, seed=1)
+        >>> [batch.t.tolist() for batch in batches.epoch(7)], [batch.t.tolist() for batch in batches]
+        ([[9, 4], [1, 0], [16]], [[0, 1], [4, 9], [16]])
     """
 
     def __init__(
@@ -160,7 +199,7 @@ class ArrayBatches(Batches):
         x: Any,
         t: Any,
         batch_size: int = 32,
-        shuffle: bool = False,
+        shuffle: bool | None = None,
         seed: int = 0,
         weight: Any = None,
         mask: Any = None,
@@ -184,7 +223,8 @@ class ArrayBatches(Batches):
 
     def take(self, rows: Any) -> Batch:
         x = tuple(part[rows] for part in self.x) if isinstance(self.x, tuple) else self.x[rows]
-        return Batch(x, self.t[rows], *(None if a is None else a[rows] for a in (self.weight, self.mask)))
+        weight, mask = (None if a is None else a[rows] for a in (self.weight, self.mask))
+        return Batch(x, self.t[rows], weight=weight, mask=mask)
 
 
 @with_argument_help

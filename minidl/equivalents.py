@@ -109,7 +109,7 @@ NAMES = {  # of the package
     "CategoricalCrossentropy": "Use CrossEntropy on a net that ends in Softmax, or SoftmaxCrossEntropy on scores.",
     "CrossEntropyLoss": "Use SoftmaxCrossEntropy, which takes scores.",
     "DataLoader": "Use ArrayBatches(x, t), PaddedBatches or TextStream; a list of Batch will do.",
-    "GlobalAveragePooling1D": "Use PoolTime('mean').",
+    "GlobalAveragePooling1D": "Use PoolTime().",
     "Input": "A Sequential has none; Graph(inputs=('a', 'b')) names several.",
     "L1Loss": "Subclass Loss and write positions(y, t).",
     "Linear": "Use Dense.",

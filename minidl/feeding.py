@@ -5,13 +5,15 @@ Plain arrays, iterables of `Batch`, or one batch.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import Any, TypeVar
 
 import numpy as np
 
-from minidl.data import ArrayBatches, Batch, TextStream, split
+from minidl.arguments import flag
+from minidl.data import ArrayBatches, Batch, Batches, TextStream, split
 from minidl.errors import ArgumentError, ShapeError
 from minidl.inputs import cast_input, each_array
 from minidl.layer import Layer
@@ -20,11 +22,17 @@ Item = TypeVar("Item")
 
 
 def arrange(
-    data: Any, t: Any, validation: Any, batch_size: int, share: float, shuffle: bool, seed: int
+    data: Any, t: Any, validation: Any, batch_size: int | None, share: float, shuffle: bool | None, seed: int
 ) -> tuple[Any, Any]:
     """Batches to train on and batches to validate with, from what `fit` was given."""
     if t is None and is_pair(data):
         raise ArgumentError("fit expects inputs and targets as two arguments, got a tuple of both: write fit(x, t).")
+    shuffle = shuffle if shuffle is None else flag("fit", "shuffle", shuffle)
+    if t is None:
+        data = shuffled(data, shuffle)
+        if batch_size is not None and not is_pair(validation):
+            raise ArgumentError(f"fit cuts plain arrays by batch_size, got {batch_size!r} and batches. Leave it out.")
+    batch_size = 32 if batch_size is None else batch_size
     batches = batches_of(data, t, batch_size, shuffle, seed)
     if share == 0:
         return batches, None if validation is None else validation_batches(validation, batch_size)
@@ -38,7 +46,25 @@ def arrange(
     return ArrayBatches(part(batches.x, train), batches.t[train], batch_size, shuffle, seed), validation
 
 
-def batches_of(data: Any, t: Any, batch_size: int, shuffle: bool = False, seed: int = 0) -> Any:
+def shuffled(data: Any, shuffle: bool | None) -> Any:
+    """Return batches that are shuffled, or not, as `fit` was told; None leaves them as they are."""
+    if shuffle is None:
+        return data
+    if not isinstance(data, Batches):
+        if shuffle:
+            raise ArgumentError(
+                f"fit shuffles plain arrays, ArrayBatches, PaddedBatches and SeriesWindows, got shuffle=True and "
+                f"{type(data).__name__}, whose batches come in an order of its own. Shuffle its rows there."
+            )
+        return data
+    if data.shuffle not in (None, shuffle):
+        raise ArgumentError(f"fit got shuffle={shuffle}, and {type(data).__name__} shuffle={data.shuffle}. Pass one.")
+    data = copy.copy(data)
+    data.shuffle = shuffle
+    return data
+
+
+def batches_of(data: Any, t: Any, batch_size: int, shuffle: bool | None = None, seed: int = 0) -> Any:
     """An iterable of Batch as it is, one Batch as such; arrays x and t, or a pair of them, cut into batches."""
     if t is None and is_pair(data):
         data, t = data
@@ -89,10 +115,14 @@ def part(x: Any, rows: slice) -> Any:
     return tuple(a[rows] for a in x) if isinstance(x, tuple) else x[rows]
 
 
-def epoch_of(data: Any, epoch: int, what: str = "data") -> Iterator[Batch]:
-    """The batches of an epoch; its order may depend on the epoch alone. Errors say `what` the data is."""
+def epoch_of(data: Any, epoch: int | None, what: str = "data") -> Iterator[Batch]:
+    """The batches of an epoch of a training; its order may depend on the epoch alone. Errors say `what` the data is.
+
+    None is a pass that does not train: `Batches` come in order, all other data as in its first epoch.
+    """
     empty = True
-    for batch in data.epoch(epoch) if hasattr(data, "epoch") else data:
+    in_order = epoch is None and isinstance(data, Batches)
+    for batch in data.in_order() if in_order else data.epoch(epoch or 0) if hasattr(data, "epoch") else data:
         if not isinstance(batch, Batch):
             raise ArgumentError(
                 f"The {what} is expected to yield Batch(x, t), got {type(batch).__name__}: wrap each in minidl.Batch."
@@ -103,13 +133,13 @@ def epoch_of(data: Any, epoch: int, what: str = "data") -> Iterator[Batch]:
         hint = "give at least one"
         if epoch or goes_once(data):
             hint = "an iterator that is used up is empty the second time: give a list, or an object with __iter__"
-        when = f" in epoch {epoch + 1}" if what == "data" else ""
+        when = "" if epoch is None else f" in epoch {epoch + 1}"
         raise ArgumentError(f"The {what} is expected to yield batches in every epoch, got none{when}: {hint}.")
 
 
 def with_arrays(batch: Batch) -> Batch:
     """Return a batch whose tensors of other libraries are NumPy arrays; one without such is returned itself."""
-    return Batch(*map(as_arrays, batch)) if any(map(has_tensors, batch)) else batch
+    return Batch._make(map(as_arrays, batch)) if any(map(has_tensors, batch)) else batch
 
 
 def has_tensors(value: Any) -> bool:

@@ -67,6 +67,7 @@ class Graph(Container):
 
     def __init__(
         self,
+        *,
         inputs: str | Sequence[str] = "x",
         outputs: str | Sequence[str] | None = None,
         nodes: Iterable[tuple[str, Layer, Sequence[str], str | None]] = (),

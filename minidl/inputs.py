@@ -186,6 +186,14 @@ def start_rows(start: Any, batch: int, axes: int = 2) -> Array:
     return np.broadcast_to(rows, batch).reshape(-1, *(1,) * (axes - 1))
 
 
+def refuse_swapped(owner: str, y: Array, t: Array) -> None:
+    """Refuse integers as outputs beside floats as targets."""
+    if y.dtype.kind in "iub" and t.dtype.kind in "fc":
+        raise ArgumentError(
+            f"{owner} takes outputs, then targets, got {y.dtype} {y.shape} and {t.dtype} {t.shape}. Swap the two."
+        )
+
+
 def spread(owner: str, what: str, values: Any, shape: tuple[int, ...]) -> Array:
     """Weights or a mask for every position; fewer axes than the positions have are the leading ones, [B] of [B, T]."""
     values = np.asarray(values)

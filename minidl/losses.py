@@ -14,7 +14,7 @@ import numpy as np
 from minidl.arguments import ArgumentHelp, flag, written_out
 from minidl.errors import ArgumentError, IdError, ShapeError
 from minidl.graph import Graph
-from minidl.inputs import Array, spread
+from minidl.inputs import Array, refuse_swapped, spread
 from minidl.kernels import softmax_cross_entropy
 from minidl.layer import Layer
 from minidl.layers import LogSoftmax, Sigmoid, Softmax
@@ -79,14 +79,19 @@ class Loss(ArgumentHelp, ABC):
 
         Returns:
             (weighted mean, its gradient by y, sum of the weights); (0, zeros, 0) where nothing counts.
+
+        Raises:
+            ArgumentError: for targets and outputs that are swapped. ShapeError: for targets that do not fit y.
         """
         if isinstance(y, tuple):
             raise ShapeError(
                 f"{self.title} expects one output, got {len(y)}: train a Graph with outputs=... naming one of them, or "
                 f"write a loss that adds up those of several."
             )
+        t = np.asarray(t)
+        refuse_swapped(self.title, y, t)
         owner, shape, dtype = self.title, y.shape[:-1], y.real.dtype
-        t = self.targets(y, np.asarray(t))
+        t = self.targets(y, t)
         if t.shape == y.shape:
             t = t.astype(dtype, copy=False)
         counts = np.ones(shape, dtype) if weight is None else spread(owner, "weight", weight, shape).astype(dtype)

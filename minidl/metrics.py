@@ -15,7 +15,7 @@ import numpy as np
 
 from minidl.arguments import ArgumentHelp, with_argument_help
 from minidl.errors import ArgumentError, IdError, ShapeError
-from minidl.inputs import Array, spread
+from minidl.inputs import Array, refuse_swapped, spread
 
 SLACK = 1e-3  # how far the sum of a target's probabilities may be from 1 by rounding
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -157,6 +157,8 @@ def _counted(owner: str, y: Any, t: Any, weight: Any, mask: Any) -> tuple[Array,
         raise ShapeError(f"{owner} expects outputs y of shape [..., V], got {y.shape}: one row of scores a position.")
     if y.dtype.kind in "iub" and y.shape[-1:] == (1,) and t.shape == y.shape[:-1]:
         y = y[..., 0]  # ids in a column
+    if not are_ids(y, t):  # which may be floats that are whole numbers
+        refuse_swapped(owner, y, t)
     if are_ids(y, t) and is_one_hot(t) and (is_one_hot(y) or not ((y == 0) | (y == 1)).all()):
         raise ArgumentError(
             f"{owner} got integers {y.shape} that may be ids, scores or one-hot rows. Pass y.argmax(-1) and "

@@ -25,11 +25,10 @@ class PaddedBatches(Batches):
         targets: one per sequence, all of one shape; or one per step, [T_n, ...] (of several inputs with the lengths
             of one of them), which are padded as well.
         batch_size: the number of sequences of a batch; the last batch may be smaller.
-        shuffle: whether each epoch has an order of its own; iterating is epoch 0.
-        seed: of the orders.
+        shuffle, seed: as for `ArrayBatches`.
         by_length: whether the sequences of a batch are of similar length, so that little of it is padding: the
             shuffled rows of 100 batches at a time are sorted by length and cut, and the batches of all of them come
-            in a random order; without `shuffle`, all rows from the shortest to the longest. Rows of equal length stay
+            in a random order; without shuffling, all rows from the shortest to the longest. Rows of equal length stay
             in order. With several inputs the length is the sum of theirs.
 
     Shapes:
@@ -46,7 +45,7 @@ class PaddedBatches(Batches):
         steps, and its gradient is noisier.
 
     Example:
-        >>> batches = minidl.PaddedBatches([[1, 2, 3], [4]], [0, 1], shuffle=False)
+        >>> batches = minidl.PaddedBatches([[1, 2, 3], [4]], [0, 1])
         >>> batch = next(iter(batches))
         >>> batch.x.tolist(), batch.t.tolist(), batch.mask.tolist()
         ([[1, 2, 3], [4, 0, 0]], [0, 1], [[True, True, True], [True, False, False]])
@@ -57,7 +56,7 @@ class PaddedBatches(Batches):
         sequences: Sequence[Any] | tuple[Sequence[Any], ...],
         targets: Any,
         batch_size: int = 32,
-        shuffle: bool = True,
+        shuffle: bool | None = None,
         seed: int = 0,
         by_length: bool = False,
     ) -> None:
@@ -99,16 +98,16 @@ class PaddedBatches(Batches):
         """The inputs that are sequences."""
         return [part for part in self.inputs if isinstance(part, list)]
 
-    def cut(self, rng: np.random.Generator) -> Iterable[Any]:
+    def cut(self, rng: np.random.Generator | None) -> Iterable[Any]:
         if not self.by_length:
             return super().cut(rng)
-        rows, size = rng.permutation(self.count) if self.shuffle else np.arange(self.count), self.batch_size
+        rows, size = np.arange(self.count) if rng is None else rng.permutation(self.count), self.batch_size
         lengths = np.sum([[len(row) for row in part] for part in self.with_steps], axis=0)
-        pool = POOL * size if self.shuffle else self.count
+        pool = self.count if rng is None else POOL * size
         pools = (rows[at : at + pool] for at in range(0, self.count, pool))
         rows = np.concatenate([part[np.argsort(lengths[part], kind="stable")] for part in pools])
         batches = [rows[at : at + size] for at in range(0, self.count, size)]
-        return [batches[k] for k in rng.permutation(len(batches))] if self.shuffle else batches
+        return batches if rng is None else [batches[k] for k in rng.permutation(len(batches))]
 
     def take(self, rows: Any) -> Batch:
         rows = np.arange(self.count)[rows]

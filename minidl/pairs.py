@@ -38,7 +38,7 @@ def pair_batches(
     targets: Sequence[str],
     vocab: Vocab,
     batch_size: int = 32,
-    shuffle: bool = True,
+    shuffle: bool | None = None,
     seed: int = 0,
     by_length: bool = False,
 ) -> PaddedBatches:
@@ -59,7 +59,7 @@ def pair_batches(
 
     Example:
         >>> vocab = minidl.CharVocab("ab")
-        >>> batch = next(iter(minidl.pair_batches(["aab", "b"], ["bb", ""], vocab, shuffle=False)))
+        >>> batch = next(iter(minidl.pair_batches(["aab", "b"], ["bb", ""], vocab)))
         >>> batch.x[1].tolist(), batch.t.tolist(), batch.mask[1].tolist()
         ([[2, 1, 1], [2, 0, 0]], [[1, 1, 2], [2, 0, 0]], [[True, True, True], [True, False, False]])
     """

@@ -50,7 +50,7 @@ class Sequential(Container):
         >>> head = minidl.Sequential([net["embedding"], net["lstm"], minidl.Dense(2)])  # trains the same rows
     """
 
-    def __init__(self, layers: Iterable[Layer | tuple[str, Layer]] = (), name: str | None = None) -> None:
+    def __init__(self, layers: Iterable[Layer | tuple[str, Layer]] = (), *, name: str | None = None) -> None:
         if isinstance(layers, Layer):
             raise ArgumentError(f"Sequential expects a list of layers, got {layers!r}: write Sequential([...]).")
         super().__init__(name)

@@ -32,8 +32,7 @@ class SeriesWindows(Batches):
         relative: whether x and t are told relative to the last step of the window, which becomes 0: a level that never
             came in training does no harm then. Series that rise or wander need it; the net no longer knows the level.
         batch_size: the number of windows of a batch; the last batch may be smaller.
-        shuffle: whether each epoch has an order of its own; iterating is epoch 0.
-        seed: of the orders.
+        shuffle, seed: as for `ArrayBatches`.
 
     Shapes:
         x [B, window, D], t [B, horizon, K] with K the number of targets.
@@ -60,7 +59,7 @@ class SeriesWindows(Batches):
         stride: int = 1,
         relative: bool = False,
         batch_size: int = 32,
-        shuffle: bool = False,
+        shuffle: bool | None = None,
         seed: int = 0,
     ) -> None:
         self.window = positive_int("SeriesWindows", "window", window)

@@ -129,9 +129,9 @@ class Trainer(ArgumentHelp):
         epochs: int | None = None,
         steps: int | None = None,
         validation: Any = None,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         validation_split: float = 0.0,
-        shuffle: bool = True,
+        shuffle: bool | None = None,
         resume: bool = False,
     ) -> History:
         """Train for some epochs more.
@@ -142,7 +142,8 @@ class Trainer(ArgumentHelp):
             epochs: how often the data is gone through; None for once, or as often as `steps` takes.
             steps: end after this many updates, wherever in an epoch that is.
             validation: as `data`, or a pair of arrays (x, t); evaluated after each epoch.
-            batch_size, shuffle: for plain arrays.
+            batch_size: of plain arrays; None for 32.
+            shuffle: whether each epoch has an order of its own; None for True, unless the batches say False.
             validation_split: the share of plain arrays, from their end, that is held out as validation.
             resume: go on from the newest checkpoint in the folder of the `Checkpoint` among the callbacks, if there is
                 one: the call then ends as it would have without the interruption, `epochs` and `steps` included. With
@@ -254,7 +255,7 @@ class Trainer(ArgumentHelp):
 
     def _validate(self, validation: Any) -> bool:
         """Put the figures of the validation into the row; False where it was broken off."""
-        batches, figures = epoch_of(validation, 0, "validation"), dict[str, float]()
+        batches, figures = epoch_of(validation, None, "validation"), dict[str, float]()
         try:
             figures = self._figures(takewhile(lambda _: not (self.keepers and self.interrupted), batches))
         except KeyboardInterrupt:
@@ -345,7 +346,7 @@ class Trainer(ArgumentHelp):
         Returns:
             {"loss": ..., and each metric by its name}; nan where nothing counted.
         """
-        return self._figures(epoch_of(batches_of(data, t, batch_size), 0))
+        return self._figures(epoch_of(batches_of(data, t, batch_size), None))
 
     def _figures(self, batches: Iterator[Batch]) -> dict[str, float]:
         """The loss and the metrics of batches, forward only."""

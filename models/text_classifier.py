@@ -46,7 +46,7 @@ def text_classifier(
         (3,)
     """
     return Sequential(
-        [*both_ways(vocab_size, units, layers, dropout, embedding), PoolTime(pool), Dense(classes), Softmax()],
+        [*both_ways(vocab_size, units, layers, dropout, embedding), PoolTime(kind=pool), Dense(classes), Softmax()],
         name="text_classifier",
     )
 

@@ -99,6 +99,16 @@ def test_all_is_complete_and_true():
     assert public | {*minidl._LATE} == {n for n in minidl.__all__ if not inspect.ismodule(getattr(minidl, n))}
 
 
+def test_optional_arguments_of_layers_are_given_by_name():
+    by_place = set()
+    for name in minidl.__all__:
+        cls = getattr(minidl, name)
+        if isinstance(cls, type) and issubclass(cls, minidl.Layer):
+            optional = [p for p in inspect.signature(cls).parameters.values() if p.default is not p.empty]
+            by_place |= {(name, p.name) for p in optional if p.kind is not p.KEYWORD_ONLY}
+    assert by_place == {("Sequential", "layers"), ("Container", "name")}  # of a Sequential, its one subject
+
+
 def test_every_public_name_is_explained():
     for path in FILES:
         tree = ast.parse(path.read_text(encoding="utf-8"))

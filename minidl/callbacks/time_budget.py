@@ -215,7 +215,7 @@ def validation_seconds(trainer: Trainer, validation: Any, clock: Callable[[], fl
     ours = isinstance(validation, list | tuple) or type(validation).__module__.startswith("minidl.")
     if not ours or not hasattr(validation, "__len__"):
         return 0.0
-    batch = next(epoch_of(validation, 0, "validation"))
+    batch = next(epoch_of(validation, None, "validation"))
     trainer.evaluate([batch])  # the first pass is slower
     began = clock()
     trainer.evaluate([batch])

@@ -95,7 +95,7 @@ def gradcheck(
 
     # the analytic side
     if loss is not None:
-        batch = Batch(x, target, weight, mask, False if start is None else start)
+        batch = Batch(x, target, weight=weight, mask=mask, start=False if start is None else start)
         result = loss_and_grads(twin, loss, batch, state, fresh())
         dx, dstate = result.dx, result.dstate
         scale = 1 / max(result.weight, 1.0)  # a loss is a mean: so much of it each position has

@@ -173,8 +173,8 @@ def raised(findings: list[Finding]) -> list[Finding]:
 
 
 def first_batches(data: Any, what: str) -> list[Batch]:
-    """The first batches of an epoch."""
-    return list(islice(epoch_of(batches_of(data, None, 32), 0, what), BATCHES))
+    """The first batches: of training data in the order in which `fit` takes them, of others as they come."""
+    return list(islice(epoch_of(batches_of(data, None, 32), 0 if what == "data" else None, what), BATCHES))
 
 
 def check_options(vocab: Any, callbacks: Any, history: Any, trained: Any, seed: Any, progress: Any) -> None:

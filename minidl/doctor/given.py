@@ -71,7 +71,7 @@ def step_of(trainer: Trainer) -> Step:
 
 def copied(batch: Batch) -> Batch:
     """A batch in arrays of its own."""
-    return Batch(*(own(part) for part in batch))
+    return Batch._make(own(part) for part in batch)
 
 
 def own(part: Any) -> Any:
@@ -98,7 +98,7 @@ def as_step(net: Layer, kept: Any) -> Step:
 def as_given(net: Layer, kept: Any) -> Given:
     """Return a batch and its facts that were read from a file."""
     parts, state, at, value = values("batch of a step", kept, 4)
-    batch = Batch(*values("batch", parts, len(Batch._fields)))
+    batch = Batch._make(values("batch", parts, len(Batch._fields)))
     for name, part in zip(Batch._fields, batch, strict=True):
         if name != "start" or type(part) is not bool:
             check_part(f"batch {name!r}", part, name not in ("x", "t"))

@@ -93,7 +93,7 @@ def same_targets(t: Part) -> list[Finding]:
     told = ", ".join(f"{v:g}" for v in values[0].ravel()[:NAMED])
     evidence = f"all {len(values):,} targets are {told} in these {len(t.arrays)} batches"
     cause = "rows that are sorted by their target and not shuffled, or targets that were never filled"
-    remedy = "ArrayBatches(x, t, shuffle=True), or look at the line that fills t"
+    remedy = "leave out shuffle=False, or look at the line that fills t"
     what = "the targets never change"
     return [found("D403", "t", evidence, what, severity="warning", cause=cause, remedy=remedy)]
 

@@ -163,7 +163,7 @@ def smaller(net: Layer, loss: Loss, batch: Batch) -> tuple[Batch, int | None]:
     mask = tuple(None if m is None else m[:ROWS] for m in batch.mask) if isinstance(batch.mask, tuple) else batch.mask
     mask = mask if mask is None or isinstance(mask, tuple) else np.asarray(mask)[:ROWS]
     weight = batch.weight if batch.weight is None or not np.ndim(batch.weight) else np.asarray(batch.weight)[:ROWS]
-    few = Batch(x, map_arrays(lambda t: t[:ROWS], own(batch.t)), weight, mask)
+    few = Batch(x, map_arrays(lambda t: t[:ROWS], own(batch.t)), weight=weight, mask=mask)
     free = isinstance(net.in_shape, tuple) and net.in_shape[:1] == (None,)
     if not free or isinstance(x, tuple) or x.shape[1] <= STEPS:
         return few, None
@@ -171,8 +171,8 @@ def smaller(net: Layer, loss: Loss, batch: Batch) -> tuple[Batch, int | None]:
     alone = isinstance(y, np.ndarray) and isinstance(few.t, np.ndarray)
     if not alone or y.ndim < 3 or y.shape[1] != x.shape[1] or few.t.shape[:2] != x.shape[:2]:
         return few, None
-    cut = (a if np.ndim(a) < 2 else a[:, :STEPS] for a in (few.weight, few.mask))
-    return Batch(x[:, :STEPS], few.t[:, :STEPS], *cut), STEPS
+    weight, mask = (a if np.ndim(a) < 2 else a[:, :STEPS] for a in (few.weight, few.mask))
+    return Batch(x[:, :STEPS], few.t[:, :STEPS], weight=weight, mask=mask), STEPS
 
 
 def rows_of(batch: Batch) -> int:

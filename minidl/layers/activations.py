@@ -52,11 +52,11 @@ class HardSigmoid(Layer):
         slope: 1/6 is that of PyTorch and Keras 3, 0.2 that of Keras 2 and ONNX.
 
     Example:
-        >>> minidl.HardSigmoid(0.2)(np.array([-3.0, 0.0, 1.0, 3.0]))
+        >>> minidl.HardSigmoid(slope=0.2)(np.array([-3.0, 0.0, 1.0, 3.0]))
         array([0. , 0.5, 0.7, 1. ])
     """
 
-    def __init__(self, slope: float = 1 / 6) -> None:
+    def __init__(self, *, slope: float = 1 / 6) -> None:
         self.slope = positive_real("HardSigmoid", "slope", slope)
 
     def forward(self, x: Array, *, rng: np.random.Generator | None = None) -> tuple[Array, Array]:
@@ -94,11 +94,11 @@ def gate_activation(owner: str, activation: Any) -> Sigmoid | HardSigmoid | None
         return activation
     words = {
         "sigmoid": "Sigmoid()",
-        "hard_sigmoid": "HardSigmoid(0.2) as in Keras 2, or HardSigmoid(1 / 6) as in Keras 3",
+        "hard_sigmoid": "HardSigmoid(slope=0.2) as in Keras 2, or HardSigmoid() as in Keras 3",
     }
     hint = words.get(getattr(activation, "__name__", str(activation)).lower().replace("hards", "hard_s"))
     raise ArgumentError(
-        f"{owner} expects recurrent_activation to be an instance, Sigmoid() or HardSigmoid(0.2), got {activation!r}: "
+        f"{owner} expects recurrent_activation to be an instance, Sigmoid() or HardSigmoid(), got {activation!r}: "
         f"{'write recurrent_activation=' + hint if hint else 'a gate is a number from 0 to 1, write one of them'}."
     )
 

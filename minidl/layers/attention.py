@@ -183,7 +183,7 @@ class AdditiveAttention(Attention):
         (1, 2, 5)
     """
 
-    def __init__(self, units: int, init: Mapping[str, Initializer] | None = None) -> None:
+    def __init__(self, units: int, *, init: Mapping[str, Initializer] | None = None) -> None:
         self.units = positive_int("AdditiveAttention", "units", units)
         self.init = choose("AdditiveAttention", init, Wq=glorot_uniform, Wk=glorot_uniform, v=glorot_uniform)
 

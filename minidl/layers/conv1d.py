@@ -81,6 +81,7 @@ class Conv1D(Stateful):
         self,
         units: int,
         width: int,
+        *,
         padding: Literal["valid", "same", "causal"] = "valid",
         bias: bool = True,
         init: Mapping[str, Initializer] | None = None,

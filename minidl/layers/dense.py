@@ -48,6 +48,7 @@ class Dense(Layer):
     def __init__(
         self,
         units: int,
+        *,
         bias: bool = True,
         tie: Embedding | None = None,
         init: Mapping[str, Initializer] | None = None,

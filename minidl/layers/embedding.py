@@ -41,7 +41,7 @@ class Embedding(Layer):
         (1, 3, 4)
     """
 
-    def __init__(self, vocab: int, units: int, init: Mapping[str, Initializer] | None = None) -> None:
+    def __init__(self, vocab: int, units: int, *, init: Mapping[str, Initializer] | None = None) -> None:
         self.vocab = positive_int("Embedding", "vocab", vocab)
         self.units = positive_int("Embedding", "units", units)
         self.init = choose("Embedding", init, E=normal(1.0))

@@ -69,6 +69,7 @@ class GRU(Stateful):
     def __init__(
         self,
         units: int,
+        *,
         reset_after: bool = True,
         return_sequences: bool = False,
         go_backwards: bool = False,

@@ -49,7 +49,7 @@ class LayerNorm(Layer):
         array([[-1.,  1.]], dtype=float32)
     """
 
-    def __init__(self, eps: float = 1e-5) -> None:
+    def __init__(self, *, eps: float = 1e-5) -> None:
         self.eps = positive_real("LayerNorm", "eps", eps)
         if self.eps >= 1:
             raise ArgumentError(

@@ -45,7 +45,7 @@ class LSTM(Stateful):
         recurrent_dropout: the share of h' that the gates do not see in a training pass, the same
             units in all steps of a sequence and in all gates.
         init: initializers by parameter, {"Wh": minidl.normal(0.1)}; drawn per gate.
-        recurrent_activation: what opens the gates instead of the sigmoid, HardSigmoid(0.2) for one.
+        recurrent_activation: what opens the gates instead of the sigmoid, HardSigmoid(slope=0.2) for one.
         cell_clip: c is kept within ± this number, before o looks at it; where it was beyond, no gradient passes.
             HardSigmoid and cell_clip run on the plain kernel: with 128 units, training takes 2 to 4 times as long on
             32 rows, and 10 to 20 times on a single one.
@@ -79,6 +79,7 @@ class LSTM(Stateful):
     def __init__(
         self,
         units: int,
+        *,
         peephole: bool | Literal["diagonal", "full"] = False,
         return_sequences: bool = False,
         go_backwards: bool = False,

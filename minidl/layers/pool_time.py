@@ -34,13 +34,13 @@ class PoolTime(Layer):
 
     Example:
         >>> x = np.array([[[1.0], [5.0], [3.0]]])
-        >>> minidl.PoolTime("mean")(x), minidl.PoolTime("max")(x)
+        >>> minidl.PoolTime()(x), minidl.PoolTime(kind="max")(x)
         (array([[3.]]), array([[5.]]))
     """
 
     mixes_steps = True
 
-    def __init__(self, kind: Literal["mean", "max"] = "mean") -> None:
+    def __init__(self, *, kind: Literal["mean", "max"] = "mean") -> None:
         if not isinstance(kind, str) or kind not in ("mean", "max"):
             raise ArgumentError(f"PoolTime expects kind to be 'mean' or 'max', got {kind!r}.")
         self.kind = kind

@@ -65,6 +65,7 @@ class SimpleRNN(Stateful):
     def __init__(
         self,
         units: int,
+        *,
         activation: Tanh | ReLU | None = None,
         return_sequences: bool = False,
         go_backwards: bool = False,

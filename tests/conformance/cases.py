@@ -70,8 +70,17 @@ def lstm_cases() -> list[Case]:
 def conv1d_cases() -> list[Case]:
     """Every padding with windows of even and odd width, of one step, and of all steps."""
     options = product(["valid", "same", "causal"], [1, 2, 3, 5], [False, True])
-    free = [(Conv1D(3, width, padding, bias), (None, 2)) for padding, width, bias in options if bias or width == 3]
-    return [*free, (Conv1D(3, 2), (6, 2)), (Conv1D(1, 3, "same"), (4, 1)), (Conv1D(2, 4, "causal"), (3, 2))]
+    free = [
+        (Conv1D(3, width, padding=padding, bias=bias), (None, 2))
+        for padding, width, bias in options
+        if bias or width == 3
+    ]
+    return [
+        *free,
+        (Conv1D(3, 2), (6, 2)),
+        (Conv1D(1, 3, padding="same"), (4, 1)),
+        (Conv1D(2, 4, padding="causal"), (3, 2)),
+    ]
 
 
 def merging_cases() -> list[Case]:
@@ -88,7 +97,7 @@ def lstm_variants() -> list[Case]:
     for count, (peephole, sequences, backwards) in enumerate(options):
         common = {"peephole": peephole, "return_sequences": sequences, "go_backwards": backwards}
         common["recurrent_dropout"] = 0.4 * (count % 2)
-        hard = {"recurrent_activation": HardSigmoid(0.2)}
+        hard = {"recurrent_activation": HardSigmoid(slope=0.2)}
         cases += [(LSTM(3, **common, **rare), (None, 2)) for rare in (hard, {"cell_clip": 0.3})]
         cases.append((CoupledLSTM(3, **common), (None, 2)))
         everything = {"recurrent_activation": HardSigmoid(), "cell_clip": 0.3}
@@ -176,11 +185,11 @@ LAYERS: list[Case] = [
     (LastStep(), (None, 3)),
     (LastStep(), (4, 3, 2)),
     (LayerNorm(), (4,)),
-    (LayerNorm(0.1), (None, 3)),
+    (LayerNorm(eps=0.1), (None, 3)),
     (PoolTime(), (None, 3)),
-    (PoolTime("mean"), (4, 3, 2)),
-    (PoolTime("max"), (None, 3)),
-    (PoolTime("max"), (4, 3, 2)),
+    (PoolTime(kind="mean"), (4, 3, 2)),
+    (PoolTime(kind="max"), (None, 3)),
+    (PoolTime(kind="max"), (4, 3, 2)),
     (Reshape((2, 3)), (6,)),
     (Reshape((2, 1, 2)), (None, 4)),
     (Ascending(), (3,)),
@@ -195,7 +204,7 @@ LAYERS: list[Case] = [
     (AdditiveAttention(2), ((None, 3), (None, 2), (None, 1))),
     *lstm_cases(),
     (HardSigmoid(), (4,)),
-    (HardSigmoid(0.2), (None, 4)),
+    (HardSigmoid(slope=0.2), (None, 4)),
     (LSTM(3, recurrent_activation=Sigmoid()), (None, 2)),
     *lstm_variants(),
     *gru_cases(),
@@ -267,7 +276,7 @@ GRAPHS: list[Case] = [
     (Bidirectional(GRU(3), merge=Add()), (None, 2)),
     (Bidirectional(LearnedState(SimpleRNN(3, return_sequences=True))), (None, 2)),
     *(
-        (Bidirectional(LSTM(3, peephole, return_sequences=sequences), merge=merge), (None, 2))
+        (Bidirectional(LSTM(3, peephole=peephole, return_sequences=sequences), merge=merge), (None, 2))
         for peephole in (False, "full")
         for sequences in (False, True)
         for merge in (None, Add(), Multiply())
@@ -283,9 +292,19 @@ NETS: list[Case] = [
     (nested(), (None,)),
     (Sequential([Tanh(), Dense(3), Sigmoid(), Dropout(0.5)]), (None, 2)),
     *GRAPHS,
-    (Sequential([Embedding(7, 3), Conv1D(4, 3), ReLU(), LSTM(3, return_sequences=True), PoolTime("max")]), (None,)),
     (
-        Sequential([Conv1D(3, 3, "causal"), LayerNorm(), LSTM(3, return_sequences=True), Conv1D(2, 2, "causal")]),
+        Sequential([Embedding(7, 3), Conv1D(4, 3), ReLU(), LSTM(3, return_sequences=True), PoolTime(kind="max")]),
+        (None,),
+    ),
+    (
+        Sequential(
+            [
+                Conv1D(3, 3, padding="causal"),
+                LayerNorm(),
+                LSTM(3, return_sequences=True),
+                Conv1D(2, 2, padding="causal"),
+            ]
+        ),
         (None, 2),
     ),
     *LARGE,

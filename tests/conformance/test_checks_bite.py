@@ -298,7 +298,10 @@ class OnlyPositive(Tanh):
 BROKEN = [
     (ZeroGradientSoftmax(), (4,), "check_gradients", "gradient of x is wrong .*gives 0 everywhere: .*forgotten"),
     (ForgottenH0(3), (None, 2), "check_gradients", "gradient of h0 is wrong .*gives 0 everywhere"),
-    (SwappedPeepholes(3, True), (None, 2), "check_gradients", "gradient of p .*row 0 holds what belongs into row 1"),
+    (
+        SwappedPeepholes(3, peephole=True), (None, 2), "check_gradients",
+        "gradient of p .*row 0 holds what belongs into row 1",
+    ),
     (OffByOneInDWh(3), (None, 2), "check_gradients", "gradient of Wh is wrong.*right are x, h0, c0, Wx, b"),
     (NoPathThroughH(3), (None, 2), "check_gradients", "gradient of x is wrong.*h0.*0 everywhere"),
     (ForgottenPeepholeInDc(3, peephole=True), (None, 2), "check_gradients", "gradient of c0 is wrong"),
@@ -354,7 +357,7 @@ def test_named_check_reports_a_broken_layer(layer, in_shape, check, words):
 @pytest.mark.parametrize(
     ("layer", "in_shape", "check"),
     [
-        (SwappedPeepholes(3, True), (None, 2), "check_gradients"),
+        (SwappedPeepholes(3, peephole=True), (None, 2), "check_gradients"),
         (CachedOnSelf(), (4,), "check_keeps_self"),
         (OwnRandomness(0.5), (9,), "check_random"),
         (SharesArrays(3), (4,), "check_copy"),

@@ -88,7 +88,7 @@ sizes = st.integers(1, 4)
 )  # fmt: skip
 def test_lstm_gradients_at_any_size(B, T, D, H, peephole, sequences, backwards, dropout, masked, seed):
     """T = 1, B = 1, H = 1, any mask, rows that start anew: complex steps agree to 1e-10."""
-    lstm = LSTM(H, peephole, return_sequences=sequences, go_backwards=backwards, recurrent_dropout=dropout)
+    lstm = LSTM(H, peephole=peephole, return_sequences=sequences, go_backwards=backwards, recurrent_dropout=dropout)
     lstm.build((None, D), seed=seed, dtype=np.float64)
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((B, T, D))
@@ -107,7 +107,7 @@ def test_embedding_gradients_with_repeated_ids(ids, units):
 @by_kernel
 @pytest.mark.parametrize(("peephole", "seed"), fraction([False, "diagonal", "full"], range(3)))
 def test_a_real_size_is_proved_by_random_directions(peephole, seed):
-    lstm = LSTM(16, peephole, return_sequences=True)
+    lstm = LSTM(16, peephole=peephole, return_sequences=True)
     lstm.build((None, 5), seed=seed)
     assert gradcheck(lstm, max_entries=30, seed=seed).ok
 

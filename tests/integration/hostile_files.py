@@ -49,17 +49,19 @@ def small_net():
 
 def graph_net():
     """What is not in the small net: several inputs, branches, states that are learned or handed on."""
-    gates = minidl.HardSigmoid(0.2)
+    gates = minidl.HardSigmoid(slope=0.2)
     encoder = minidl.LearnedState(minidl.LSTM(2, return_sequences=True, recurrent_activation=gates, cell_clip=5.0))
-    net = minidl.Graph(("ids", "x"), outputs=("scores", "pooled"), name="two")
+    net = minidl.Graph(inputs=("ids", "x"), outputs=("scores", "pooled"), name="two")
     net.add("words", minidl.Embedding(3, 2), "ids").add("encoder", encoder, "words")
     net.add("decoder", minidl.LSTM(2, return_sequences=True), "x", state="encoder")
     net.add("looked up", minidl.Attention(), "decoder", "encoder")
     net.add("asked", minidl.AdditiveAttention(1), "decoder", "encoder").add("sum", minidl.Add(), "asked", "looked up")
     net.add("gated", minidl.Multiply(), "sum", "decoder").add("side", minidl.Concatenate(), "gated", "sum")
-    net.add("both", minidl.Bidirectional(minidl.CoupledLSTM(1, return_sequences=True), minidl.Add()), "side")
-    rest = minidl.Sequential([minidl.Conv1D(2, 2, "causal"), minidl.LayerNorm(), minidl.Dense(3), minidl.LogSoftmax()])
-    net.add("scores", rest, "both").add("pooled", minidl.PoolTime("max"), "both")
+    net.add("both", minidl.Bidirectional(minidl.CoupledLSTM(1, return_sequences=True), merge=minidl.Add()), "side")
+    rest = minidl.Sequential(
+        [minidl.Conv1D(2, 2, padding="causal"), minidl.LayerNorm(), minidl.Dense(3), minidl.LogSoftmax()]
+    )
+    net.add("scores", rest, "both").add("pooled", minidl.PoolTime(kind="max"), "both")
     net.build(((None,), (None, 2)), seed=3)
     return net
 

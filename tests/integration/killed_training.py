@@ -87,7 +87,7 @@ def branched():
     net.add("read", minidl.Embedding(5, 4), "source")
     net.add("encoder", minidl.Bidirectional(minidl.LearnedState(minidl.GRU(3, return_sequences=True))), "read")
     net.add("last", minidl.GRU(6), "encoder")
-    net.add("written", minidl.Embedding(5, 4), "target").add("wide", minidl.Conv1D(5, 2, "causal"), "written")
+    net.add("written", minidl.Embedding(5, 4), "target").add("wide", minidl.Conv1D(5, 2, padding="causal"), "written")
     net.add("decoder", minidl.GRU(6, return_sequences=True, recurrent_dropout=0.2), "wide", state="last")
     net.add("attention", minidl.AdditiveAttention(4), "decoder", "encoder")
     net.add("both", minidl.Concatenate(), "decoder", "attention").add("norm", minidl.LayerNorm(), "both")

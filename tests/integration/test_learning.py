@@ -191,7 +191,9 @@ def test_a_convolution_finds_three_in_a_row(padding):
         t = ((x == 2) & mask)[:, :-2] & (x == 2)[:, 1:-1] & (x == 2)[:, 2:] & mask[:, 2:]
         return Batch(np.where(mask, x, -999), t.any(axis=1).astype(int), mask=mask)
 
-    net = Sequential([Embedding(3, 4), Conv1D(8, 3, padding), ReLU(), PoolTime("max"), Dense(2), Softmax()])
+    net = Sequential(
+        [Embedding(3, 4), Conv1D(8, 3, padding=padding), ReLU(), PoolTime(kind="max"), Dense(2), Softmax()]
+    )
     net.build((None,), seed=1)
     train(net, CrossEntropy(), Adam(0.02), (batch(64) for _ in range(200)))
     unseen = batch(500)

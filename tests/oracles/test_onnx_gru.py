@@ -22,8 +22,8 @@ RNN_BIG = BIG | {"Wh": minidl.normal(0.2)}  # 33 units without gates and with mo
 LAYERS = {
     "gru": partial(GRU, reset_after=True, init=GRU_BIG),
     "gru, reset before": partial(GRU, reset_after=False, init=GRU_BIG),
-    "tanh": lambda units, **options: SimpleRNN(units, Tanh(), init=RNN_BIG, **options),
-    "relu": lambda units, **options: SimpleRNN(units, ReLU(), init=RNN_BIG, **options),
+    "tanh": lambda units, **options: SimpleRNN(units, activation=Tanh(), init=RNN_BIG, **options),
+    "relu": lambda units, **options: SimpleRNN(units, activation=ReLU(), init=RNN_BIG, **options),
 }
 layers = pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
 directions = pytest.mark.parametrize("go_backwards", [False, True], ids=["forward", "reverse"])

@@ -28,7 +28,7 @@ def random(*shape: int, seed: int = 0) -> Any:
 @pytest.mark.parametrize("shape", [(1, 1), (4, 7), (3, 5, 16), (2, 3, 4, 9)], ids=str)
 @pytest.mark.parametrize("eps", [1e-5, 0.3])
 def test_layer_norm(shape: tuple[int, ...], eps: float) -> None:
-    layer = LayerNorm(eps)
+    layer = LayerNorm(eps=eps)
     layer.build(shape[1:], dtype=np.float64)
     layer.g.value[...], layer.b.value[...] = random(2, shape[-1], seed=1)
     x, dy = 3 * random(*shape) + 2, random(*shape, seed=2)
@@ -46,7 +46,7 @@ def test_layer_norm(shape: tuple[int, ...], eps: float) -> None:
 @pytest.mark.parametrize("width", [1, 2, 3, 4, 7])
 @pytest.mark.parametrize("padding", ["valid", "same", "causal"])
 def test_conv1d(padding: str, width: int, B: int, T: int, D: int, H: int) -> None:
-    layer = Conv1D(H, width, padding)
+    layer = Conv1D(H, width, padding=padding)
     layer.build((None, D), seed=1, dtype=np.float64)
     layer.b.value[...] = random(H, seed=1)
     x = random(B, T, D)

@@ -37,7 +37,7 @@ def check_rnn(
     sequences = options.pop("return_sequences", True)
     kind = ACTIVATIONS[activation]
     rnns = [
-        SimpleRNN(shape.H, kind(), return_sequences=sequences or k < layers - 1, init=BIG, **options)
+        SimpleRNN(shape.H, activation=kind(), return_sequences=sequences or k < layers - 1, init=BIG, **options)
         for k in range(layers)
     ]
     module = partial(torch.nn.RNN, nonlinearity=activation)

@@ -209,7 +209,7 @@ def gradient_carried():
 
 
 def exploding():
-    net = built(language_model(minidl.SimpleRNN(32, minidl.ReLU(), return_sequences=True)))
+    net = built(language_model(minidl.SimpleRNN(32, activation=minidl.ReLU(), return_sequences=True)))
     net.params["simple_rnn.Wh"].value[...] *= 2.2
     return diagnosed(net, CE, windows(), Adam(1e-4))
 

@@ -195,7 +195,9 @@ def few_that_count() -> Case:
         hidden = draw.random((6, 12)) < 0.3
         weight = (draw.random((6, 12)) < 0.8).astype(np.float32)
         t[weight == 0] = 999
-        batches.append(minidl.Batch(np.where(hidden, 8, x), np.where(hidden, x, np.where(weight, -100, t)), weight))
+        batches.append(
+            minidl.Batch(np.where(hidden, 8, x), np.where(hidden, x, np.where(weight, -100, t)), weight=weight)
+        )
     return net, loss, batches, None
 
 

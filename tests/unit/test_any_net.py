@@ -57,7 +57,9 @@ def recurrent(draw, size, sequences=True, backwards=None):
     else:
         options["peephole"] = draw(st.sampled_from([False, True, "diagonal", "full"]))
         options["forget_bias"] = draw(st.floats(-2, 2))
-        options["recurrent_activation"] = draw(st.sampled_from([None, Sigmoid(), HardSigmoid(), HardSigmoid(0.2)]))
+        options["recurrent_activation"] = draw(
+            st.sampled_from([None, Sigmoid(), HardSigmoid(), HardSigmoid(slope=0.2)])
+        )
         options["cell_clip"] = draw(st.none() | st.floats(0.1, 9))
     layer = kind(size, **options)
     return LearnedState(layer) if draw(st.booleans()) else layer
@@ -79,7 +81,7 @@ def parts(draw, size):
             name = draw(st.sampled_from([None, "inner", "ä b"]))
             return Sequential([recurrent(draw, size), draw(parts(size))], name=name)
         case "both":
-            return Bidirectional(recurrent(draw, size, backwards=False), merge(draw))
+            return Bidirectional(recurrent(draw, size, backwards=False), merge=merge(draw))
         case "joined":
             backward = recurrent(draw, size, backwards=True) if draw(st.booleans()) else None
             forward = recurrent(draw, size, backwards=False)
@@ -93,8 +95,10 @@ def parts(draw, size):
             net = Graph().add("a", draw(parts(size)), "x")
             sources = draw(st.sampled_from([("x", "a"), ("a", "x"), ("a", "x", "a")]))
             return net.add("y", draw(st.sampled_from([Attention(), AdditiveAttention(2)])), *sources)
-    convolution = Conv1D(size, draw(st.integers(1, 3)), draw(st.sampled_from(["same", "causal"])), draw(st.booleans()))
-    plain = [Tanh(), ReLU(), Sigmoid(), HardSigmoid(0.3), Dropout(0.3), LogSoftmax(), Softmax(), LayerNorm()]
+    convolution = Conv1D(
+        size, draw(st.integers(1, 3)), padding=draw(st.sampled_from(["same", "causal"])), bias=draw(st.booleans())
+    )
+    plain = [Tanh(), ReLU(), Sigmoid(), HardSigmoid(slope=0.3), Dropout(0.3), LogSoftmax(), Softmax(), LayerNorm()]
     return draw(st.sampled_from([*plain, convolution]))
 
 
@@ -120,7 +124,7 @@ def rows(draw):
     if embedding is not None and draw(st.booleans()):
         layers.append(Dense(vocab, tie=embedding))
     elif draw(st.booleans()):
-        layers.append(draw(st.sampled_from([LastStep(), PoolTime(), PoolTime("max"), LSTM(3), Dense(2)])))
+        layers.append(draw(st.sampled_from([LastStep(), PoolTime(), PoolTime(kind="max"), LSTM(3), Dense(2)])))
     layers = [embedding, *layers] if embedding is not None else layers or [Dense(2)]
     pairs = [(f"{k}" + draw(st.text("äb _-/\n")), layer) for k, layer in enumerate(layers)]
     net = Sequential(pairs if draw(st.booleans()) else layers, name=draw(st.none() | st.text(max_size=5)))
@@ -153,7 +157,7 @@ def graphs(draw):
     loose = [name for name in names if name not in used]
     entries.append(("all", Concatenate(), (*loose, *loose), None))
     outputs = draw(st.sampled_from([None, ("all",), ("all", entries[-2][0]), ("all", "all")]))
-    net = Graph(inputs, outputs, entries, name=draw(st.none() | st.text(max_size=5)))
+    net = Graph(inputs=inputs, outputs=outputs, nodes=entries, name=draw(st.none() | st.text(max_size=5)))
     shapes = tuple((None,) if ids and k == 0 else (None, D) for k in range(len(inputs)))
     return finished(draw, net, shapes if len(inputs) > 1 else shapes[0])
 

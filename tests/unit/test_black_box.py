@@ -197,7 +197,7 @@ def test_dropout_weights_masks_and_several_inputs(tmp_path: Path) -> None:
     mask = np.arange(6) < RNG.integers(2, 7, (8, 1))
     x = X[:8].copy(), X[8:16].copy()
     weight = np.ones(8)
-    batches = [minidl.Batch(x, np.zeros((8, 6, 1)), weight, (mask, mask)) for _ in range(3)]
+    batches = [minidl.Batch(x, np.zeros((8, 6, 1)), weight=weight, mask=(mask, mask)) for _ in range(3)]
     box = BlackBox(tmp_path / "box")
     trainer = minidl.Trainer(net, minidl.MeanSquaredError(), None, [box, At(2, plant("say.b", 3, np.nan))], quiet=True)
     trainer.fit(batches)

@@ -197,7 +197,7 @@ def test_sum_over_time_wants_one_length(how):
     if how == "mask":
         batch = minidl.Batch(x, t, mask=np.ones((4, 7), bool))
     elif how == "weight":
-        batch = minidl.Batch(x, t, np.ones((4, 7)))
+        batch = minidl.Batch(x, t, weight=np.ones((4, 7)))
     elif how == "no steps":
         batch = minidl.Batch(x[:, 0], [1, 1, 1, 1])
     batches = [batch, minidl.Batch(x[:, :3], t[:, :3])] if how == "lengths" else [batch]

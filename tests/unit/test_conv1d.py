@@ -13,7 +13,7 @@ MASK = np.array([[1, 1, 1, 1, 1, 1], [0, 0, 1, 1, 1, 0], [1, 0, 0, 1, 0, 1], [0,
 
 
 def conv(width=3, padding="causal", **options):
-    layer = Conv1D(H, width, padding, **options)
+    layer = Conv1D(H, width, padding=padding, **options)
     layer.build((None, D), seed=1, dtype=np.float64)
     if layer.bias:
         layer.b.value[...] = [0.5, -1.0, 2.0]
@@ -199,7 +199,7 @@ def test_rows_of_padding_alone_keep_the_state():
 def test_it_stands_in_front_of_an_lstm_and_behind():
     """The mask goes through: a net on padded rows is the net on each row alone."""
     net = minidl.Sequential(
-        [Conv1D(4, 2), minidl.LSTM(3, return_sequences=True), Conv1D(2, 3, "same"), minidl.PoolTime()]
+        [Conv1D(4, 2), minidl.LSTM(3, return_sequences=True), Conv1D(2, 3, padding="same"), minidl.PoolTime()]
     )
     net.build((None, D), dtype=np.float64)
     mask = np.arange(T) < np.array([6, 4, 3, 2])[:, None]
@@ -217,7 +217,7 @@ def test_a_parameter_in_another_memory_order_trains():
 
 @pytest.mark.parametrize("padding", ["valid", "same", "causal"])
 def test_it_comes_back_from_a_file(padding, tmp_path):
-    net = minidl.Sequential([Conv1D(3, 2, padding, bias=False), Conv1D(2, 1)])
+    net = minidl.Sequential([Conv1D(3, 2, padding=padding, bias=False), Conv1D(2, 1)])
     net.build((None, D))
     net.save(tmp_path / "net.npz")
     loaded = minidl.load(tmp_path / "net.npz")
@@ -234,7 +234,7 @@ class BreaksOff(minidl.Callback):
 def test_a_training_goes_on_with_the_state_of_the_middle_of_an_epoch(width, tmp_path):
     def train(folder, *callbacks):
         net = minidl.Sequential(
-            [minidl.Embedding(7, 4), Conv1D(5, width, "causal"), minidl.LayerNorm(), minidl.Dense(7)]
+            [minidl.Embedding(7, 4), Conv1D(5, width, padding="causal"), minidl.LayerNorm(), minidl.Dense(7)]
         )
         callbacks = [minidl.Checkpoint(tmp_path / folder, every=10), *callbacks]
         trainer = minidl.Trainer(net, minidl.SoftmaxCrossEntropy(), callbacks=callbacks, quiet=True)
@@ -251,7 +251,7 @@ def test_a_training_goes_on_with_the_state_of_the_middle_of_an_epoch(width, tmp_
     [
         (lambda: Conv1D(0, 3), "Conv1D expects units to be a positive integer, got 0."),
         (lambda: Conv1D(3, 2.0), "Conv1D expects width to be a positive integer, got 2.0."),
-        (lambda: Conv1D(3, 2, "full"), "Conv1D expects padding to be 'valid', 'same' or 'causal', got 'full'."),
+        (lambda: Conv1D(3, 2, padding="full"), "Conv1D expects padding to be 'valid', 'same' or 'causal', got 'full'."),
         (lambda: Conv1D(3, 2, padding=1), "Conv1D expects padding to be 'valid', 'same' or 'causal', got 1."),
         (
             lambda: Conv1D(3, 2, bias=minidl.Tanh()),

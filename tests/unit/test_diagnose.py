@@ -179,7 +179,7 @@ def test_a_graph_with_two_outputs_and_a_loss_of_its_own():
             parts = [MSE()(a, b) for a, b in zip(y, t, strict=True)]
             return sum(p[0] for p in parts), tuple(p[1] for p in parts), float(len(y[0]))
 
-    net = Graph("x", outputs=("a", "b"))
+    net = Graph(inputs="x", outputs=("a", "b"))
     net.add("lstm", LSTM(6, return_sequences=True), "x")
     net.add("a", Dense(1), "lstm")
     net.add("last", minidl.LastStep(), "lstm")
@@ -192,7 +192,7 @@ def test_a_graph_with_two_outputs_and_a_loss_of_its_own():
 
 
 def test_several_inputs_padding_and_dropout():
-    net = Graph(["a", "b"], outputs="out")
+    net = Graph(inputs=["a", "b"], outputs="out")
     net.add("gru", GRU(6, return_sequences=True), "a")
     net.add("drop", Dropout(0.2), "gru")
     net.add("both", minidl.Concatenate(), "drop", "b")

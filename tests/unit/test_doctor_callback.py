@@ -344,7 +344,7 @@ def test_several_outputs_with_a_loss_of_its_own():
             parts = [MSE()(a, b) for a, b in zip(y, t, strict=True)]
             return sum(p[0] for p in parts), tuple(p[1] for p in parts), float(len(y[0]))
 
-    net = minidl.Graph("x", outputs=("a", "b"))
+    net = minidl.Graph(inputs="x", outputs=("a", "b"))
     net.add("lstm", LSTM(4), "x")
     net.add("a", Dense(1), "lstm")
     net.add("b", Dense(2), "lstm")

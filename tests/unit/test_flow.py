@@ -146,7 +146,7 @@ def test_a_layer_alone_and_a_net_without_recurrent_layers():
 
 
 def test_a_graph():
-    net = Graph("x")
+    net = Graph(inputs="x")
     net.add("up", LSTM(H, return_sequences=True), "x")
     net.add("down", SimpleRNN(H, return_sequences=True), "up")
     net.add("out", Dense(2), "down")

@@ -383,7 +383,7 @@ def chain():
             "A recurrent layer such as LSTM(8) is expected, to run both ways, got Conv1D(units=3, width=3)",
         ),
         (
-            lambda: Bidirectional(LearnedState(Conv1D(3, 3, "causal"))),
+            lambda: Bidirectional(LearnedState(Conv1D(3, 3, padding="causal"))),
             ArgumentError,
             "A recurrent layer such as LSTM(8) is expected, to run both ways, got Conv1D(",
         ),
@@ -416,7 +416,11 @@ def test_a_mistake_is_told(call, error, words):
         (lambda: chain().add("y", LSTM(4), "x", state=LSTM(4)), ArgumentError, "state of node 'y' to be the name of"),
         (lambda: chain().add("y", LSTM(4), "x", state="x.h"), ArgumentError, "cannot start from 'x', an input has no"),
         (lambda: chain().add("y", Dense(2), "read.Wx"), UnknownNameError, "a source is the whole output of a node"),
-        (lambda: Graph("a", "b").add("y", Dense(2), "a").build((3,)), UnknownNameError, "inputs=('a', 'b')"),
+        (
+            lambda: Graph(inputs="a", outputs="b").add("y", Dense(2), "a").build((3,)),
+            UnknownNameError,
+            "inputs=('a', 'b')",
+        ),
         (
             lambda: chain().build({"x": (None, 3)}),
             ArgumentError,

@@ -20,9 +20,12 @@ class OtherTanh(Tanh):
         (lambda: GRU(2, recurrent_dropout=1.0), "GRU expects recurrent_dropout to be a number in [0, 1), got 1.0."),
         (lambda: GRU(2, init={"p": minidl.zeros}), "GRU has no parameter 'p' to initialize: it has Wh, Wx, b, bh."),
         (lambda: SimpleRNN(-1), "SimpleRNN expects units to be a positive integer, got -1."),
-        (lambda: SimpleRNN(2, "relu"), "SimpleRNN expects activation to be Tanh() or ReLU(), got 'relu'."),
-        (lambda: SimpleRNN(2, ReLU), f"SimpleRNN expects activation to be Tanh() or ReLU(), got {ReLU!r}."),
-        (lambda: SimpleRNN(2, OtherTanh()), "SimpleRNN expects activation to be Tanh() or ReLU(), got OtherTanh()."),
+        (lambda: SimpleRNN(2, activation="relu"), "SimpleRNN expects activation to be Tanh() or ReLU(), got 'relu'."),
+        (lambda: SimpleRNN(2, activation=ReLU), f"SimpleRNN expects activation to be Tanh() or ReLU(), got {ReLU!r}."),
+        (
+            lambda: SimpleRNN(2, activation=OtherTanh()),
+            "SimpleRNN expects activation to be Tanh() or ReLU(), got OtherTanh().",
+        ),
     ],
 )
 def test_arguments_out_of_range(make, said):
@@ -87,7 +90,7 @@ def test_saved_and_loaded(make, tmp_path):
 
 
 def test_the_activation_is_in_the_file(tmp_path):
-    rnn = SimpleRNN(3, ReLU())
+    rnn = SimpleRNN(3, activation=ReLU())
     rnn.build((None, 2))
     rnn.save(tmp_path / "rnn.npz")
     assert isinstance(minidl.load(tmp_path / "rnn.npz").activation, ReLU)

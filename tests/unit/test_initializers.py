@@ -138,7 +138,11 @@ def test_a_parameter_is_drawn_by_the_one_that_was_chosen(layer, in_shape, expect
 
 
 def test_the_others_keep_their_defaults():
-    dense, embedding, lstm = Dense(50, init={"b": ones}), Embedding(100, 50), LSTM(64, True, init={"Wx": zeros})
+    dense, embedding, lstm = (
+        Dense(50, init={"b": ones}),
+        Embedding(100, 50),
+        LSTM(64, peephole=True, init={"Wx": zeros}),
+    )
     for layer, in_shape in (dense, (100,)), (embedding, (None,)), (lstm, (None, 3)):
         layer.build(in_shape)
     assert 0.19 < abs(dense.W.value).max() <= np.float32(0.2)  # glorot_uniform

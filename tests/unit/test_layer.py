@@ -144,14 +144,28 @@ def test_predict_takes_lists_and_casts():
     [
         (lambda: LSTM(32, return_sequence=True), "no argument 'return_sequence'. Did you mean return_sequences?"),
         (lambda: Dense(3, activation="relu"), "no argument 'activation'. Put an activation layer after it"),
-        (lambda: Dense(3, "relu"), "expects bias to be True or False, got 'relu': an activation is a layer behind it"),
-        (lambda: LSTM(10, 1), "expects peephole to be False, True, 'diagonal' or 'full', got 1"),
-        (lambda: minidl.Attention(5), "Attention takes no arguments, got 5: write Attention()."),
+        (
+            lambda: Dense(3, bias="relu"),
+            "expects bias to be True or False, got 'relu': an activation is a layer behind it",
+        ),
+        (lambda: LSTM(10, peephole=1), "expects peephole to be False, True, 'diagonal' or 'full', got 1"),
+        (lambda: minidl.Attention(5), "Attention takes no arguments, got 5. Write Attention()."),
         (
             lambda: minidl.Concatenate([Dense(2), Dense(3)]),
             "Concatenate takes no arguments, got [Dense(units=2), Dense(",
         ),
-        (lambda: minidl.LayerNorm(0.1, 2, 3), "LayerNorm takes eps and no more, got 3 values: leave out the rest."),
+        (
+            lambda: minidl.LayerNorm(0.1),
+            "LayerNorm takes no arguments by position, got 0.1. Pass the rest by name: eps=.",
+        ),
+        (
+            lambda: LSTM(4, True),
+            "LSTM takes only units by position, got 2 values. Pass the rest by name: peephole=",
+        ),
+        (
+            lambda: minidl.Adam(1, 2, 3, 4, 5, 6),
+            "Adam takes only lr, betas, eps, amsgrad, lr_factors, got 6 values. Leave",
+        ),
         (lambda: Dense(3, foo=1), "no argument 'foo'. It has units, bias, tie, init"),
     ],
 )
@@ -240,7 +254,7 @@ def test_predict_in_chunks_equals_one_pass(size):
     rng = np.random.default_rng(0)
     left, right = rng.standard_normal((20, 5, 3)).astype(np.float32), rng.integers(0, 4, (20, 6))
     mask = rng.random((20, 5)) < 0.7
-    net = minidl.Graph(("a", "b"), outputs=("x", "y"))
+    net = minidl.Graph(inputs=("a", "b"), outputs=("x", "y"))
     net.add("x", minidl.Bidirectional(minidl.LSTM(4, return_sequences=True)), "a")
     net.add("ids", minidl.Embedding(4, 3), "b").add("h", minidl.GRU(4), "ids").add("y", minidl.Dense(2), "h")
     net.build(((None, 3), (None,)))

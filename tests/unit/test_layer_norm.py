@@ -54,9 +54,9 @@ def test_it_comes_back_from_a_file(tmp_path):
 def test_errors():
     for eps in (0, -1.0, "small", True, np.inf):
         with pytest.raises(ArgumentError, match="LayerNorm expects eps to be a positive number, got"):
-            LayerNorm(eps)
+            LayerNorm(eps=eps)
     with pytest.raises(ArgumentError, match=r"eps below 1, got 32: it takes its size from its input, write LayerNorm"):
-        LayerNorm(32)
+        LayerNorm(eps=32)
     with pytest.raises(ShapeError, match=r"LayerNorm expects a known size of the last axis, got in_shape \(3, None\)"):
         LayerNorm().build((3, None))
     with pytest.raises(ShapeError, match=r"LayerNorm expects x of shape \[..., 4\], got \(2, 3\): it was built for"):

@@ -501,7 +501,9 @@ def test_a_net_of_stepwise_layers_inside_takes_a_mask():
             return dy + self.body.backward(dy, cache)
 
     mask = np.array([[True, True], [True, False]])
-    net = built(Sequential([Residual(Sequential([minidl.LayerNorm(), Dense(3)])), minidl.PoolTime("mean")]), (None, 3))
+    net = built(
+        Sequential([Residual(Sequential([minidl.LayerNorm(), Dense(3)])), minidl.PoolTime(kind="mean")]), (None, 3)
+    )
     assert net.predict(np.ones((2, 2, 3)), mask=mask).shape == (2, 3)
     inside = Residual(Sequential([LSTM(3, return_sequences=True)]))
     with pytest.raises(ArgumentError, match="cannot pass it to its 'body'"):

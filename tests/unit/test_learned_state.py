@@ -138,7 +138,9 @@ def test_the_same_instance_twice_and_the_same_layer_in_two():
 
 def test_it_saves_and_loads(tmp_path):
     shared = LearnedState(LSTM(D, return_sequences=True))
-    net = Sequential([shared, ("more", LearnedState(LSTM(3, True, return_sequences=True))), ("bare", shared.layer)])
+    net = Sequential(
+        [shared, ("more", LearnedState(LSTM(3, peephole=True, return_sequences=True))), ("bare", shared.layer)]
+    )
     net.build((None, D), dtype=np.float64)
     net["more"].params["c0"].value[...] = 0.3
     net["more"].params["h0"].trainable = False
@@ -258,7 +260,7 @@ def test_a_layer_of_ones_own_with_a_plain_tuple():
             "got dict of a Sequential: of a container, wrap",
         ),
         (
-            lambda: LearnedState(Conv1D(3, 2, "same")).build((None, D)),
+            lambda: LearnedState(Conv1D(3, 2, padding="same")).build((None, D)),
             "got NoneType of a Conv1D: as it is, it has no state, as a Conv1D has one with padding='causal' alone",
         ),
         (lambda: LearnedState(LSTM(2)).build((D,)), "In LearnedState, its LSTM."),

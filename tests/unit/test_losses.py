@@ -569,6 +569,16 @@ def test_an_output_a_step_with_targets_a_sequence(loss):
     assert "return_sequences=False" in text and "LastStep" in text
 
 
+@pytest.mark.parametrize("metric", [minidl.accuracy, minidl.exact_match, CrossEntropy(), minidl.MeanSquaredError()])
+@pytest.mark.parametrize("shape", [(3, 2), (3,), (3, 1)])
+def test_outputs_and_targets_that_are_swapped_are_refused(metric, shape):
+    y, t = np.full(shape, 0.5), np.array([0, 1, 1])
+    with pytest.raises(
+        ArgumentError, match=r"takes outputs, then targets, got int64 \(3,\) and float64 .*Swap the two"
+    ):
+        metric(t, y)
+
+
 def test_float_ids():
     """The shape is right, so a hint at the last layer's units would lead astray."""
     text = text_of(CrossEntropy(), np.zeros((3, 4, 5)), np.zeros((3, 4)))

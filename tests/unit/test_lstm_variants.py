@@ -65,14 +65,14 @@ def some(seed=1):
 
 VARIANTS = {
     "plain": (LSTM, {}, {}),
-    "hard 0.2": (LSTM, {"recurrent_activation": HardSigmoid(0.2)}, {"gate": hard(0.2)}),
+    "hard 0.2": (LSTM, {"recurrent_activation": HardSigmoid(slope=0.2)}, {"gate": hard(0.2)}),
     "hard 1/6": (LSTM, {"recurrent_activation": HardSigmoid()}, {"gate": hard(1 / 6)}),
     "clipped": (LSTM, {"cell_clip": 0.4}, {"limit": 0.4}),
     "hard and clipped": (
-        LSTM, {"recurrent_activation": HardSigmoid(0.2), "cell_clip": 0.4}, {"gate": hard(0.2), "limit": 0.4},
+        LSTM, {"recurrent_activation": HardSigmoid(slope=0.2), "cell_clip": 0.4}, {"gate": hard(0.2), "limit": 0.4},
     ),
     "coupled": (CoupledLSTM, {}, {}),
-    "coupled, hard": (CoupledLSTM, {"recurrent_activation": HardSigmoid(0.2)}, {"gate": hard(0.2)}),
+    "coupled, hard": (CoupledLSTM, {"recurrent_activation": HardSigmoid(slope=0.2)}, {"gate": hard(0.2)}),
     "coupled, clipped": (CoupledLSTM, {"cell_clip": 0.4}, {"limit": 0.4}),
 }  # fmt: skip
 
@@ -83,7 +83,7 @@ VARIANTS = {
 )
 def test_a_variant_is_the_loop_of_its_equations(variant, peephole, backwards, masked):
     make, options, equations = VARIANTS[variant]
-    layer = built(make(H, peephole, return_sequences=True, go_backwards=backwards, **options))
+    layer = built(make(H, peephole=peephole, return_sequences=True, go_backwards=backwards, **options))
     x, h, c, mask = some()
     mask = mask if masked else None
     y, state, _ = layer.forward_with_state(x, (h, c), mask=mask)
@@ -98,7 +98,7 @@ def test_a_variant_is_the_loop_of_its_equations(variant, peephole, backwards, ma
 @pytest.mark.parametrize(("variant", "peephole"), fraction(list(VARIANTS), PEEPHOLES))
 def test_the_gradients_of_a_variant_by_complex_steps(variant, peephole):
     make, options, _ = VARIANTS[variant]
-    layer = built(make(H, peephole, return_sequences=True, **options))
+    layer = built(make(H, peephole=peephole, return_sequences=True, **options))
     x, *_, mask = some()
     report = gradcheck(layer, x, mask=mask)
     assert report.ok and report.method == "complex steps" and report.tolerance == 1e-10, report
@@ -119,7 +119,7 @@ def test_a_clipped_cell_sends_no_gradient_back():
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_dtypes_and_passes_without_a_cache(variant, dtype):
     make, options, _ = VARIANTS[variant]
-    layer = make(H, True, return_sequences=True, **options)
+    layer = make(H, peephole=True, return_sequences=True, **options)
     layer.build((None, D), dtype=dtype)
     x = some()[0].astype(dtype)
     y, state, cache = layer.forward_with_state(x)
@@ -141,14 +141,14 @@ def test_a_sigmoid_by_instance_is_the_plain_lstm():
 
 
 def test_a_limit_that_is_never_met_changes_nothing():
-    one, two = built(LSTM(H, True)), built(LSTM(H, True, cell_clip=1e6))
+    one, two = built(LSTM(H, peephole=True)), built(LSTM(H, peephole=True, cell_clip=1e6))
     x, *_ = some()
     np.testing.assert_allclose(two(x), one(x), rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("peephole", PEEPHOLES)
 def test_a_coupled_lstm_is_an_lstm_with_the_weights_of_i_negated(peephole):
-    coupled, plain = built(CoupledLSTM(H, peephole)), built(LSTM(H, peephole))
+    coupled, plain = built(CoupledLSTM(H, peephole=peephole)), built(LSTM(H, peephole=peephole))
     for name, p in plain.params.items():
         q = coupled.params[name].value
         p.value[...] = np.concatenate([-q[:1], q]) if name == "p" else np.concatenate([-q[..., :H], q], -1)
@@ -179,7 +179,7 @@ def test_a_slot_is_named_in_snake_case():
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_generation_goes_on_as_the_net_does(variant):
     make, options, _ = VARIANTS[variant]
-    net = Sequential([Embedding(7, 4), make(H, True, return_sequences=True, **options), Dense(7)])
+    net = Sequential([Embedding(7, 4), make(H, peephole=True, return_sequences=True, **options), Dense(7)])
     net.build((None,), seed=3, dtype=np.float64)
     for p in net.params.values():
         p.value[...] *= 3
@@ -189,7 +189,7 @@ def test_generation_goes_on_as_the_net_does(variant):
         ids.append(symbol)
 
 
-KERAS_2_OR_3 = "write recurrent_activation=HardSigmoid(0.2) as in Keras 2, or HardSigmoid(1 / 6) as in Keras 3."
+KERAS_2_OR_3 = "write recurrent_activation=HardSigmoid(slope=0.2) as in Keras 2, or HardSigmoid() as in Keras 3."
 
 
 @pytest.mark.parametrize(
@@ -212,8 +212,8 @@ KERAS_2_OR_3 = "write recurrent_activation=HardSigmoid(0.2) as in Keras 2, or Ha
         (lambda: CoupledLSTM(2, cell_clip=-1.0), "CoupledLSTM expects cell_clip to be a positive number, got -1.0."),
         (lambda: CoupledLSTM(0), "CoupledLSTM expects units to be a positive integer, got 0."),
         (lambda: CoupledLSTM(2, peephole="x"), "CoupledLSTM expects peephole to be False, True, 'diagonal' or 'full'"),
-        (lambda: HardSigmoid(0), "HardSigmoid expects slope to be a positive number, got 0."),
-        (lambda: HardSigmoid("0.2"), "HardSigmoid expects slope to be a positive number, got '0.2'."),
+        (lambda: HardSigmoid(slope=0), "HardSigmoid expects slope to be a positive number, got 0."),
+        (lambda: HardSigmoid(slope="0.2"), "HardSigmoid expects slope to be a positive number, got '0.2'."),
     ],
 )
 def test_a_mistake_is_explained(make, message):
@@ -224,7 +224,7 @@ def test_a_mistake_is_explained(make, message):
 
 @pytest.mark.parametrize("slope", [0.2, 1 / 6, 1.0])
 def test_hard_sigmoid(slope):
-    layer, x = HardSigmoid(slope), np.array([-1e4, -1e-3, 0.0, 1e-3, 1e4, np.nan])
+    layer, x = HardSigmoid(slope=slope), np.array([-1e4, -1e-3, 0.0, 1e-3, 1e4, np.nan])
     y, cache = layer.forward(x)
     np.testing.assert_array_equal(y[:5], hard(slope)(x[:5]))
     assert np.isnan(y[5])

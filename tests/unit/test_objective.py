@@ -62,7 +62,7 @@ def grads_of(net):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_the_two_agree(dtype, weight, mask):
     net = tagger(dtype, dropout=0.3)
-    batch = Batch(ids(), ids(1), weight, mask)
+    batch = Batch(ids(), ids(1), weight=weight, mask=mask)
     result = loss_and_grads(net, CrossEntropy(), batch, rng=np.random.default_rng(7))
     value, count, y, state = loss_value(net, CrossEntropy(), batch, rng=np.random.default_rng(7))
     assert value == result.value and count == result.weight and (y == result.y).all()
@@ -122,11 +122,11 @@ def test_accumulated_and_weighted_gradients_are_those_of_the_whole_batch():
 def test_weighed_gradients_add_up_to_those_of_the_whole_batch():
     """The same, without keeping the gradients of each call apart."""
     net, x, t, rows = tagger(), ids(), ids(1), np.array([0.5, 1.0, 3.0])
-    loss_and_grads(net, CrossEntropy(), Batch(x, t, rows, MASK))
+    loss_and_grads(net, CrossEntropy(), Batch(x, t, weight=rows, mask=MASK))
     expected = grads_of(net)
     net.zero_grads()
     parts = [
-        loss_and_grads(net, CrossEntropy(), Batch(x[k], t[k], rows[k], MASK[k]), weigh=True)
+        loss_and_grads(net, CrossEntropy(), Batch(x[k], t[k], weight=rows[k], mask=MASK[k]), weigh=True)
         for k in (slice(0, 1), slice(1, 3))
     ]
     total = sum(part.weight for part in parts)
@@ -152,8 +152,10 @@ def test_lists_and_float64_are_cast_to_the_dtype_of_the_net(dtype):
 
 def test_ids_in_lists():
     net = tagger()
-    expected = loss_value(net, CrossEntropy(), Batch(ids(), ids(1), np.array([1, 2, 3]), start=np.array([True] * B)))
-    lists = Batch(ids().tolist(), ids(1).tolist(), [1, 2, 3], start=[True] * B)
+    expected = loss_value(
+        net, CrossEntropy(), Batch(ids(), ids(1), weight=np.array([1, 2, 3]), start=np.array([True] * B))
+    )
+    lists = Batch(ids().tolist(), ids(1).tolist(), weight=[1, 2, 3], start=[True] * B)
     assert loss_value(net, CrossEntropy(), lists)[0] == expected[0]
 
 
@@ -169,7 +171,7 @@ def test_the_batch_stays_as_it_is():
         a.setflags(write=False)
     net = tagger()
     state = net.initial_state(B)
-    assert loss_and_grads(net, CrossEntropy(), Batch(*arrays), state).weight == 11
+    assert loss_and_grads(net, CrossEntropy(), Batch._make(arrays), state).weight == 11
 
 
 def test_a_net_that_is_not_built():
@@ -386,7 +388,7 @@ def test_a_loss_may_leave_out_the_gradient_of_an_output():
             value, dy, count = minidl.MeanSquaredError()(y[0], t, weight)
             return value, (dy, None), count
 
-    net = minidl.Graph("x", outputs=("a", "b"))
+    net = minidl.Graph(inputs="x", outputs=("a", "b"))
     net.add("a", minidl.Dense(1), "x").add("b", minidl.Dense(2), "x").build((3,))
     minidl.loss_and_grads(net, First(), minidl.Batch(np.ones((4, 3)), np.ones(4)))
     assert net.params["a.W"].grad.any() and not net.params["b.W"].grad.any()

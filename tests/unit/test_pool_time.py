@@ -20,34 +20,36 @@ MASK = np.array([[1, 1, 1, 1], [0, 1, 1, 0], [0, 0, 0, 0]], bool)
 def test_by_hand(kind, y, dx):
     for rubbish in (0.0, np.nan, np.inf, 1e300):
         with np.errstate(all="raise"):
-            came, state, cache = PoolTime(kind).forward_with_state(np.where(MASK[..., None], X, rubbish), mask=MASK)
-            d, _ = PoolTime(kind).backward_with_state(np.full((3, 1), 8.0), None, cache)
+            came, state, cache = PoolTime(kind=kind).forward_with_state(
+                np.where(MASK[..., None], X, rubbish), mask=MASK
+            )
+            d, _ = PoolTime(kind=kind).backward_with_state(np.full((3, 1), 8.0), None, cache)
         assert came.ravel().tolist() == y and state is None and d[..., 0].tolist() == dx
 
 
 def test_without_a_mask_all_steps_count():
-    assert PoolTime("mean")(X).ravel().tolist() == [3.5, -0.75, 2.5]
-    assert PoolTime("max")(X).ravel().tolist() == [5, 8, 4]
+    assert PoolTime(kind="mean")(X).ravel().tolist() == [3.5, -0.75, 2.5]
+    assert PoolTime(kind="max")(X).ravel().tolist() == [5, 8, 4]
 
 
 def test_a_real_step_may_be_minus_infinity_and_nan_is_not_hidden():
     x = np.array([[[7.0], [-np.inf], [-np.inf]], [[7.0], [1.0], [np.nan]]])
     mask = np.array([[False, True, True], [False, True, True]])
-    y, _, cache = PoolTime("max").forward_with_state(x, mask=mask)
+    y, _, cache = PoolTime(kind="max").forward_with_state(x, mask=mask)
     assert y[0, 0] == -np.inf and np.isnan(y[1, 0])
-    assert PoolTime("max").backward(np.ones((2, 1)), cache)[0, :, 0].tolist() == [0, 1, 0]
+    assert PoolTime(kind="max").backward(np.ones((2, 1)), cache)[0, :, 0].tolist() == [0, 1, 0]
 
 
 @pytest.mark.parametrize("kind", ["mean", "max"])
 def test_no_steps_at_all(kind):
-    y, cache = PoolTime(kind).forward(X[:, :0])
-    assert y.tolist() == [[0], [0], [0]] and PoolTime(kind).backward(y, cache).shape == (3, 0, 1)
+    y, cache = PoolTime(kind=kind).forward(X[:, :0])
+    assert y.tolist() == [[0], [0], [0]] and PoolTime(kind=kind).backward(y, cache).shape == (3, 0, 1)
 
 
 @pytest.mark.parametrize("kind", ["mean", "max"])
 def test_float32_stays(kind):
-    y, _, cache = PoolTime(kind).forward_with_state(X.astype(np.float32), mask=MASK)
-    assert y.dtype == PoolTime(kind).backward(y, cache).dtype == np.float32
+    y, _, cache = PoolTime(kind=kind).forward_with_state(X.astype(np.float32), mask=MASK)
+    assert y.dtype == PoolTime(kind=kind).backward(y, cache).dtype == np.float32
 
 
 def test_it_hands_on_no_mask_and_cannot_be_streamed():
@@ -61,7 +63,7 @@ def test_it_hands_on_no_mask_and_cannot_be_streamed():
 
 
 def test_it_comes_back_from_a_file(tmp_path):
-    net = minidl.Sequential([PoolTime("max")])
+    net = minidl.Sequential([PoolTime(kind="max")])
     net.build((None, 1))
     net.save(tmp_path / "net.npz")
     assert minidl.load(tmp_path / "net.npz")[0].kind == "max"
@@ -70,7 +72,7 @@ def test_it_comes_back_from_a_file(tmp_path):
 def test_errors():
     for kind in ("sum", None, 1, np.mean):
         with pytest.raises(ArgumentError, match="PoolTime expects kind to be 'mean' or 'max', got"):
-            PoolTime(kind)
+            PoolTime(kind=kind)
     with pytest.raises(ShapeError, match=r"PoolTime expects inputs of shape \[B, T, ...\], got in_shape \(4,\): there"):
         PoolTime().build((4,))
     with pytest.raises(

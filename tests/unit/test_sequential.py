@@ -200,7 +200,7 @@ def test_slice_of_a_built_net_is_built():
 
 def test_layers_that_are_no_list():
     with pytest.raises(ArgumentError, match=r"expects a list of layers, got Dense\(units=3\): write Sequential"):
-        Sequential(Dense(3), Softmax())
+        Sequential(Dense(3), name=Softmax())
 
 
 def test_a_net_that_could_not_be_built_is_as_it_was():

@@ -39,7 +39,7 @@ def decoder():
         (LSTM(3, go_backwards=True), "LSTM(units=3, go_backwards=True)"),
         (reader(("mean", PoolTime())), "'mean', PoolTime()"),
         (reader(LearnedState(LSTM(3, go_backwards=True))), "'learned_state.layer', LSTM(units=3, go_backwards=True)"),
-        (reader(Sequential([PoolTime("max")])), "'sequential.pool_time', PoolTime(kind='max')"),
+        (reader(Sequential([PoolTime(kind="max")])), "'sequential.pool_time', PoolTime(kind='max')"),
         (
             Sequential([("both", Bidirectional(LSTM(3))), PoolTime()]),
             "'both.backward', LSTM(units=3, go_backwards=True) and 'pool_time', PoolTime()",

@@ -17,7 +17,7 @@ LAYERS = {
     "lstm": lambda **o: minidl.LSTM(H, **o),
     "peephole": lambda **o: minidl.LSTM(H, peephole=True, **o),
     "full peephole": lambda **o: minidl.LSTM(H, peephole="full", **o),
-    "hard": lambda **o: minidl.LSTM(H, recurrent_activation=minidl.HardSigmoid(0.2), cell_clip=0.3, **o),
+    "hard": lambda **o: minidl.LSTM(H, recurrent_activation=minidl.HardSigmoid(slope=0.2), cell_clip=0.3, **o),
     "coupled": lambda **o: minidl.CoupledLSTM(H, peephole=True, **o),
     "gru": lambda **o: minidl.GRU(H, **o),
     "gru of Cho": lambda **o: minidl.GRU(H, reset_after=False, **o),

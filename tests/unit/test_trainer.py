@@ -494,7 +494,7 @@ def pieces_of(kind):
         mask = np.repeat([[True], [False], [True]], [5, 4, 3], axis=0) & np.ones((12, 6), bool)
 
     def rows(part):
-        return Batch(x[part], t[part], *(None if a is None else a[part] for a in (weight, mask)))
+        return Batch._make((x[part], t[part], *(None if a is None else a[part] for a in (weight, mask)), True))
 
     return [rows(slice(0, 5)), rows(slice(5, 9)), rows(slice(9, 12))], rows(slice(None))
 

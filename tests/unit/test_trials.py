@@ -98,7 +98,7 @@ def test_a_loss_that_is_not_finite_ends_it():
 def test_a_few_rows_and_steps_of_outputs_at_every_step():
     ids = RNG.integers(0, 6, (32, 41))
     mask, weight = RNG.random((32, 40)) < 0.9, RNG.random((32, 40))
-    batch = Batch(ids[:, :-1], ids[:, 1:], weight, mask, start=False)
+    batch = Batch(ids[:, :-1], ids[:, 1:], weight=weight, mask=mask, start=False)
     small, steps = smaller(language_net(), SCE(), batch)
     assert steps == STEPS
     for ours, theirs in zip(small[:4], batch[:4], strict=True):
@@ -109,9 +109,9 @@ def test_a_few_rows_and_steps_of_outputs_at_every_step():
 def test_weights_by_row_stay_and_one_weight_for_all():
     ids = RNG.integers(0, 6, (32, 41))
     net = language_net()
-    by_row = smaller(net, SCE(), Batch(ids[:, :-1], ids[:, 1:], np.arange(32.0)[:, None]))[0]
+    by_row = smaller(net, SCE(), Batch(ids[:, :-1], ids[:, 1:], weight=np.arange(32.0)[:, None]))[0]
     assert by_row.weight.shape == (ROWS, 1)
-    rows = Batch(ids[:, :-1], ids[:, 1:], np.r_[np.ones(2), np.zeros(30)])
+    rows = Batch(ids[:, :-1], ids[:, 1:], weight=np.r_[np.ones(2), np.zeros(30)])
     small, steps = smaller(net, SCE(), rows)
     assert steps == STEPS
     np.testing.assert_array_equal(small.weight, [1, 1, 0, 0])
@@ -133,7 +133,7 @@ def test_of_outputs_of_the_last_step_all_steps_are_kept():
 
 
 def test_of_several_inputs_all_steps_are_kept():
-    net = Graph(["a", "b"], outputs="out")
+    net = Graph(inputs=["a", "b"], outputs="out")
     net.add("sum", LSTM(4, return_sequences=True), "a")
     net.add("both", minidl.Concatenate(), "sum", "b")
     net.add("out", Dense(1), "both")
@@ -177,7 +177,7 @@ def test_the_best_constant_of_classes(ignored):
     t, loss = RNG.integers(0, 4, (5, 6)) ** 2 // 3, SCE(ignore_index=ignored)
     mask, weight = np.arange(6) < RNG.integers(2, 7, (5, 1)), RNG.integers(0, 2, (5, 6))
     net = language_net(4)
-    batch = Batch(t, t, weight, mask)
+    batch = Batch(t, t, weight=weight, mask=mask)
     assert best_constant(net, loss, [batch]) == pytest.approx(lowest(loss, t, 4, weight, mask), abs=5e-3)
 
 
