@@ -24,6 +24,7 @@ from minidl.kernels import one_blas_thread
 from minidl.layer import Layer
 from minidl.losses import Loss
 from minidl.metrics import Metric, MetricFunction
+from minidl.misfits import check_outputs
 from minidl.objective import loss_and_grads, loss_value
 from minidl.optimizer import Optimizer
 from minidl.optimizers import Adam
@@ -100,16 +101,14 @@ class Trainer(ArgumentHelp):
         self.groups_done, self.epoch_open = 0, False  # updates of the epoch, and whether it is under way
         self.suspended = self.over = False  # interrupted by Ctrl-C; the checkpoint is of a later call of fit
         self.keepers: list[Any] = []  # the callbacks that write checkpoints; they are called last, and see all of it
-        self.epoch_began = time.perf_counter()
+        self.epoch_began, self.last_epoch = time.perf_counter(), 0.0
         self.batch: Batch | None = None
         self.learned: Batch | None = None  # the last batch of the updates that are done
         self.last_batch: int | None = None  # its checksum, where a checkpoint is gone on from
         self.what: dict[str, Any] = {}  # with a checkpoint to write: what is trained, in words
-        self.last_epoch = 0.0
         self.row: dict[str, Any] = {}
         self.last_step: int | None = None
-        self.means = Means(self.metrics)
-        self.value = math.nan
+        self.means, self.value = Means(self.metrics), math.nan
         self.values: list[float] = []
         self.state: Any = None
         self.before: Any = None  # the state that the last batch began from
@@ -145,17 +144,16 @@ class Trainer(ArgumentHelp):
             batch_size: of plain arrays; None for 32.
             shuffle: whether each epoch has an order of its own; None for True, unless the batches say False.
             validation_split: the share of plain arrays, from their end, that is held out as validation.
-            resume: go on from the newest checkpoint in the folder of the `Checkpoint` among the callbacks, if there is
-                one: the call then ends as it would have without the interruption, `epochs` and `steps` included. With
-                more `epochs` than before it is as if they had been asked for at once; with more `steps` it goes on in
-                a new epoch, for the last one was closed. Of several calls, those that came to their end do nothing, and
-                a warning says so.
+            resume: continue from the newest checkpoint of the `Checkpoint` among the callbacks, if there is one: the
+                call ends as it would have without the interruption. More `epochs` than before are as if asked for at
+                once; more `steps` begin a new epoch. Calls that came to their end do nothing, with a warning.
 
         Returns:
             The history of this call, with a row per epoch; `trainer.history` has those of all calls.
 
         Raises:
-            ArgumentError: for data that is empty, or empty the second time; for a checkpoint of another training.
+            ArgumentError: for data that is empty, or empty the second time; for a checkpoint of another training; for
+                outputs that cannot fit the loss. Outputs that probably do not are a warning.
 
         Notes:
             Ctrl-C ends the training after the update that is under way: `fit` returns as it does otherwise. With a
@@ -237,6 +235,8 @@ class Trainer(ArgumentHelp):
             self.epoch_open = False
             return False
         for group in self._groups(data):
+            if self.step == self.first_step:
+                check_outputs(self.net, self.loss, group)
             with one_blas_thread():  # once for all of the step
                 self._update(group)
             if self.done:

@@ -45,6 +45,7 @@ from minidl.history import History
 from minidl.layer import Layer
 from minidl.looking import flows
 from minidl.losses import Loss
+from minidl.misfits import misfits
 from minidl.objective import check_given
 from minidl.optimizer import Optimizer
 from minidl.trainer import build_for
@@ -136,6 +137,9 @@ def diagnose(
         return Diagnosis([*findings, nonfinite], facts=facts)
     say("loss and gradients before the first update")
     findings += of_the_start(net, loss, first, vocab, trained)
+    if any(misfit.certain for misfit in misfits(net, loss, first)):
+        facts["left out"] = "training: the outputs have to fit the loss first"
+        return Diagnosis(findings, facts=facts)
     if not any(p.trainable for p in net.params.values()):
         return Diagnosis(findings, facts=facts)
     say("whether the gradients are those of the loss")

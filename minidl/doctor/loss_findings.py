@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from minidl.checking.naming.findings import Finding
+from minidl.checking.naming.findings import Finding, found
 from minidl.data import Batch
 from minidl.doctor.averaging import summed
 from minidl.doctor.counting import counted
-from minidl.doctor.squashed import squashed_twice
 from minidl.doctor.untrained import first_loss
 from minidl.layer import Layer
 from minidl.losses import Loss
+from minidl.misfits import misfits
 from minidl.objective import check_given
 
 
@@ -56,5 +56,13 @@ def loss_findings(
     if not batches:
         return []
     vocab = getattr(net, "vocab", None) if vocab is None else vocab
-    findings = squashed_twice(net, loss) + summed(net, loss, batches) + first_loss(net, loss, batches, trained)
+    findings = unfit(net, loss, batches) + summed(net, loss, batches) + first_loss(net, loss, batches, trained)
     return findings + counted(net, loss, batches, vocab, trained)
+
+
+def unfit(net: Layer, loss: Loss, batches: Sequence[Batch]) -> list[Finding]:
+    """L502, where outputs do not fit the loss or the targets, so that it cannot get low."""
+    return [
+        found("L502", each.where, each.evidence, each.title, cause=each.cause, remedy=each.remedy)
+        for each in misfits(net, loss, batches)
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from minidl.gradients import are_finite
 from minidl.inputs import Array
 from minidl.layer import Layer
 from minidl.losses import Loss
+from minidl.misfits import MisfitWarning
 from minidl.nested import leaves, map_arrays
 from minidl.objective import loss_and_grads, loss_value
 from minidl.optimizer import Optimizer
@@ -91,7 +93,8 @@ def trial(
     course = Course()
     clips = [copy.deepcopy(callback) for callback in callbacks if isinstance(callback, Clipping)]
     trainer = Trainer(net.copy(), loss, optimizer, [Stop(), *clips, course], seed=seed, quiet=True)
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", MisfitWarning)  # it is among the findings
         trainer.fit(list(batches), steps=steps)
     return course, trainer
 
