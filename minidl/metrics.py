@@ -157,7 +157,7 @@ def _counted(owner: str, y: Any, t: Any, weight: Any, mask: Any) -> tuple[Array,
         raise ShapeError(f"{owner} expects outputs y of shape [..., V], got {y.shape}: one row of scores a position.")
     if y.dtype.kind in "iub" and y.shape[-1:] == (1,) and t.shape == y.shape[:-1]:
         y = y[..., 0]  # ids in a column
-    if not are_ids(y, t):  # which may be floats that are whole numbers
+    if y.shape != t.shape:  # of one shape, the order makes no difference
         refuse_swapped(owner, y, t)
     if are_ids(y, t) and is_one_hot(t) and (is_one_hot(y) or not ((y == 0) | (y == 1)).all()):
         raise ArgumentError(

@@ -27,7 +27,7 @@ from minidl.layers import (
     Softmax,
     Tanh,
 )
-from minidl.losses import BinaryCrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
+from minidl.losses import BinaryCrossEntropy, ClassLoss, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from minidl.metrics import position_weights
 from minidl.sequential import Sequential
 
@@ -69,7 +69,7 @@ def misfits(net: Layer, loss: Loss, batches: Sequence[Batch]) -> list[Misfit]:
     if last is None or net.out_shape is None:
         return []
     name, units = type(last).__name__, net.out_shape[-1] if net.out_shape else 0
-    if type(last) in (Softmax, LogSoftmax) and units == 1:
+    if type(last) in (Softmax, LogSoftmax) and units == 1 and not isinstance(loss, ClassLoss):
         always = 1 if type(last) is Softmax else 0
         return [
             Misfit(
@@ -165,7 +165,8 @@ def check_outputs(net: Layer, loss: Loss, batches: Sequence[Batch]) -> None:
         ArgumentError: for a misfit that is certain.
     """
     for misfit in misfits(net, loss, batches):
-        message = f"{misfit.title}: {misfit.cause}, so that {misfit.evidence}. {misfit.remedy}."
+        evidence = misfit.evidence[0].upper() + misfit.evidence[1:]
+        message = f"{misfit.title}: {misfit.cause}. {evidence}. {misfit.remedy}."
         if misfit.certain:
             raise ArgumentError(message)
         warnings.warn(message, MisfitWarning, stacklevel=2)

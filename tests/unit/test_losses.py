@@ -1,5 +1,7 @@
 """Losses: figures by hand, exact gradients, what does not count counts for nothing, and fusion at ±1e4."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -569,8 +571,14 @@ def test_an_output_a_step_with_targets_a_sequence(loss):
     assert "return_sequences=False" in text and "LastStep" in text
 
 
-@pytest.mark.parametrize("metric", [minidl.accuracy, minidl.exact_match, CrossEntropy(), minidl.MeanSquaredError()])
-@pytest.mark.parametrize("shape", [(3, 2), (3,), (3, 1)])
+@pytest.mark.parametrize(
+    ("metric", "shape"),
+    [
+        *product([CrossEntropy(), minidl.MeanSquaredError()], [(3, 2), (3,), (3, 1)]),
+        (minidl.accuracy, (3, 2)),
+        (minidl.exact_match, (3, 2)),
+    ],
+)
 def test_outputs_and_targets_that_are_swapped_are_refused(metric, shape):
     y, t = np.full(shape, 0.5), np.array([0, 1, 1])
     with pytest.raises(

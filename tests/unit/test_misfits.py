@@ -51,9 +51,13 @@ CERTAIN = {
     "in a net inside": ([Sequential([Dense(4), Softmax()])], SoftmaxCrossEntropy(), SCORES, "Use CrossEntropy"),
     "in a graph": ([graph(Dense(4), Softmax())], SoftmaxCrossEntropy(), SCORES, "leave out its Softmax"),
     "sigmoid twice": ([Dense(1), Sigmoid()], BinaryCrossEntropy(from_logits=True), YES, "Sigmoid is applied twice"),
-    "one unit": ([Dense(1), Softmax()], MeanSquaredError(), YES, "Softmax over one unit.*1 for every input"),
+    "one unit": (
+        [Dense(1), Softmax()],
+        MeanSquaredError(),
+        YES,
+        "Softmax over one unit.*The output is 1 for every input",
+    ),
     "one unit, yes or no": ([Dense(1), Softmax()], BinaryCrossEntropy(), YES, "Use Sigmoid.. and BinaryCrossEntropy"),
-    "one unit, classes": ([Dense(1), Softmax()], CrossEntropy(), 0 * YES, "Softmax over one unit"),
     "one unit, logarithm": ([Dense(1), LogSoftmax()], MeanSquaredError(), YES, "LogSoftmax over one unit.*0 for every"),
 }
 
@@ -133,6 +137,7 @@ class OwnLoss(SoftmaxCrossEntropy):
     [
         ([Dense(4)], SoftmaxCrossEntropy(), SCORES),
         ([Dense(4), Softmax()], CrossEntropy(), SCORES),
+        ([Dense(1), Softmax()], CrossEntropy(), 0 * YES),  # the text of one symbol
         ([Dense(4), LogSoftmax()], SoftmaxCrossEntropy(), SCORES),  # the softmax of logarithms of a softmax is that
         ([Dense(4), OwnSoftmax()], SoftmaxCrossEntropy(), SCORES),
         ([Dense(4), Softmax()], OwnLoss(), SCORES),
