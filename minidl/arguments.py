@@ -54,6 +54,11 @@ def flag(owner: str, name: str, value: Any, hint: str = "") -> bool:
     return bool(value)
 
 
+def optional_flag(owner: str, name: str, value: Any) -> bool | None:
+    """True, False, or None where something else decides."""
+    return None if value is None else flag(owner, name, value)
+
+
 def check_list(owner: str, name: str, value: Any) -> None:
     """Refuse what is neither a list nor a tuple."""
     if not isinstance(value, list | tuple):
@@ -80,11 +85,11 @@ def check_call(
         takes = [n for n in names if known[n].kind in (known[n].POSITIONAL_ONLY, known[n].POSITIONAL_OR_KEYWORD)]
         if len(values) > len(takes):
             by_name = [f"{n}=" for n in names if known[n].kind is known[n].KEYWORD_ONLY]
-            has = f"only {', '.join(takes)}" if takes else "no arguments"
-            has = f"{has} by position" if by_name else has
             came = f"{values[0]!r:.60}" if len(values) == 1 else f"{len(values)} values"
+            has = f"only {', '.join(takes)}" if takes else "no arguments"
             cure = "Leave out the rest" if takes else f"Write {empty}"
-            cure = f"Pass the rest by name: {', '.join(by_name)}" if by_name else cure
+            if by_name:
+                has, cure = f"{has} by position", f"Pass the rest by name: {', '.join(by_name)}"
             raise ArgumentError(f"{owner} takes {has}, got {came}. {cure}.")
     if not any(p.kind is p.VAR_KEYWORD for p in known.values()):
         for name in named:

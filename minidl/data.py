@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 
-from minidl.arguments import ArgumentHelp, flag, positive_int, real, with_argument_help
+from minidl.arguments import ArgumentHelp, flag, optional_flag, positive_int, real, with_argument_help
 from minidl.errors import ArgumentError, ShapeError
 from minidl.inputs import Array, refuse_dict
 
@@ -30,7 +30,7 @@ class Fields(NamedTuple):
 
 
 class Batch(Fields):
-    """Inputs, targets, and what is to be known about them: a named tuple, whose last three are given by name.
+    """Inputs, targets, and what is to be known about them: a named tuple, whose last three fields are passed by name.
 
     Args:
         x: inputs, batch first: ids [B, T], features [B, T, D], ...
@@ -125,7 +125,7 @@ class Batches(ArgumentHelp, ABC):
         if not count:
             raise ArgumentError(f"{owner} expects at least one row, got none: there is nothing to train on.")
         self.count, self.seed = count, natural(owner, "seed", seed)
-        self.shuffle = None if shuffle is None else flag(owner, "shuffle", shuffle)
+        self.shuffle = optional_flag(owner, "shuffle", shuffle)
         self.batch_size = positive_int(owner, "batch_size", batch_size)
 
     @abstractmethod
@@ -136,7 +136,7 @@ class Batches(ArgumentHelp, ABC):
         """The batches of epoch k = 0, 1, ... of a training; the last may be smaller.
 
         Raises:
-            ArgumentError: where rows are shuffled and a batch goes on from the state of the one before.
+            ArgumentError: if rows are shuffled and a batch continues from the state of the previous one.
         """
         natural(type(self).__name__, "the epoch", k)
         if self.shuffle is False:
@@ -149,10 +149,10 @@ class Batches(ArgumentHelp, ABC):
         return (self.take(rows) for rows in self.cut(None))
 
     def _starting(self, batch: Batch) -> Batch:
-        """Return a batch of shuffled rows, which no carried state fits."""
+        """Return a batch of shuffled rows; refuse one with a carried state, which belongs to other rows."""
         if not np.all(batch.start):
             raise ArgumentError(
-                f"{type(self).__name__} must not shuffle batches that go on from the state of the one before "
+                f"{type(self).__name__} must not shuffle batches that continue from the state of the previous one "
                 f"(start=False): their rows would get the state of other rows. Pass shuffle=False."
             )
         return batch

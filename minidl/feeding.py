@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minidl.arguments import flag
+from minidl.arguments import optional_flag
 from minidl.data import ArrayBatches, Batch, Batches, TextStream, split
 from minidl.errors import ArgumentError, ShapeError
 from minidl.inputs import cast_input, each_array
@@ -27,7 +27,7 @@ def arrange(
     """Batches to train on and batches to validate with, from what `fit` was given."""
     if t is None and is_pair(data):
         raise ArgumentError("fit expects inputs and targets as two arguments, got a tuple of both: write fit(x, t).")
-    shuffle = shuffle if shuffle is None else flag("fit", "shuffle", shuffle)
+    shuffle = optional_flag("fit", "shuffle", shuffle)
     if t is None:
         data = shuffled(data, shuffle)
         if batch_size is not None and not is_pair(validation):
@@ -47,7 +47,7 @@ def arrange(
 
 
 def shuffled(data: Any, shuffle: bool | None) -> Any:
-    """Return batches that are shuffled, or not, as `fit` was told; None leaves them as they are."""
+    """Return batches with the `shuffle` that was passed to `fit`; None leaves them unchanged."""
     if shuffle is None:
         return data
     if not isinstance(data, Batches):
@@ -120,9 +120,12 @@ def epoch_of(data: Any, epoch: int | None, what: str = "data") -> Iterator[Batch
 
     None is a pass that does not train: `Batches` come in order, all other data as in its first epoch.
     """
+    if epoch is None and isinstance(data, Batches):
+        batches: Iterable[Any] = data.in_order()
+    else:
+        batches = data.epoch(epoch or 0) if hasattr(data, "epoch") else data
     empty = True
-    in_order = epoch is None and isinstance(data, Batches)
-    for batch in data.in_order() if in_order else data.epoch(epoch or 0) if hasattr(data, "epoch") else data:
+    for batch in batches:
         if not isinstance(batch, Batch):
             raise ArgumentError(
                 f"The {what} is expected to yield Batch(x, t), got {type(batch).__name__}: wrap each in minidl.Batch."

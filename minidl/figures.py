@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from minidl.arguments import check_list
-from minidl.container import Container
 from minidl.data import Batch
 from minidl.errors import ArgumentError
 from minidl.inputs import as_mask
 from minidl.layer import Layer
 from minidl.losses import Loss
 from minidl.metrics import Metric, MetricFunction
+from minidl.misfits import last_layer
 
 TRAINER_KEYS = "epoch", "loss", "step", "rate", "seconds", "targets_per_second"  # of a row
 
@@ -159,9 +159,9 @@ def outputs(net: Layer, loss: Loss, y: Any) -> Any:
     """The outputs of the net itself, from those that the loss saw: it may be fused with the net's last layer."""
     if loss.on(net)[0] is net:
         return y
-    while isinstance(net, Container) and net.last is not None:
-        net = net.last
-    return net(y)
+    last = last_layer(net)
+    assert last is not None  # or the loss would have nothing to fuse with
+    return last(y)
 
 
 def counted(net: Layer, loss: Loss, batch: Batch, y: Any) -> tuple[Any, Any, Any]:

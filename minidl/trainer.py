@@ -142,8 +142,8 @@ class Trainer(ArgumentHelp):
             steps: end after this many updates, wherever in an epoch that is.
             validation: as `data`, or a pair of arrays (x, t); evaluated after each epoch.
             batch_size: of plain arrays; None for 32.
-            shuffle: whether each epoch has an order of its own; None for True, unless the batches say False.
             validation_split: the share of plain arrays, from their end, that is held out as validation.
+            shuffle: whether each epoch has an order of its own; None for True, unless the batches say False.
             resume: continue from the newest checkpoint of the `Checkpoint` among the callbacks, if there is one: the
                 call ends as it would have without the interruption. More `epochs` than before are as if asked for at
                 once; more `steps` begin a new epoch. Calls that came to their end do nothing, with a warning.

@@ -45,7 +45,7 @@ from minidl.history import History
 from minidl.layer import Layer
 from minidl.looking import flows
 from minidl.losses import Loss
-from minidl.misfits import misfits
+from minidl.misfits import loss_misfit
 from minidl.objective import check_given
 from minidl.optimizer import Optimizer
 from minidl.trainer import build_for
@@ -121,7 +121,7 @@ def diagnose(
         )
     steps = positive_int("diagnose", "steps", steps)
     check_options(vocab, callbacks, history, trained, seed, progress)
-    first = [copied(batch) for batch in first_batches(batches, "data")]  # a layer may write into its inputs
+    first = [copied(batch) for batch in first_batches(batches, "data", epoch=0)]  # a layer may write into its inputs
     held = None if validation is None else first_batches(validation, "validation")
     net = built(net, first[0], seed)
     check_given(net, loss, first[0])
@@ -137,7 +137,7 @@ def diagnose(
         return Diagnosis([*findings, nonfinite], facts=facts)
     say("loss and gradients before the first update")
     findings += of_the_start(net, loss, first, vocab, trained)
-    if any(misfit.certain for misfit in misfits(net, loss, first)):
+    if loss_misfit(net, loss) is not None:
         facts["left out"] = "training: the outputs have to fit the loss first"
         return Diagnosis(findings, facts=facts)
     if not any(p.trainable for p in net.params.values()):
@@ -176,9 +176,9 @@ def raised(findings: list[Finding]) -> list[Finding]:
     return [f._replace(severity="error") if f.code in HINDERS else f for f in findings]
 
 
-def first_batches(data: Any, what: str) -> list[Batch]:
-    """The first batches: of training data in the order in which `fit` takes them, of others as they come."""
-    return list(islice(epoch_of(batches_of(data, None, 32), 0 if what == "data" else None, what), BATCHES))
+def first_batches(data: Any, what: str, epoch: int | None = None) -> list[Batch]:
+    """Return the first batches of an epoch of a training run, or in order where it is None."""
+    return list(islice(epoch_of(batches_of(data, None, 32), epoch, what), BATCHES))
 
 
 def check_options(vocab: Any, callbacks: Any, history: Any, trained: Any, seed: Any, progress: Any) -> None:

@@ -12,7 +12,7 @@ from minidl.doctor.counting import counted
 from minidl.doctor.untrained import first_loss
 from minidl.layer import Layer
 from minidl.losses import Loss
-from minidl.misfits import misfits
+from minidl.misfits import loss_misfit, target_misfit
 from minidl.objective import check_given
 
 
@@ -62,7 +62,7 @@ def loss_findings(
 
 def unfit(net: Layer, loss: Loss, batches: Sequence[Batch]) -> list[Finding]:
     """L502, where outputs do not fit the loss or the targets, so that it cannot get low."""
-    return [
-        found("L502", each.where, each.evidence, each.title, cause=each.cause, remedy=each.remedy)
-        for each in misfits(net, loss, batches)
-    ]
+    misfit = loss_misfit(net, loss) or target_misfit(net, loss, batches)
+    if misfit is None:
+        return []
+    return [found("L502", misfit.where, misfit.evidence, misfit.title, cause=misfit.cause, remedy=misfit.remedy)]

@@ -212,16 +212,17 @@ def enter() -> None:
     me, found = threading.get_ident(), blas()
     with TEAM.limit:
         if not TEAM.inside:
-            TEAM.before = [library.num_threads for library, _ in found]
+            threads = [library.num_threads for library, _ in found]
+            TEAM.before = threads if max(threads, default=1) > 1 else []  # or there is nothing to set, and to give back
         TEAM.inside.add(me)
-        if len(TEAM.inside) == 1 and max(TEAM.before, default=1) > 1:
-            set_threads([1] * len(found))
+        if len(TEAM.inside) == 1:
+            set_threads([1] * len(TEAM.before))
 
 
 def leave() -> None:
     """Give the libraries their threads back, where no other thread is inside."""
     with TEAM.limit:
-        if TEAM.inside == {threading.get_ident()} and max(TEAM.before, default=1) > 1:
+        if TEAM.inside == {threading.get_ident()}:
             set_threads(TEAM.before)
         TEAM.inside.discard(threading.get_ident())
 

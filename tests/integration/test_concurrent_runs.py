@@ -114,7 +114,7 @@ def test_second_command_is_refused_while_the_first_trains(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("delay", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("delay", [0, 1])
 def test_of_two_commands_started_together_one_trains(delay, folder):
     first = start(folder, "-c", ENDLESS, *ARGV)
     time.sleep(delay)

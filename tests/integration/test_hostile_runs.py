@@ -12,7 +12,7 @@ SCRIPT = Path(__file__).parent / "hostile_runs.py"
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited and measured as Linux does it")
-@pytest.mark.parametrize("mutations", [150, pytest.param(20_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("mutations", [150, 20_000])
 def test_crafted_checkpoints_and_boxes_raise_documented_errors_only(mutations):
     done = subprocess.run([sys.executable, SCRIPT, "--mutations", str(mutations)], capture_output=True, text=True)
     assert done.returncode in (0, 1) and done.stdout, done.stderr

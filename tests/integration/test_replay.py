@@ -13,7 +13,6 @@ import pytest
 
 import minidl
 from minidl.doctor import BlackBox
-from tests.parameters import every
 
 ROOT = Path(__file__).parent.parent.parent
 B, T, D, H = 3, 6, 4, 5
@@ -222,7 +221,7 @@ for folder in sys.argv[1:]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", every(2, NETS))
+@pytest.mark.parametrize("kind", NETS)
 def test_the_very_place_in_a_new_process(kind: str, tmp_path: Path) -> None:
     folders = {name: tmp_path / name.replace(" ", "-").replace("'", "") for name in CASES}
     for name, (trains, _, _) in CASES.items():

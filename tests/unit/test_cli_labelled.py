@@ -353,4 +353,4 @@ def test_a_model_that_tells_too_little_is_refused(reviews, tagged, capsys, model
         net = load("model.npz")
         net.facts["labels"] = labels
         net.save("other.npz")
-        assert "train it again" in refused(capsys, "predict", "other.npz", "--text", "so")
+        assert "Train it again" in refused(capsys, "predict", "other.npz", "--text", "so")

@@ -453,7 +453,8 @@ def test_without_a_known_length_the_bar_only_moves():
     assert status == 0 and "━" in output and not re.search("[━╸╺⠁-⣿]", "".join(screen(output, 80)))
 
 
-@pytest.mark.parametrize("environment", [slow({"TERM": "dumb"}), slow({"PYTHONIOENCODING": "ascii"})])
+@pytest.mark.slow
+@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"PYTHONIOENCODING": "ascii"}])
 def test_a_terminal_that_can_draw_no_bar_gets_lines(environment):
     output, status = on_a_terminal(80, **environment)
     assert status == 0 and "━" not in output and "?25l" not in output

@@ -117,15 +117,15 @@ def batches_of(sequences: Sequence[Any], targets: Any, size: int, seed: int | No
 
 
 def fact(net: Any, name: str, kind: type) -> Any:
-    """What the file of a model tells, or that it does not."""
+    """Return a fact of a model file, an instance of `kind`."""
     value = net.facts.get(name)
     if not isinstance(value, kind):
-        raise ArgumentError(f"The model is expected to tell its {name!r}, got {value!r:.40}: train it again.")
+        raise ArgumentError(f"The model's {name!r} must be of type {kind.__name__}, got {value!r:.40}. Train it again.")
     return value
 
 
 def length_fact(net: Any, name: str) -> int:
-    """Return a length that the file of a model tells: a positive integer."""
+    """Return a length among the facts of a model file: a positive integer."""
     value: int = fact(net, name, int)
     if isinstance(value, bool) or value < 1:
         raise ArgumentError(f"The model's {name!r} must be a positive integer, got {value!r:.40}. Train it again.")
@@ -138,5 +138,5 @@ def labels_of(net: Any, axes: int) -> list[str]:
     if not all(isinstance(label, str) for label in labels) or len(net.out_shape) != axes:
         raise ArgumentError("The model's labels or outputs are not those of such a task. Train it again.")
     if (len(labels),) != net.out_shape[-1:] or net.vocab is None:
-        raise ArgumentError(f"The model has {net.out_shape[-1]} outputs for {len(labels)} labels: train it again.")
+        raise ArgumentError(f"The model has {net.out_shape[-1]} outputs for {len(labels)} labels. Train it again.")
     return labels
