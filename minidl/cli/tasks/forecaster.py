@@ -290,7 +290,7 @@ def known(net: Any) -> tuple[list[str], list[str], Scaler, int]:
             sound = all(isinstance(name, str) for name in [*columns, *targets]) and set(targets) <= set(columns)
             if sound and type(window) is int and window > 0 and shape == (len(targets), len(asked)):
                 return columns, targets, Scaler.from_dict(scaler), window
-    raise ArgumentError("The model does not tell what series it was trained on: train it with minidl train.")
+    raise ArgumentError("The model file does not name the series of its training. Train it with minidl train.")
 
 
 def tables_of(args: argparse.Namespace) -> Iterator[Table]:

@@ -106,7 +106,7 @@ class Seq2Seq(Task):
     def predict(self, net: Any, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         longest, columns = length_fact(net, "longest target"), fact(net, "columns", dict)
         if net.vocab is None:
-            raise ArgumentError(f"{args.model} holds no vocabulary, so it cannot read a text: train it anew.")
+            raise ArgumentError(f"{args.model} has no vocabulary, so it cannot read a text. Train it again.")
         texts = sources_of(str(columns.get("source")), args)
         length = min(2 * longest + 1, LONGEST_ANSWER)  # the number comes from a file, and may be any
         for some in groups_of(texts, inputs_per_call(args)):
