@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,7 +10,6 @@ import numpy as np
 from minidl.arguments import positive_int, positive_real, real
 from minidl.checking.carried import carried_gradient
 from minidl.checking.contract import contract_of_functions, contract_of_loss
-from minidl.checking.gradcheck import judge, measure
 from minidl.checking.handwritten import (
     Functions,
     LossFunction,
@@ -26,6 +24,7 @@ from minidl.checking.handwritten import (
     snapshot,
     zeros_like,
 )
+from minidl.checking.judging import compare_gradients
 from minidl.checking.naming.diagnosis import name_mistakes
 from minidl.checking.naming.findings import in_order
 from minidl.checking.naming.observing import StudyOfFunctions, StudyOfLoss
@@ -313,17 +312,12 @@ def compare(
         chosen = complex_ if complex_step else real
         tolerance = tolerance if tolerance is not None else 1e-10 if complex_step else 1e-5
         count = 2**62 if every_entry else max_entries
-        arrays = {name: a for name, a in chosen.arrays.items() if name in analytic}
-        found = {name: measure(name, chosen, real_part(analytic[name]), count, complex_step, rng) for name in arrays}
-    single = [name for name in arrays if getattr(analytic[name], "dtype", None) == np.float32]
-    if single:
-        tolerance = max(tolerance, 1e-4)
-    slopes = [abs(m.numeric) for entries in found.values() for m in entries if math.isfinite(m.numeric)]
-    noise = (1e-12 if complex_step else 1e-9) * max([1.0, *slopes])
-    rows = [
-        judge(name, array.shape, real_part(analytic[name]), found[name], tolerance, noise, False)
-        for name, array in arrays.items()
-    ]
+        chosen = chosen._replace(arrays={name: a for name, a in chosen.arrays.items() if name in analytic})
+        single = [name for name in chosen.arrays if getattr(analytic[name], "dtype", None) == np.float32]
+        if single:
+            tolerance = max(tolerance, 1e-4)
+        real_parts = {name: real_part(analytic[name]) for name in chosen.arrays}
+        rows = compare_gradients(chosen, real_parts, complex_step, tolerance, count, rng)
     method = "complex steps" if complex_step else "central differences"
     report = GradientReport(rows, method, tolerance, every_entry)
     if single:

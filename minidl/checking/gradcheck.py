@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from minidl.checking.judging import compare_gradients
 from minidl.checking.naming.looks import look_alikes
-from minidl.checking.numeric import Index, Problem, entry_slope, suspects, takes_complex
-from minidl.checking.report import GradientReport, Row, fingerprint, relative_error
+from minidl.checking.numeric import Problem, takes_complex
+from minidl.checking.report import GradientReport
 from minidl.checking.structure import inner, is_finite, is_numeric, largest
 from minidl.data import Batch
 from minidl.errors import ArgumentError, NotBuiltError
@@ -128,15 +129,8 @@ def gradcheck(
     chosen = complex_ if complex_step else real
     tolerance = tolerance if tolerance is not None else 1e-10 if complex_step else 1e-5
     count = 2**62 if every_entry else max_entries
-    found = {name: measure(name, chosen, analytic.get(name), count, complex_step, rng) for name in chosen.arrays}
-    slopes = [abs(m.numeric) for entries in found.values() for m in entries]
-    scale = max([scale, *filter(math.isfinite, slopes)])
-    noise = (1e-12 if complex_step else 1e-9) * scale
     constants = {name for name, p in twin.params.items() if not p.trainable}
-    rows = [
-        judge(name, array.shape, analytic.get(name), found[name], tolerance, noise, name in constants)
-        for name, array in chosen.arrays.items()
-    ]
+    rows = compare_gradients(chosen, analytic, complex_step, tolerance, count, rng, scale=scale, constants=constants)
     method = "complex steps" if complex_step else "central differences"
     report = GradientReport(rows, method, tolerance, every_entry)
     report.findings = look_alikes([row for row in rows if not row.ok], [])
@@ -210,68 +204,3 @@ def coming_in(x: Any, state: Any, layer: Layer) -> dict[str, Array]:
     """The arrays of the input and the state by name; one that is called like a parameter, a learned h0, says so."""
     found = {**leaves(x, "x"), **leaves(state, suffix="0")}
     return {f"{name} (coming in)" if name in layer.params else name: array for name, array in found.items()}
-
-
-class Measured(NamedTuple):
-    """One entry of an array: its numeric derivative, and what backward says."""
-
-    at: Index
-    numeric: float
-    analytic: float
-
-
-def measure(
-    name: str, problem: Problem, analytic: Array | None, count: int, complex_step: bool, rng: np.random.Generator
-) -> list[Measured]:
-    """The entries of an array that are worth comparing; none where backward gives nothing that could be."""
-    if analytic is None or analytic.shape != problem.arrays[name].shape:
-        return []
-    odd = np.argwhere(~np.isfinite(analytic))
-    places = [tuple(odd[0].tolist())] if len(odd) else suspects(problem, name, analytic, count, complex_step, rng)
-    return [Measured(at, entry_slope(problem, name, at, complex_step), float(analytic[at])) for at in places]
-
-
-def wrong_shape(came: Index, shape: Index) -> str:
-    """The code for a gradient of another shape: axes exchanged, a product that lost an axis, or no name."""
-    if sorted(came) == sorted(shape):
-        return "G103"
-    return "G109" if len(shape) == 2 and min(shape) > 1 and len(came) < 2 else "G101"
-
-
-def judge(
-    name: str,
-    shape: Index,
-    analytic: Array | None,
-    entries: list[Measured],
-    tolerance: float,
-    noise: float,
-    constant: bool,
-) -> Row:
-    """Compare one array's gradient with the numeric one, and say what is wrong with it.
-
-    Differences up to `noise`, the rounding of the whole pass, are no mistakes: where terms cancel, a gradient of
-    0 comes out as 1e-17. They count as `tolerance` at most.
-    """
-    if analytic is None or analytic.shape != shape:
-        came = "nothing" if analytic is None else f"an array of shape {analytic.shape}"
-        code = "G101" if analytic is None else wrong_shape(analytic.shape, shape)
-        return Row(name, shape, math.inf, (), math.nan, math.nan, f"backward gives {came}", [], code)
-    if not entries:
-        return Row(name, shape, 0.0, (), 0.0, 0.0, "ok", [])
-    numeric = np.array([m.numeric for m in entries])
-    backward = np.array([m.analytic for m in entries])
-    errors = np.nan_to_num(relative_error(numeric, backward), nan=math.inf)
-    errors = np.where(abs(backward - numeric) <= noise, np.minimum(errors, tolerance), errors)
-    code, verdict = "", "ok"
-    if (errors > tolerance).any():
-        whole = len(entries) == analytic.size
-        code, verdict = fingerprint(numeric.reshape(shape), analytic) if whole else fingerprint(numeric, backward)
-        if name == "x" and code == "G108":
-            code = "G101"  # its rows are steps or rows of the batch, no gates
-        if constant and not analytic.any():
-            code, verdict, errors = "", "ok (constant)", np.zeros(len(entries))
-    worst = int(np.argmax(errors))
-    right = errors <= tolerance
-    listed = [(m.at, m.numeric, m.analytic, bool(ok)) for m, ok in zip(entries, right, strict=True)]
-    at, slope, gradient = entries[worst]
-    return Row(name, shape, float(errors[worst]), at, slope, gradient, verdict, listed, code)

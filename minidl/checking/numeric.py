@@ -9,6 +9,7 @@ Source:
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from itertools import pairwise
@@ -30,6 +31,8 @@ Index = tuple[int, ...]
 COMPLEX_STEP = 1e-30
 CENTRAL_STEP = 1e-5
 SWEEP = (1e-3, 1e-4, 1e-5, 1e-6)  # large steps bend, small ones round: the best is where neighbours agree
+FINER = (1e-7, 1e-8, 1e-9, 1e-10, 1e-11, 1e-12)  # where a small step goes a long way: gradients that explode
+BENT = 1e-4  # relative: neighbours that differ by more are no measurement yet
 AGREEMENT = 1e-13  # of the largest gradient: entries that differ by less count as right (1e-10 of its thousandth)
 
 
@@ -55,14 +58,42 @@ def slope(
             problem.arrays[name][...] = before[name]
 
 
-def entry_slope(problem: Problem, name: str, index: Index, complex_step: bool) -> float:
+class Slope(NamedTuple):
+    """A derivative, and how far another step size moves it."""
+
+    value: float
+    doubt: float
+
+
+def entry_slope(problem: Problem, name: str, index: Index, complex_step: bool) -> Slope:
     """The derivative by one entry of one array: by a complex step, or by the best of a sweep of central ones."""
     direction = np.zeros(problem.arrays[name].shape)
     direction[index] = 1.0
     if complex_step:
-        return slope(problem, {name: direction}, True)
-    found = [slope(problem, {name: direction}, False, step) for step in SWEEP]
-    return min(pairwise(found), key=lambda pair: abs(pair[0] - pair[1]))[1]
+        return Slope(slope(problem, {name: direction}, True), 0.0)
+    return central_slope(problem, {name: direction})
+
+
+def central_slope(problem: Problem, directions: dict[str, Array], size: float = 1.0) -> Slope:
+    """The derivative along a direction by central differences, of the step size at which neighbours agree best.
+
+    Where the steps of the usual sizes, relative to `size`, disagree, shorter ones follow: a net whose gradients
+    explode bends at once.
+    """
+    noise = rounding(problem)
+    found: list[float] = []
+    for steps in SWEEP, FINER:
+        found += [slope(problem, directions, False, size * step) for step in steps]
+        pairs = [(a, b) for a, b in pairwise(found) if math.isfinite(a - b)] or [(math.nan, math.nan)]
+        disagreement, value, doubt = min((abs(a - b) / (max(abs(a), abs(b)) + noise), b, abs(a - b)) for a, b in pairs)
+        if disagreement <= BENT:
+            break
+    return Slope(value, doubt)
+
+
+def rounding(problem: Problem) -> float:
+    """What rounding does to a difference of two values, divided by the usual step."""
+    return 1e-9 * (1 + abs(float(np.real(problem.value()))))
 
 
 def takes_complex(problem: Problem, real: Problem, rng: np.random.Generator) -> bool:
@@ -72,7 +103,7 @@ def takes_complex(problem: Problem, real: Problem, rng: np.random.Generator) -> 
     without an error, or a warning at best; one central difference per array, along a random direction, finds it
     out. (One for all arrays at once would not: a large term hides a small one.)
     """
-    noise = 1e-9 * (1 + abs(float(np.real(real.value()))))  # of a difference of two values, divided by the step
+    noise = rounding(real)
     for name, array in real.arrays.items():
         direction = {name: np.asarray(rng.standard_normal(array.shape))}
         try:
@@ -82,9 +113,14 @@ def takes_complex(problem: Problem, real: Problem, rng: np.random.Generator) -> 
         except Exception:  # whatever a forward pass raises on a dtype that it does not know
             return False
         coarse = slope(real, direction, False)
-        if not abs(fine - coarse) <= 1e-4 * max(abs(fine), abs(coarse)) + noise:
+        if not agree(fine, coarse, noise) and not agree(fine, central_slope(real, direction).value, noise):
             return False
     return True
+
+
+def agree(fine: float, coarse: float, noise: float) -> bool:
+    """Whether a complex step and a central difference give the same derivative."""
+    return abs(fine - coarse) <= BENT * max(abs(fine), abs(coarse)) + noise
 
 
 def suspects(

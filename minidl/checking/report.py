@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+ILL_CONDITIONED = "too ill-conditioned to check"
 TITLES = {"where": "where", "evidence": "seen", "cause": "likely cause", "remedy": "try"}
 
 
@@ -29,13 +30,14 @@ class Row(NamedTuple):
     worst: tuple[int, ...]
     numeric: float
     analytic: float
-    verdict: str  # "ok", "ok (constant)", or what is wrong in words
+    verdict: str  # "ok", "ok (constant)", `ILL_CONDITIONED`, or what is wrong in words
     entries: list[tuple[tuple[int, ...], float, float, bool]]  # (index, numeric, analytic, ok) of all that was checked
     code: str = ""  # of the mistake that it looks like
 
     @property
     def ok(self) -> bool:
-        return self.verdict.startswith("ok")
+        """Whether nothing is wrong with it, as far as rounding lets it be seen."""
+        return self.verdict.startswith("ok") or self.verdict == ILL_CONDITIONED
 
 
 class GradientReport:
@@ -80,16 +82,32 @@ class GradientReport:
                     end = "[OK]" if ok else "[WRONG]"
                     yield Text(f"{place:24s} expected {numeric:+.10e}  backward {analytic:+.10e}  {end}")
         yield self.table()
-        bad = [escape(row.name) for row in self.rows if not row.ok]
-        yield Text(
-            f"{len(bad)} of {len(self.rows)} gradients are wrong: {', '.join(bad)}"
-            if bad
-            else f"all {len(self.rows)} gradients are right ({self.method}, relative error up to {self.tolerance:g})"
-        )
+        yield Text(self.verdict())
         for warning in self.warnings:
             yield Text(f"note: {escape(warning)}")
         for finding in self.findings:
             yield from shown(finding)
+
+    def verdict(self) -> str:
+        """How many gradients are right, wrong, or beyond what can be checked."""
+        wrong = [escape(row.name) for row in self.rows if not row.ok]
+        unclear = [row for row in self.rows if row.verdict == ILL_CONDITIONED]
+        names = ", ".join(escape(row.name) for row in unclear)
+        right = [row for row in self.rows if row.ok and row not in unclear]
+        parts = []
+        if wrong:
+            parts.append(f"{len(wrong)} of {len(self.rows)} gradients are wrong: {', '.join(wrong)}")
+        elif right:
+            count = f"{len(right)} of {len(self.rows)}" if unclear else f"all {len(self.rows)}"
+            error = max(self.tolerance, *(row.error for row in right))
+            parts.append(f"{count} gradients are right ({self.method}, relative error up to {error:.2g})")
+        if unclear:
+            parts.append(
+                f"the gradient of {names} cannot be checked here: changing each number in its last digit changes it as "
+                f"much as it differs from the numeric one (by {max(row.error for row in unclear):.0e}). The steps "
+                f"amplify rounding; check fewer steps, or smaller weights"
+            )
+        return "; ".join(parts)
 
     def table(self) -> Table:
         """The rows as a rich table."""

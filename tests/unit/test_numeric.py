@@ -15,7 +15,7 @@ def slopes(function: Callable[[Array], float], x: Array) -> Array:
     """The central derivatives of a function by each entry of x."""
     live = x.copy()
     problem = Problem({"x": live}, lambda: function(live))
-    found = np.array([entry_slope(problem, "x", (k,), False) for k in range(len(x))])
+    found = np.array([entry_slope(problem, "x", (k,), False).value for k in range(len(x))])
     np.testing.assert_array_equal(live, x)
     return found
 
@@ -38,3 +38,9 @@ def test_beside_a_kink() -> None:
     x = np.array([2e-4, -5e-4, 1.0])  # nearer than the largest step
     found = slopes(lambda x: float(np.maximum(x, 0).sum()), x)
     np.testing.assert_allclose(found, [1.0, 0.0, 1.0], rtol=0, atol=1e-9)
+
+
+def test_where_a_small_step_goes_a_long_way_shorter_ones_are_taken() -> None:
+    x = np.array([0.3, -0.2])
+    found = slopes(lambda x: float(np.sin(1e7 * x).sum()), x)
+    np.testing.assert_allclose(found, 1e7 * np.cos(1e7 * x), rtol=1e-4, atol=0)
