@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.checking.numeric import Index, Problem, entry_slope, suspects
-from minidl.checking.report import ILL_CONDITIONED, Row, fingerprint, relative_error
+from minidl.checking.report import ILL_CONDITIONED, Row, fingerprint, off_by, relative_error
 from minidl.inputs import Array
 
 NUDGE = 1e-15  # relative: a few units in the last place
@@ -64,7 +64,30 @@ def compare_gradients(
         if not row.ok and found[name]:
             row = conditioned(row, found[name], conditioning)
         rows.append(row)
-    return rows
+    return with_common_factor(rows)
+
+
+def with_common_factor(rows: list[Row]) -> list[Row]:
+    """The rows, where a single number is off by the very factor that another array is off by."""
+    factors = {row.name: factor_of(row) for row in rows if row.code in ("G101", "G102")}
+
+    def renamed(row: Row) -> Row:
+        factor = factors.get(row.name)
+        others = (other for name, other in factors.items() if name != row.name and other is not None)
+        if row.code != "G101" or factor is None or not any(math.isclose(factor, n, rel_tol=1e-5) for n in others):
+            return row
+        return row._replace(code="G102", verdict=off_by(factor))
+
+    return [renamed(row) for row in rows]
+
+
+def factor_of(row: Row) -> float | None:
+    """What an array's gradient is multiplied with; None where it is more than a factor."""
+    moved = [(numeric, analytic) for _, numeric, analytic, _ in row.entries if numeric]
+    if row.code == "G101" and (len(moved) != 1 or row.verdict != "wrong"):
+        return None
+    numeric, analytic = max(moved, key=lambda pair: abs(pair[0]))
+    return analytic / numeric
 
 
 def measure(

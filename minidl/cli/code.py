@@ -92,10 +92,12 @@ def check(what: Any, where: str, module: ModuleType, options: dict[str, Any]) ->
         raise ArgumentError(f"{where} is expected to be {FORMS}, got {what!r}.") from None
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     needed = [p.name for p in positional if p.default is p.empty]
-    if needed[:2] == ["params", "x"] and len(needed) == 2 and len(positional) > 2:
-        needed = [p.name for p in positional[:3]]  # forward(params, x, state=None)
-    elif len(needed) == 3 and "target" in needed:
-        needed = [p.name for p in positional[:4]]  # loss(params, x, target, state=None)
+    names = [p.name for p in positional]
+    if len(needed) == 2 and len(names) > 2:
+        needed = names[:3]  # forward(p, x, state=None)
+    elif len(needed) == 3 and len(names) > 3:
+        of_loss = "state" in names[3] or "target" in needed or not hasattr(module, "backward")
+        needed = names[: 4 if of_loss else 3]  # loss(p, x, t, state=None), or forward(p, x, state, training=False)
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):  # forward(*args): the file tells which it is
         needed = list("abc") if hasattr(module, "backward") else list("abcd")
     if not needed:
@@ -104,7 +106,7 @@ def check(what: Any, where: str, module: ModuleType, options: dict[str, Any]) ->
             raise ArgumentError(f"{where}() is expected to return a layer or a report, got {type(result).__name__}.")
         return check(result, where, module, options)
     extra = {name: getattr(module, name) for name in OPTIONAL if hasattr(module, name)} | options
-    if len(needed) == 3:
+    if len(needed) == 3 and "target" not in needed:  # such a loss is refused, with the form that it has to have
         return check_functions(what, *taken(module, where, "backward", "params", "x"), **extra)
     if len(needed) == 4:
         return check_loss(what, *taken(module, where, "params", "x", "target"), **extra)

@@ -168,6 +168,9 @@ def test_a_warning_alone_is_no_error(capsys: Any) -> None:
     ("name", "old", "new"),
     [
         ("forward", "def forward(params, x, state)", "def forward(params, x, state=None, train=False)"),
+        ("forward", "def forward(params, x, state):", "def forward(p, x, state=None):\n    params = p"),
+        ("forward", "def forward(params, x, state):", "def forward(w, x, state, train=False):\n    params = w"),
+        ("loss", "def loss(params, x, target, state):", "def loss(params, x, t, state=None):\n    target = t"),
         ("forward", "def forward(params, x, state):", "def forward(*args):\n    params, x, state = args"),
         ("loss", "def loss(params, x, target, state)", "def loss(params, x, target, state=None, scale=1)"),
     ],

@@ -140,3 +140,39 @@ def test_a_loss_must_not_remember() -> None:
         return loss, dict(total), after
 
     assert codes(check_loss(gathering, PARAMS, X, TARGET))[0] == "C301"
+
+
+class Step:
+    """A layer written as a class: its gradients are its own, and set anew by each backward pass."""
+
+    def __init__(self, W: Any) -> None:
+        self.W, self.dW = W, np.zeros_like(W)
+
+    def forward(self, x: Any) -> Any:
+        self.x, self.a = x, np.tanh(x @ self.W)
+        return self.a
+
+    def backward(self, dy: Any) -> Any:
+        dz = dy * (1 - self.a**2)
+        self.dW[...] = self.x.T @ dz
+        return dz @ self.W.T
+
+
+def test_an_object_in_the_cache_may_hold_its_own_gradients() -> None:
+    def ahead(params: Any, x: Any, state: Any) -> Any:
+        step = Step(params["W"])
+        return step.forward(x), None, step
+
+    def back(params: Any, dy: Any, dstate: Any, step: Any) -> Any:
+        return step.backward(dy), None, {"W": step.dW}
+
+    report = check(ahead, back, state=None)
+    assert report.ok and not report.findings, report
+
+    def adding(params: Any, dy: Any, dstate: Any, step: Any) -> Any:  # a second call from the same cache is wrong
+        before = step.dW.copy()
+        dx = step.backward(dy)
+        step.dW += before
+        return dx, None, {"W": step.dW}
+
+    assert codes(check(ahead, adding, state=None)) == ["C301"]

@@ -357,6 +357,42 @@ def lazy(params: Any, dy: Any, dstate: Any, cache: Any) -> Any:
     return dx, None, grads
 
 
+def in_columns(order: tuple[int, ...]) -> Code:
+    """The code in another layout: the axes of x and y as [B, T, F] have them in this order, the state is [H, B]."""
+    back = np.argsort(order)
+
+    def forward_(p: Any, x: Any, state: Any) -> Any:
+        y, after, cache = forward(p, x.transpose(back), tuple(a.T for a in state))
+        return y.transpose(order), tuple(a.T for a in after), cache
+
+    def backward_(p: Any, dy: Any, dstate: Any, cache: Any) -> Any:
+        dx, ds, grads = backward(p, dy.transpose(back), tuple(a.T for a in dstate), cache)
+        return dx.transpose(order), tuple(a.T for a in ds), grads
+
+    return forward_, backward_
+
+
+@pytest.mark.parametrize("order", [(2, 0, 1), (2, 1, 0), (1, 2, 0)])
+def test_columns_of_rows_and_steps_in_any_order(order: tuple[int, ...]) -> None:
+    rows, steps, features = 2, 4, D
+    x, state = values(rows, steps, features, seed=3).transpose(order), (np.zeros((H, rows)), np.zeros((H, rows)))
+    report = check(*in_columns(order), x, state, ROLES)
+    assert report.ok and not report.findings, report
+
+
+def test_columns_of_one_row() -> None:
+    def forward_(p: Any, x: Any, state: Any) -> Any:  # x [D, T], the state [H, 1]
+        y, after, cache = forward(p, x.T[None], tuple(a.T for a in state))
+        return y[0].T, tuple(a.T for a in after), cache
+
+    def backward_(p: Any, dy: Any, dstate: Any, cache: Any) -> Any:
+        dx, ds, grads = backward(p, dy.T[None], tuple(a.T for a in dstate), cache)
+        return dx[0].T, tuple(a.T for a in ds), grads
+
+    report = check(forward_, backward_, values(D, 5, seed=3), (np.zeros((H, 1)), np.zeros((H, 1))), ROLES)
+    assert report.ok and not report.findings, report
+
+
 @pytest.mark.parametrize("roles", [None, ROLES])
 def test_the_final_state_may_be_ignored_where_none_is_given(roles: Any) -> None:
     report = check(b=lazy, state=None, roles=roles)

@@ -88,7 +88,7 @@ def explained(wrong: list[Row], stages: list[Stage], reading: Reading, known: li
             return []  # the backward pass is the textbook's: only the forward pass has to be mended
         T = max(stage.run.h.shape[1] for stage in stages)
         hint = f"on the first {T} steps all is right (gradients that are clipped, or cut off, look like this)"
-        return look_alikes(wrong, known, hint)
+        return look_alikes(wrong, known, hint, compared=True)
     explanation = matcher.explain()
     solved, unsolved = len(explanation.right - plain), len(matcher.blocks - plain)
     whole = explanation.right == matcher.blocks
@@ -109,7 +109,7 @@ def explained(wrong: list[Row], stages: list[Stage], reading: Reading, known: li
     if reading.mistakes and not findings:
         return []  # mend the forward pass first: what is compared with may change
     unexplained = matcher.blocks - (explanation.right if findings else plain)
-    return findings + look_alikes(left, known, narrowed(unexplained, stages))
+    return findings + look_alikes(left, known, narrowed(unexplained, stages), compared=True)
 
 
 def narrowed(unexplained: frozenset[tuple[int, Block]], stages: list[Stage]) -> str:

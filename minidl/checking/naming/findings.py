@@ -125,8 +125,10 @@ CODES = {
     ),
     "G101": Code(
         "the gradient is wrong",
-        "none of the known mistakes gives these numbers",
-        "check at T = 1 first, then T = 2, one gate at a time; compare with minidl/kernels/lstm_reference.py",
+        "backward is not the derivative of what forward computes: a term, a factor or a path is missing, or is one too "
+        "many",
+        "check one row and one step first, then two steps: what is right at one step and wrong at two is on the path "
+        "through time",
     ),
     "G102": Code(
         "the gradient is off by a constant factor",

@@ -137,10 +137,9 @@ def enter(rows: Array, weights: Mapping[Any, Array]) -> Array:
 def readable(roles: Roles, point: Point, layout: Layout) -> Iterator[tuple[Array, State, bool]]:
     """x and the state, read in a layout, where they can be."""
     x = layout.read(point.x)
-    column = "1" in layout.axes or layout.axes.endswith("FB")
-    state = read_states(point.state, roles, point.state_order, len(x), column)
+    state = read_states(point.state, roles, point.state_order, len(x), layout.in_columns)
     if state is not None:
-        yield x, state, column
+        yield x, state, layout.in_columns
 
 
 def same_state(one: State, two: State) -> bool:

@@ -15,8 +15,8 @@ from minidl.inputs import Array
 SEQUENCES = {  # by number of axes; F is the feature axis (D of x, H or V of y), 1 a column's second axis
     0: [""],
     1: ["F"],
-    2: ["TF", "BF", "F1", "FB"],
-    3: ["BTF", "TBF", "TF1", "TFB", "BF1"],
+    2: ["TF", "BF", "F1", "FB", "FT"],
+    3: ["BTF", "TBF", "TF1", "TFB", "BF1", "FBT", "FTB"],
     4: ["TBF1", "BTF1"],
 }
 IDS = {0: [""], 1: ["T", "B"], 2: ["BT", "TB", "T1"]}
@@ -56,6 +56,12 @@ class Layout(NamedTuple):
         if isinstance(a, list | tuple):
             return a[:T]
         return np.take(a, range(T), axis=self.axes.index("T"))
+
+    @property
+    def in_columns(self) -> bool:
+        """Whether a step of a row is a column, so that a state is [H, B] or [H, 1]."""
+        axes = self.axes
+        return "1" in axes or ("F" in axes and any(axes.find(axis) > axes.index("F") for axis in "BT"))
 
     def fits(self, shape: tuple[int, ...], sizes: dict[str, int]) -> bool:
         """Whether an array of this shape may be laid out so."""
