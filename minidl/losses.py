@@ -140,6 +140,11 @@ class Loss(ArgumentHelp, ABC):
             hint = "encode labels as ids: labels, ids = np.unique(t, return_inverse=True)"
         elif t.shape == (*y.shape[:-1], 1):
             hint = "leave out the last axis of the ids: t[..., 0]"
+        elif t.shape == y.shape[:-1] and t.dtype.kind in "iu":
+            hint = (
+                "Dense(1) gives one number a position; for ids of classes take SoftmaxCrossEntropy, or in a loss of "
+                "your own def targets(self, y, t): return t"
+            )
         elif t.shape == y.shape[:-1]:
             hint = "convert ids that are stored as floats with t.astype(int)"
         elif y.ndim == 2 and t.ndim >= 2 and t.shape[:1] == y.shape[:1]:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import Any
 
 from minidl.callbacks.base import Callback
 from minidl.callbacks.clipping import Clipping
 from minidl.data import Batch
 from minidl.doctor.curves import Curve
-from minidl.doctor.given import copied
+from minidl.doctor.given import Step, copied, step_of
 from minidl.doctor.motion import Motion
 from minidl.errors import NonFiniteError
 from minidl.gradients import norms
+from minidl.inputs import Array
 from minidl.trainer import Trainer
 
 RECENT = 100  # steps whose norms are kept one by one
 KEPT = 12  # batches that the run began with
+LAST = 8  # steps that are kept, to be compared with
+FIRST_LOOK = 20  # updates to the first look at whether the net is at its best; each later one comes after twice as many
 
 
 class Course(Callback):
@@ -27,6 +31,8 @@ class Course(Callback):
         recent_norms: the last norms.
         fired, updates: how often clipping cut something off, and how many updates there were.
         motion: how far the parameters move; rate: the last learning rate.
+        recent, highest: the last steps, and the one with the highest loss.
+        best: the parameters as they were at one of a few looks, when the loss was at its lowest.
         batches: those that the run began with, of one epoch, in arrays of their own; begun: after how many updates that
             was.
 
@@ -43,18 +49,41 @@ class Course(Callback):
         self.losses, self.lengths, self.motion = Curve(), Curve(), Motion()
         self.recent_norms: list[float] = []
         self.fired = self.updates = self.begun = 0
-        self.rate = math.nan
+        self.rate = self.first_rate = math.nan
         self.highest_rate = 0.0
+        self.recent: deque[Step] = deque(maxlen=LAST)
+        self.highest: Step | None = None
+        self.best: dict[str, Array] = {}
+        self.lowest, self.next_look = math.inf, FIRST_LOOK
         self.batches: list[Batch] = []
         self.epoch = 0  # that they are of
 
+    @property
+    def warming_up(self) -> bool:
+        """Whether the rate has risen, and is at its highest now."""
+        return self.first_rate < self.rate >= self.highest_rate
+
+    @property
+    def halved(self) -> bool:
+        """Whether half of the loss is gone: what the net learned it learned with the gradients that it has."""
+        return self.losses.last < 0.5 * self.losses.first
+
     def on_grads_ready(self, trainer: Trainer) -> None:
+        self.take(trainer, step_of(trainer))
+
+    def take(self, trainer: Trainer, step: Step) -> None:
+        """Look at a step before its update."""
+        self.recent.append(step)
+        if math.isfinite(step.value) and (self.highest is None or step.value > self.highest.value):
+            self.highest = step
         self.epoch = self.epoch or trainer.epoch
         if trainer.epoch == self.epoch:
             self.batches += [copied(batch) for batch in trainer.group[: KEPT - len(self.batches)]]
         if not self.updates:
             self.begun = trainer.optimizer.steps
         self.rate = trainer.optimizer.rate
+        if math.isnan(self.first_rate):
+            self.first_rate = self.rate
         self.highest_rate = max(self.highest_rate, self.rate)
         if self.motion.wants(self.updates):
             self.motion.before(trainer.params)
@@ -74,6 +103,12 @@ class Course(Callback):
         if self.motion.wants(self.updates):
             self.motion.after(trainer.params)
         self.updates += 1
+        if self.updates == self.next_look:
+            self.next_look *= 2
+            mean = sum(step.value for step in self.recent) / len(self.recent)
+            if mean < self.lowest:
+                self.lowest = mean
+                self.best = {name: p.value.copy() for name, p in trainer.params.items()}
 
 
 def norms_of(trainer: Any) -> list[float]:

@@ -11,7 +11,7 @@ from minidl.checking.naming.findings import Finding
 from minidl.data import Batch
 from minidl.doctor.continuation import continuation
 from minidl.doctor.overlap import overlap
-from minidl.doctor.parts import inputs_of, targets_of
+from minidl.doctor.parts import inputs_of, may_be_classes, targets_of
 from minidl.doctor.scales import constant, same_targets, unscaled
 from minidl.doctor.shifts import positions, shifted
 from minidl.doctor.values import not_finite, nothing_counts, out_of_range, weights_not_finite
@@ -74,7 +74,8 @@ def data_findings(
             carried = any(not np.all(b.start) for b in batches[1:])
             findings += shifted(inputs[0], t, carried, vocab)
             findings += continuation(net, inputs[0], t, batches)
-    for part in [*inputs, *([] if t is None else [t])]:
+    numbers = [] if t is None or may_be_classes(net, loss, batches) else [t]
+    for part in [*inputs, *numbers]:
         findings += unscaled(part)
     if t is not None:
         findings += same_targets(t)

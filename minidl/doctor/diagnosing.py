@@ -14,6 +14,7 @@ from minidl.arguments import positive_int, with_argument_help
 from minidl.checking.naming.findings import Finding, found
 from minidl.checking.nonfinite import find_nonfinite
 from minidl.data import Batch
+from minidl.doctor.climbing import climbs
 from minidl.doctor.constant import best_constant
 from minidl.doctor.course import Course
 from minidl.doctor.data_findings import data_findings
@@ -23,7 +24,6 @@ from minidl.doctor.given import copied
 from minidl.doctor.loss_findings import loss_findings
 from minidl.doctor.slopes import wrong_gradients
 from minidl.doctor.training_findings import (
-    climbs,
     clipping_findings,
     curve_findings,
     motion_findings,
@@ -48,7 +48,7 @@ from minidl.losses import Loss
 from minidl.misfits import loss_misfit
 from minidl.objective import check_given
 from minidl.optimizer import Optimizer
-from minidl.trainer import build_for
+from minidl.trainer import Trainer, build_for
 
 CLIMBS = {
     "cause": "the gradient leads away from where the loss falls: its sign, or a derivative, is wrong",
@@ -157,13 +157,13 @@ def diagnose(
         course, trainer = trial(net, loss, first, optimizer, callbacks, steps, seed)
         facts["trial"] = f"{course.updates} updates with {type(optimizer).__name__}, rate {course.highest_rate:.3g}"
         curves = {"loss": course.losses.values, "norm": course.lengths.values}
-        findings += run_findings(net, loss, first, optimizer, callbacks, course, trainer.stop_reason, seed, say)
+        findings += run_findings(net, loss, first, optimizer, callbacks, course, trainer, say)
         if all(finding.code != "L503" for finding in findings):  # what else is strange would follow from that
             params = trainer.params
             findings += motion_findings(course, params, optimizer.factors(net.params))
             if not any(finding.code in ("T601", "T603") for finding in findings):
                 after = flow_findings(flows(trainer.net, loss, first[0]))
-                findings += [finding for finding in after if finding.code != "T602"]  # what is learned first is near
+                findings += [f for f in after if f.code != "T602" and (f.severity == "error" or not course.halved)]
     if history is not None:
         findings += curve_findings(history.rows, best_constant(net, loss, first))
     return Diagnosis(raised(findings), curves, facts)
@@ -247,16 +247,16 @@ def run_findings(
     optimizer: Optimizer,
     callbacks: Sequence[Any],
     course: Course,
-    stopped: str | None,
-    seed: int,
+    trainer: Trainer,
     say: Callable[[str], None],
 ) -> Iterator[Finding]:
     """L503 and T605 of a trial from `net`."""
     yield from clipping_findings(course, callbacks)
-    seen = climbs(course, before_updates(net, loss, batches), best_constant(net, loss, batches))
-    if stopped is not None:
+    before, constant = before_updates(net, loss, batches), best_constant(net, loss, batches)
+    seen = climbs(course, net, trainer.net, loss, trainer.seed, before, constant)
+    if trainer.stop_reason is not None:
         seen = f"after {course.updates} updates a number is not finite; {seen or 'the loss did not climb before'}"
     if seen is not None:
         say("a rate that stays stable")
-        largest = largest_stable_rate(net, loss, batches, optimizer, callbacks, seed)
+        largest = largest_stable_rate(net, loss, batches, optimizer, callbacks, trainer.seed)
         yield rate_finding(course, seen, type(optimizer).__name__, largest)

@@ -15,6 +15,7 @@ from minidl.callbacks.base import Remembering
 from minidl.checking.naming.findings import Finding, found
 from minidl.checking.report import as_text
 from minidl.doctor.blackbox import BlackBox
+from minidl.doctor.climbing import climbs
 from minidl.doctor.constant import best_constant
 from minidl.doctor.course import Course
 from minidl.doctor.data_findings import data_findings
@@ -23,7 +24,6 @@ from minidl.doctor.diagnosis import Diagnosis
 from minidl.doctor.flow_findings import flow_findings
 from minidl.doctor.loss_findings import loss_findings
 from minidl.doctor.training_findings import (
-    climbs,
     clipping_findings,
     curve_findings,
     motion_findings,
@@ -60,7 +60,7 @@ class Doctor(Remembering):
         diagnosis: of the last call of `fit`, a `Diagnosis`; None before its end.
 
     Notes:
-        Memory: three copies of the parameters, two of the optimizer's memory, and a dozen batches; it does not grow.
+        Memory: four copies of the parameters, two of the optimizer's memory, and two dozen batches; it does not grow.
 
     Example:
         >>> import tempfile
@@ -102,8 +102,9 @@ class Doctor(Remembering):
         self.box.on_fit_start(trainer)
 
     def on_grads_ready(self, trainer: Trainer) -> None:
-        self.course.on_grads_ready(trainer)
         self.box.on_grads_ready(trainer)
+        if self.box.step is not None:
+            self.course.take(trainer, self.box.step)
 
     def on_step_end(self, trainer: Trainer) -> None:
         self.box.on_step_end(trainer)
@@ -122,7 +123,8 @@ class Doctor(Remembering):
         if not self.beginning:
             self.beginning = before_updates(self.begun, self.trainer.loss, batches)
             self.constant = best_constant(self.begun, self.trainer.loss, batches)
-        return climbs(self.course, self.beginning, self.constant)
+        given = self.course, self.begun, self.trainer.net, self.trainer.loss, self.trainer.seed
+        return climbs(*given, self.beginning, self.constant)
 
     def too_high_at_once(self, trainer: Trainer) -> Iterator[Finding]:
         """L503, where a number is not finite before the loss could climb, and is finite at lower rates."""
@@ -188,7 +190,8 @@ class Doctor(Remembering):
             yield from self.too_high_at_once(trainer)
         if all(f.code not in ("T601", "T602", "T603") for f in start):
             if seen is None:
-                yield from (f for f in self.inside(trainer) if f.code != "T602")  # what is learned first is near
+                inside = (f for f in self.inside(trainer) if f.code != "T602")  # what is learned first is near
+                yield from (f for f in inside if f.severity == "error" or not course.halved)
             else:
                 yield from (f for f in self.noticed if f.code == "T601")  # of a climb the others are consequences
         if seen is None:  # what else is strange would follow from that

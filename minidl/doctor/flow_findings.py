@@ -8,9 +8,11 @@ import numpy as np
 
 from minidl.checking.naming.findings import Finding, found
 from minidl.doctor.diagnosis import sparkline
+from minidl.inputs import Array
 from minidl.looking import Flow, fallen_to
 
 GROWS, ALARMS = 30.0, 1e3  # times: the longest gradient on the way back over that of the last step
+STRETCHED = 1.05  # times a step, also on the far half of that way: what steps only add to grows ever more slowly
 FADES = 1e-2  # a share of the gradient that counts as gone
 SHORT, LONG = 4, 20  # steps back after which it is gone, where there are so many: shorter than a word
 SATURATED = 0.01  # so close to 0 or 1 a gate has no slope to learn from
@@ -40,20 +42,29 @@ def flow_findings(seen: Sequence[Flow]) -> list[Finding]:
 
 def exploding(flow: Flow) -> Finding | None:
     """T601: the gradient grows on its way back."""
+    last = flow.dh[0] if len(flow.dh) else 0.0  # of c as well: where tanh(c) is saturated, dc is next to nothing there
     for name, norms in ("h", flow.dh), ("c", flow.dc):
-        if norms is None or len(norms) < 2 or not np.isfinite(norms).all() or not norms[0]:
+        if norms is None or len(norms) < 2 or not np.isfinite(norms).all() or not last:
             continue
         lag = int(norms.argmax())
-        times = float(norms[lag] / norms[0])
-        if lag and times > GROWS:
+        times = float(norms[lag] / last)
+        if lag and times > GROWS and stretched(norms[: lag + 1]) > STRETCHED:
             seen = (
-                f"|dL/d{name}| is {norms[0]:.2g} at the last step and {norms[lag]:.2g} {lag} steps before it: "
+                f"|dL/dh| is {last:.2g} at the last step and{' |dL/dc|' * (name == 'c')} {norms[lag]:.2g} {lag} steps "
+                f"before it: "
                 f"{times:.3g} times as large, {times ** (1 / lag):.3g} times a step  "
                 f"{sparkline(list(norms[::-1]))} (time runs right)"
             )
             where = f"{flow.title}, {lag} steps back from the last one"
             return found("T601", where, seen, severity="error" if times > ALARMS else "warning")
     return None
+
+
+def stretched(norms: Array) -> float:
+    """How many times as large the norms become from step to step, on the whole way or on its far half, the lesser."""
+    logs = np.log(np.maximum(norms, np.finfo(np.float64).tiny))
+    parts = logs, logs[min(len(logs) // 2, len(logs) - 2) :]
+    return float(np.exp(min(np.polyfit(np.arange(len(part)), part, 1)[0] for part in parts)))
 
 
 def vanishing(flow: Flow) -> Finding | None:

@@ -12,7 +12,8 @@ from minidl.inputs import Array, as_mask
 from minidl.inputs import several as is_several
 from minidl.layer import Layer
 from minidl.layers import Embedding, LearnedState
-from minidl.losses import ClassLoss, Loss
+from minidl.losses import BinaryCrossEntropy, ClassLoss, Loss, MeanSquaredError
+from minidl.quantiles import QuantileLoss
 from minidl.sequential import Sequential
 
 
@@ -112,6 +113,15 @@ def classes_of(net: Layer, loss: Loss) -> int | None:
     if not isinstance(loss, ClassLoss) or not net.out_shape or is_several(net.out_shape):
         return None
     return net.out_shape[-1]
+
+
+def may_be_classes(net: Layer, loss: Loss, batches: list[Batch]) -> bool:
+    """Whether the targets of a loss of somebody's own may be ids of classes: integers, of which each has an output."""
+    if isinstance(loss, MeanSquaredError | BinaryCrossEntropy | QuantileLoss) or is_several(net.out_shape):
+        return False
+    outputs, targets = net.out_shape or (1,), [np.asarray(b.t) for b in batches]
+    whole = all(t.dtype.kind in "iu" and t.ndim == len(outputs) and t.size for t in targets)
+    return whole and outputs[-1] is not None and all(t.min() >= 0 and t.max() < outputs[-1] for t in targets)
 
 
 def one_hot_size(arrays: list[Array], real: list[Array]) -> int | None:

@@ -16,6 +16,7 @@ LARGE, SMALL = 30.0, 1e-3  # standard deviations beyond which a feature is not s
 FAR = 10.0  # a mean so many standard deviations from 0, and of that size itself
 FEWEST = 8  # positions to judge by
 NAMED = 3  # features in a message
+SHOWN = 12  # classes in a message
 
 
 class Feature(NamedTuple):
@@ -53,10 +54,14 @@ def constant(parts: list[Part]) -> list[Finding]:
             continue
         features = [f for f in features_of(values) if f.low == f.high != 1]  # ones are a bias
         if features:
-            evidence = f"{named(features)}: the same at all {len(values):,} steps"
+            evidence = f"{named(features)}: the same at all {len(values):,} steps of these {len(part.arrays)} batches"
             where = f"{part.name}, {count(features)}"
-            cause = "a column that was never filled, or says the same of everything"
-            remedy = f"leave the column out: np.delete({part.name}, {[f.column for f in features[:NAMED]]}, axis=-1)"
+            cause = "a column that was never filled, or one that changes later in data that are not shuffled"
+            columns = [f.column for f in features[:NAMED]]
+            remedy = (
+                f"see whether it changes anywhere in your data: where it does, keep it; where it never does, "
+                f"np.delete({part.name}, {columns}, axis=-1) leaves it out"
+            )
             finding = found("D403", where, evidence, "a feature never changes", cause=cause, remedy=remedy)
             findings.append(finding._replace(severity="warning"))
     return findings
@@ -86,7 +91,15 @@ def unscaled(part: Part) -> list[Finding]:
 
 
 def same_targets(t: Part) -> list[Finding]:
-    """D403, for targets that never change."""
+    """D403, for targets that never change, and for classes that come one after the other."""
+    if t.ids is not None and in_turn(t.ids, t.real):
+        kinds = [int(ids[real][0]) for ids, real in zip(t.ids, t.real, strict=True) if real.any()]
+        runs = ", ".join(f"{k}" for k in kinds[:SHOWN]) + ", ..." * (len(kinds) > SHOWN)
+        evidence = f"the classes of the batches are {runs}: each batch holds one class"
+        cause = "rows that are sorted by their class, and not shuffled: the net learns one class and forgets the others"
+        remedy = "leave out shuffle=False, so that each epoch is shuffled"
+        what = "the rows are sorted by their target"
+        return [found("D403", "t", evidence, what, cause=cause, remedy=remedy)]
     values = values_of(t)
     if values is None or not bool((values == values[0]).all()) or (is_binary(values) and t.ids is None):
         return []
@@ -96,6 +109,18 @@ def same_targets(t: Part) -> list[Finding]:
     remedy = "leave out shuffle=False, or look at the line that fills t"
     what = "the targets never change"
     return [found("D403", "t", evidence, what, severity="warning", cause=cause, remedy=remedy)]
+
+
+def in_turn(ids: list[Array], real: list[Array]) -> bool:
+    """Whether the rows come class by class, so that batches hold one class each; of one target a row."""
+    if any(a.ndim != 1 for a in ids):
+        return False
+    batches = [a[marks] for a, marks in zip(ids, real, strict=True) if marks.any()]
+    rows = np.concatenate(batches) if batches else np.zeros(0)
+    kinds = len(np.unique(rows))
+    alone = sum(bool((a == a[0]).all()) for a in batches)
+    turns = int((rows[1:] != rows[:-1]).sum())
+    return kinds > 1 and len(rows) >= FEWEST * len(batches) and alone >= len(batches) / 2 and turns < 2 * kinds
 
 
 def values_of(part: Part) -> Array | None:

@@ -115,11 +115,19 @@ def shifted(x: Part, t: Part | None, carried: bool, vocab: Any = None) -> list[F
     share, pairs, k = max(shares, key=lambda told: told[0])  # the first of equal ones
     if share <= NEARLY or pairs < LEAST_STEPS:
         return []
+    if k < 0 and is_idle(x, t):  # who copies, or recalls, has read all of it before it is asked
+        return []
     text = most_of_all(t) is None and (vocab is not None or has_order(x, t.size))
     if k < -1 and not text:  # to repeat what came some steps before is a task of its own
         return []
     sure = carried if k == 0 else k > 0 or text
     return [told_shift(x, k, share, pairs)._replace(severity="error" if sure else "warning")]
+
+
+def is_idle(x: Part, t: Part) -> bool:
+    """Whether nearly all ids that stand where targets count are one and the same: there is nothing to be read."""
+    ids = np.concatenate([a[marks] for a, marks in zip(x.ids or [], t.real, strict=True)])
+    return bool(len(ids)) and int(np.unique(ids, return_counts=True)[1].max()) > NEARLY * len(ids)
 
 
 def same_series(x: Part, t: Part, carried: bool) -> list[Finding]:

@@ -28,8 +28,8 @@ EPOCHS = 4  # that the curves take to tell
 APART = 0.05  # of the best validation loss: what the last one is above it
 
 
-def climbs(course: Course, before: Sequence[float], constant: float = math.nan) -> str | None:
-    """How the loss of a run climbs or leaps, in numbers; None where it does not.
+def ends_high(course: Course, before: Sequence[float], constant: float = math.nan) -> str | None:
+    """How the loss of a run ends far above where it was, in numbers; None where it does not.
 
     Args:
         course: of the run.
@@ -38,30 +38,43 @@ def climbs(course: Course, before: Sequence[float], constant: float = math.nan) 
             it loses a good part of that.
 
     Example:
-        >>> from minidl.doctor.training_findings import climbs
+        >>> from minidl.doctor.training_findings import ends_high
         >>> from minidl.doctor.course import Course
         >>> course = Course()
         >>> for value in range(40):
         ...     course.losses.add(float(value))
-        >>> print(climbs(course, [0.1, 0.2]))
+        >>> print(ends_high(course, [0.1, 0.2]))
         the loss goes from 0.15 up to 37 in 40 updates
     """
     losses = course.losses
     before = [value for value in before if math.isfinite(value)]
-    if not before:
+    if not before or losses.count < ENOUGH:
         return None
     first, last, best = statistics.fmean(before), losses.last, losses.best
-    scale, noise = max(abs(first), 0.0 if math.isnan(constant) else constant), statistics.pstdev(before)
-    enough = losses.count >= ENOUGH
-    if enough and last > first + CLIMB * scale + 3 * noise:
+    scale, noise = scale_of(before, constant), statistics.pstdev(before)
+    if last > first + CLIMB * scale + 3 * noise:
         return f"the loss goes from {first:.3g} up to {last:.3g} in {losses.count} updates"
-    if enough and last > best + LOST * (first - best) + 3 * noise and first - best > CLIMB * scale:
+    if last > best + LOST * (first - best) + 3 * noise and first - best > CLIMB * scale:
         return f"the loss fell from {first:.3g} to {best:.3g} and climbed to {last:.3g} again"
-    peak = losses.peak
+    return None
+
+
+def leaps(course: Course, before: Sequence[float], constant: float = math.nan) -> str | None:
+    """How the loss of a run leaps, in numbers; None where it does not. Arguments as for `ends_high`."""
+    before = [value for value in before if math.isfinite(value)]
+    if not before:
+        return None
+    first, last, peak = statistics.fmean(before), course.losses.last, course.losses.peak
     healed = HEALED if last < LOST * first else 1.0  # a first step that was too long, and is made good
-    if peak > first + healed * LEAP * scale + 6 * noise:
+    if peak > first + healed * LEAP * scale_of(before, constant) + 6 * statistics.pstdev(before):
         return f"the loss leaps from {first:.3g} up to {peak:.3g}, and is {last:.3g} at the end"
     return None
+
+
+def scale_of(before: Sequence[float], constant: float = math.nan) -> float:
+    """The size of a loss: that at the beginning, or that of the best constant output, where it is larger."""
+    before = [value for value in before if math.isfinite(value)]
+    return max(abs(statistics.fmean(before)) if before else 0.0, 0.0 if math.isnan(constant) else constant)
 
 
 def rate_finding(course: Course, seen: str, rule: str, largest: float | None) -> Finding:
@@ -117,8 +130,8 @@ def motion_findings(
         if curve.count >= ENOUGH and params[name].value.ndim > 1 and name not in still and name not in fixed
     }
     for fault, wrong in (
-        ("too large", {name: r for name, r in ratios.items() if r > LARGE}),
-        ("too small", {name: r for name, r in ratios.items() if r < SMALL}),
+        ("too large", {name: r for name, r in ratios.items() if r > LARGE and not learned}),
+        ("too small", {name: r for name, r in ratios.items() if r < SMALL and not course.warming_up}),
     ):
         if wrong:
             worst = max(wrong, key=lambda name: abs(math.log(max(wrong[name], 1e-30) / HEALTHY)))
@@ -211,6 +224,11 @@ def curve_findings(rows: Sequence[Mapping[str, Any]], constant: float = math.nan
             f"the training loss stays at {train[-1]:.4g} from epoch {len(train) - len(half) + 1} to {len(train)}, where"
             f" a constant output has {constant:.4g}{f', and validation is {valid[-1]:.4g}' if valid else ''}"
         )
-        remedy = "more units or layers, a higher learning rate, longer windows; see that x says anything about t"
+        updates = rows[-1].get("step")
+        so_far = f" than the {updates:,} updates so far" if isinstance(updates, int) else ""
+        remedy = (
+            f"a longer training{so_far} first; then a higher learning rate, more units or layers, longer windows; see "
+            f"that x says anything about t"
+        )
         return [found("T607", "training", seen, title="the curves tell of underfitting", remedy=remedy)]
     return []

@@ -12,10 +12,10 @@ import numpy as np
 
 from minidl.callbacks.clipping import ClipNorm, Clipping
 from minidl.data import Batch
+from minidl.doctor.climbing import climbs
 from minidl.doctor.constant import best_constant, lowest
 from minidl.doctor.course import KEPT, Course
 from minidl.doctor.given import own
-from minidl.doctor.training_findings import climbs
 from minidl.gradients import are_finite
 from minidl.inputs import Array
 from minidl.layer import Layer
@@ -203,7 +203,8 @@ def largest_stable_rate(
 
     def stable(scale: float) -> float | None:
         course, trainer = trial(net, loss, batches, optimizer, callbacks, RANGE_STEPS, seed, scale)
-        climbing = trainer.stop_reason is not None or climbs(course, before, constant) is not None
+        given = course, net, trainer.net, loss, trainer.seed, before, constant
+        climbing = trainer.stop_reason is not None or climbs(*given) is not None
         return None if climbing else course.highest_rate  # of a schedule, the top of it
 
     for k in range(1, RATES + 1):

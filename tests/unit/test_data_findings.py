@@ -131,6 +131,19 @@ def test_ids_without_order_that_are_repeated_are_a_warning() -> None:
     assert told(lm(), LOSS, [batch], VOCAB) == [("D402", "error", "t against x, shift -1")]
 
 
+@pytest.mark.parametrize("back", [1, 4, 7])
+def test_to_copy_what_was_read_is_a_task(back: int) -> None:
+    """The copy task of the papers: read some symbols, then, asked by blanks, say them; the rest has no weight."""
+    draw, batches = rng(), []
+    for _ in range(12):
+        word = draw.integers(2, V, (16, back))
+        x, t = np.zeros((2, 16, 2 * back), int)
+        x[:, :back], t[:, back:] = word, word
+        weight = np.broadcast_to(np.arange(2 * back) >= back, x.shape).astype(float)
+        batches.append(minidl.Batch(x, t, weight=weight))
+    assert data_findings(lm(), LOSS, batches) == []
+
+
 def test_padding_is_not_compared() -> None:
     x = np.stack([IDS[k : k + 12] for k in range(0, 240, 12)])
     mask = np.arange(12) < np.arange(1, 21)[:, None]
@@ -218,7 +231,8 @@ def test_a_feature_that_never_changes() -> None:
         b.x[..., 1] = 0.25
     finding = only(net, loss, batches)
     assert (finding.code, finding.severity, finding.where) == ("D403", "warning", "x, feature 1")
-    assert "np.delete(x, [1], axis=-1)" in finding.remedy
+    assert "np.delete(x, [1], axis=-1)" in finding.remedy and finding.remedy.startswith("see whether it changes")
+    assert "of these 4 batches" in finding.evidence
 
 
 @pytest.mark.parametrize(("factor", "plus"), [(500.0, 0.0), (1e-5, 0.0), (1.0, 200.0)])
@@ -245,6 +259,43 @@ def test_targets_that_are_not_scaled_or_never_change() -> None:
 
 
 # -- D404 ------------------------------------------------------------------------------------------
+
+
+class OwnEntropy(minidl.Loss):
+    """Cross-entropy of scores for ids, as people write it."""
+
+    def targets(self, y: Any, t: Any) -> Any:
+        return t
+
+    def positions(self, y: Any, t: Any) -> Any:
+        p = np.exp(y - y.max(axis=-1, keepdims=True))
+        p /= p.sum(axis=-1, keepdims=True)
+        hot = np.eye(y.shape[-1])[t]
+        return -np.log((p * hot).sum(axis=-1)), p - hot
+
+
+def test_ids_of_a_loss_of_ones_own_are_no_numbers_that_want_scaling() -> None:
+    net, x = sequence_net(900, 3), rng().standard_normal((64, 6, 3))
+    ids = rng().integers(0, 900, 64)
+    assert data_findings(net, OwnEntropy(), [minidl.Batch(x, ids)]) == []
+    assert only(sequence_net(1, 3), minidl.MeanSquaredError(), [minidl.Batch(x, ids)]).code == "D403"
+
+
+def in_turn(size: int, order: Any) -> list[minidl.Batch]:
+    x, t = rng().standard_normal((240, 6, 3)), np.arange(240) % 4
+    t = t[order(t)]
+    return [minidl.Batch(x[k : k + size], t[k : k + size]) for k in range(0, 240, size)]
+
+
+def test_rows_that_are_sorted_by_their_class() -> None:
+    net = sequence_net(4, 3)
+    for size in 8, 16, 32:
+        finding = only(net, minidl.SoftmaxCrossEntropy(), in_turn(size, np.argsort))
+        assert (finding.code, finding.severity, finding.where) == ("D403", "error", "t")
+        assert finding.title.endswith("sorted by their target") and "shuffle" in finding.remedy
+        assert data_findings(net, minidl.SoftmaxCrossEntropy(), in_turn(size, lambda t: slice(None))) == []
+    whole = in_turn(240, np.argsort)  # within one batch the order of the rows is without effect
+    assert data_findings(net, minidl.SoftmaxCrossEntropy(), whole) == []
 
 
 def stacked(start: Any) -> list[minidl.Batch]:

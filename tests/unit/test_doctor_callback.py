@@ -396,3 +396,42 @@ def test_memory_does_not_grow():
     finally:
         tracemalloc.stop()
     assert sizes[1] - sizes[0] < 40_000  # one batch has 15,000 bytes, a copy of the parameters 13,000
+
+
+# -- a loss that climbs because of the data -------------------------------------------------------
+
+
+def harder(scale, size=1.0):
+    """Batches whose targets grow: what a net that learns nothing has a higher loss on."""
+    x = size * np.random.default_rng(3).standard_normal((len(scale), 16, 3))
+    noise = np.random.default_rng(4).standard_normal((len(scale), 16))
+    return [Batch(a, s * n) for a, s, n in zip(x, scale, noise, strict=True)]
+
+
+@pytest.mark.parametrize("scale", [np.linspace(0.1, 2, 300), np.r_[np.zeros(200), np.ones(200)]])
+def test_batches_that_become_harder_accuse_no_rate(scale):
+    doctor = Doctor(quiet=True)
+    fitted(doctor, x=harder(scale, 0.05), t=None, lr=0.01, epochs=1, batch_size=None, shuffle=False)
+    assert "L503" not in doctor.diagnosis.codes, doctor.diagnosis
+
+
+def test_a_batch_that_is_hard_accuses_no_rate():
+    scale = np.ones(300)
+    scale[150:158] = 30
+    doctor = Doctor(quiet=True)
+    fitted(doctor, x=harder(scale), t=None, lr=1e-4, epochs=1, batch_size=None, shuffle=False)
+    assert "L503" not in doctor.diagnosis.codes, doctor.diagnosis
+
+
+@pytest.mark.parametrize("scale", [np.ones(300), np.linspace(0.1, 2, 300)])
+def test_a_rate_that_is_too_high_is_found_whatever_the_data_do(scale):
+    doctor = Doctor(quiet=True)
+    fitted(doctor, x=harder(scale), t=None, lr=1.3, epochs=1, batch_size=None, shuffle=False)
+    assert "L503" in doctor.diagnosis.codes
+
+
+def test_a_loss_that_falls_and_climbs_again_is_found():
+    doctor, noise = Doctor(quiet=True), np.random.default_rng(5).standard_normal(64)
+    louder = At(200, lambda trainer: setattr(trainer.optimizer, "lr_scale", 55.0))
+    fitted(doctor, louder, lr=0.01, t=T + noise, batch_size=4, epochs=20)
+    assert "L503" in doctor.diagnosis.codes, doctor.diagnosis

@@ -203,11 +203,32 @@ def said(*seen):
     return [(f.code, f.severity) for f in flow_findings(list(seen))]
 
 
+@pytest.mark.parametrize("T", [35, 60, 120, 400])
+def test_what_each_step_adds_to_does_not_explode(T):
+    """Of a pool over time, dh is a sum over the steps behind; of saturated cells, dc of the last step is next to 0."""
+    assert said(flow(np.arange(1.0, T + 1))) == []
+    assert said(flow(np.ones(T), np.r_[1e-8, np.full(T - 1, 0.5)])) == []
+    bumps = 1 + 0.3 * np.sin(np.arange(T))
+    assert said(flow(np.arange(1.0, T + 1) * bumps)) == []
+    assert said(flow(1.12 ** np.arange(T))) == [("T601", "warning" if T < 61 else "error")]
+
+
+def test_a_pool_over_a_long_memory():
+    net = Sequential([LSTM(16, forget_bias=5.0, return_sequences=True), minidl.PoolTime(), Dense(1)])
+    net.build((None, 2), seed=0)
+    x = np.random.default_rng(0).standard_normal((8, 120, 2))
+    (seen,) = flows(net, MeanSquaredError(), Batch(x, x[:, 0, :1]))
+    assert seen.dh.max() > 30 * seen.dh[0] and flow_findings([seen]) == []
+
+
 def test_what_grows_explodes():
     assert said(flow(1.3 ** np.arange(10))) == []  # 10 times
     assert said(flow(2.0 ** np.arange(6))) == [("T601", "warning")]
     assert said(flow(2.0 ** np.arange(11))) == [("T601", "error")]
     assert said(flow([1.0, 1.0, 1.0], [1.0, 50.0, 1.0])) == [("T601", "warning")]
+    assert said(flow(np.ones(11), 2.0 ** np.arange(11))) == [("T601", "error")]
+    (of_cells,) = flow_findings([flow(np.ones(11), 2.0 ** np.arange(11))])
+    assert "1 at the last step and |dL/dc| 1e+03 10 steps before it" in of_cells.evidence
     assert said(flow([0.0, 1.0]), flow([1.0]), flow([]), flow([1.0, np.inf]), flow([1.0, np.nan])) == []
     (finding,) = flow_findings([flow(2.0 ** np.arange(11))])
     assert finding.where == "layer 'lstm' (LSTM), 10 steps back from the last one"

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from minidl import AdaptiveClip, ClipNorm, ClipValue
 from minidl.doctor.course import Course
 from minidl.doctor.training_findings import (
-    climbs,
     clipping_findings,
     curve_findings,
+    ends_high,
+    leaps,
     motion_findings,
     rate_finding,
     round_number,
@@ -34,6 +35,10 @@ def noisy(curve, noise, seed):
     """A curve with noise, and the losses of 12 batches before it."""
     rng = np.random.default_rng(seed)
     return course_of(curve + noise * rng.standard_normal(len(curve))), list(curve[0] + noise * rng.standard_normal(12))
+
+
+def climbs(course, before, constant=math.nan):
+    return ends_high(course, before, constant) or leaps(course, before, constant)
 
 
 # -- climbs ---------------------------------------------------------------------------------------
@@ -151,6 +156,15 @@ def test_the_size_of_updates(ratio, fault):
         assert "the learning rate, 0.01 now" in finding.remedy
 
 
+def test_small_updates_of_a_warm_up_and_large_ones_that_teach_are_healthy():
+    course, params = moving({"Wx": 1e-7})
+    course.first_rate, course.highest_rate, course.rate = 1e-6, 1e-3, 1e-3
+    assert said(course, params) == []
+    course.rate = 5e-4  # it is over
+    assert [code for code, *_ in said(course, params)] == ["T604"]
+    assert said(*moving({"Wx": 0.5}, losses=np.linspace(2.0, 1.0, 40))) == []
+
+
 def test_the_worst_of_several_is_named_and_vectors_are_left_out():
     course, params = moving({"Wx": 0.3, "Wh": 0.8, "b": 5.0}, shapes={"b": (4,)})
     (finding,) = motion_findings(course, params)
@@ -253,6 +267,10 @@ def test_underfitting_is_a_loss_that_stays_where_a_constant_is():
     (finding,) = curve_findings(rows, 2.0)
     assert finding.code == "T607" and "underfitting" in finding.title and finding.where == "training"
     assert "stays at 2 from epoch 4 to 6, where a constant output has 2, and validation is 2.05" in finding.evidence
+    assert finding.remedy.startswith("a longer training first")
+    assert curve_findings([row | {"step": 52} for row in rows], 2.0)[0].remedy.startswith(
+        "a longer training than the 52 updates so far first"
+    )
     assert curve_findings(rows) == [] and curve_findings(rows, 2.5) == []  # not known; well below it
     assert curve_findings(rows_of([2.1, 2.0, 2.0, 2.0, 1.9, 1.8]), 2.0) == []  # it falls
 
