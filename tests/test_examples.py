@@ -45,7 +45,10 @@ def skip_without_packages(path):
 
 
 PROCESSES = {"first_net.py"}
-LONG = {"counting_languages.py", "heal_a_handwritten_lstm.py", "whose_docstring.py", "why_is_my_loss_climbing.py"}
+LONG = {
+    "counting_languages.py", "digits_row_by_row.py", "heal_a_handwritten_lstm.py", "whose_docstring.py",
+    "why_is_my_loss_climbing.py", "words_by_the_book.py",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(

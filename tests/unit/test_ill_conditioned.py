@@ -9,8 +9,8 @@ from minidl.checking import check_functions, check_layer, gradcheck
 from minidl.checking.report import ILL_CONDITIONED
 
 LAYERS = {"rnn": SimpleRNN, "gru": GRU, "lstm": LSTM}
-CHAOTIC = [("rnn", 1.0, 40, 48), ("gru", 2.0, 60, 48), ("lstm", 2.0, 60, 48)]
-MILD = [("rnn", 0.5, 60, 32), ("gru", 1.0, 40, 16), ("lstm", 1.0, 40, 32)]
+CHAOTIC = [("rnn", 1.0, 40, 48), ("gru", 3.0, 60, 40), ("lstm", 3.0, 60, 40)]
+MILD = [("rnn", 0.5, 40, 32), ("gru", 1.0, 40, 16), ("lstm", 1.0, 40, 32)]
 
 
 def wild(layer, scale, T, seed=0):
@@ -27,21 +27,23 @@ def wild(layer, scale, T, seed=0):
 def test_right_gradients_are_not_called_wrong(kind, scale, T, H):
     net, batch = wild(LAYERS[kind](H), scale, T)
     for given in (), (MeanSquaredError(), batch.t):
-        report = gradcheck(net, batch.x, *given, max_entries=3, jitter=0.0)
+        report = gradcheck(net, batch.x, *given, max_entries=2, jitter=0.0)
         assert report.ok and not report.findings, report
         if (kind, scale, T, H) in CHAOTIC:
             assert any(row.verdict == ILL_CONDITIONED for row in report.rows)
-            assert "cannot be checked here" in str(report)
+            assert "cannot be checked:" in str(report)
         else:
             assert all(row.verdict.startswith("ok") for row in report.rows)
     assert "G101" not in minidl.diagnose(net, MeanSquaredError(), [batch]).codes
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    "count", [pytest.param(10, marks=pytest.mark.slow), pytest.param(70, marks=pytest.mark.nightly)]
+)
 @pytest.mark.parametrize("kind", LAYERS)
-def test_two_hundred_wild_nets(kind):
+def test_many_wild_nets(kind, count):
     rng = np.random.default_rng(1)
-    for seed in range(67):
+    for seed in range(count):
         scale, T = rng.choice([0.35, 0.5, 1.0, 2.0]), int(rng.integers(10, 101))
         net, batch = wild(LAYERS[kind](int(rng.integers(8, 65))), scale, T, seed)
         report = gradcheck(net, batch.x, max_entries=3, jitter=0.0)
