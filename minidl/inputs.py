@@ -148,8 +148,18 @@ def as_mask(mask: Any) -> Any:
     return array
 
 
+def require_array(x: Any) -> None:
+    """Refuse what a pass would have to convert first."""
+    if x is not None and not isinstance(x, np.ndarray):  # a gradient of ids is None
+        raise ArgumentError(
+            f"A pass expects arrays, got a {type(x).__name__}: write np.asarray(x), or call the net, net(x), which "
+            f"converts."
+        )
+
+
 def clear_padding(x: Any, mask: Any) -> Any:
     """x with 0 in the steps that are padding; `mask` [B, T] is True where a step is real. Tuple for tuple."""
+    each_array(require_array, x)
     if mask is None or x is None:
         return x
     if isinstance(x, tuple) or isinstance(mask, tuple):

@@ -256,7 +256,7 @@ class Layer(LayerTree):
         save(self, path)
 
     def load_weights(self, path: Any, strict: bool = True) -> Any:
-        """Take the parameters of a file over by dotted name, all of them, or with strict=False those that fit.
+        """Take the parameters of a model, or of any .npz, over by dotted name: all, or with strict=False what fits.
 
         Returns:
             The names that do not: (missing, unexpected, misshapen).
@@ -264,7 +264,7 @@ class Layer(LayerTree):
         Raises:
             ModelFormatError: with these names. OSError: when the file cannot be read.
         """
-        from minidl.saving import load_weights
+        from minidl.weights import load_weights
 
         return load_weights(self, path, strict)
 

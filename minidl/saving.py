@@ -42,13 +42,11 @@ from minidl.gradients import nonfinite_parameter
 from minidl.initializers import Drawn
 from minidl.inputs import Array
 from minidl.layer import Layer
-from minidl.names import shown
 from minidl.parameter import Parameter
 from minidl.plain_json import as_json
 from minidl.text import vocab_from_dict
 
 HEADER = "__minidl__"
-MOST_NAMED = 10  # in a message
 TRAINING = "__training__/"  # what the names of a checkpoint's other arrays begin with
 
 
@@ -348,44 +346,3 @@ def build_from(layer: Layer, in_shape: Any, dtype: Any, names: Mapping[str, str]
         adopt(name, made[name])
     if list(made) != list(names):
         raise ModelFormatError(f"{type(layer).__name__} has other parameters than {', '.join(names) or 'none'}.")
-
-
-class Unfit(NamedTuple):
-    """What `load_weights` could not use, by dotted name; all empty where everything fits."""
-
-    missing: list[str]  # in the net, not in the file
-    unexpected: list[str]  # in the file, not in the net
-    misshapen: list[str]  # in both, of another shape or dtype
-
-
-def load_weights(net: Layer, path: str | os.PathLike[str], strict: bool = True) -> Unfit:
-    """See `Layer.load_weights`."""
-    if net.in_shape is None:
-        raise ArgumentError(f"load_weights expects a built net, got a {type(net).__name__} that is not: build it.")
-    params = net.params
-    with reading(as_path("load_weights", path)) as file:
-        stored = {name: m for name, m in file.members.items() if not name.startswith(TRAINING)}
-        forms = {name: (p.value.shape, p.value.dtype) for name, p in params.items()}
-        fitting = [
-            name for name in params if name in stored and (stored[name].shape, stored[name].dtype) == forms[name]
-        ]
-        unfit = Unfit(
-            [name for name in params if name not in stored],
-            [name for name in stored if name not in params],
-            [name for name in params if name in stored and name not in fitting],
-        )
-        if strict and any(unfit):
-            words = {
-                "missing": [f"{name!r:.60}" for name in unfit.missing],
-                "unexpected": [f"{name!r:.60}" for name in unfit.unexpected],
-                "misshapen": [
-                    f"{name!r:.60} {m.shape} of {m.dtype} for {forms[name][0]} of {forms[name][1]}"
-                    for name, m in ((name, stored[name]) for name in unfit.misshapen)
-                ],
-            }
-            listed = "; ".join(f"{what} {shown(names, MOST_NAMED)}" for what, names in words.items() if names)
-            raise about(path, f"does not fit the net: {listed}. strict=False takes what fits.")
-        values = {name: file.array(name) for name in fitting}
-    for name, value in values.items():  # nothing is changed before all of it was read
-        params[name].value[...] = value
-    return unfit

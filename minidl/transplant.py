@@ -89,7 +89,9 @@ def transplant(source: Layer, target: Layer, map: Mapping[str, str] | None = Non
     """
     for what, net in ("source", source), ("target", target):
         if not isinstance(net, Layer):
-            raise ArgumentError(f"transplant expects the {what} to be a net, got {net!r}.")
+            hint = "a dict: for arrays by name write net.params[name].value[...] = array"
+            came = hint if isinstance(net, Mapping) else f"{net!r:.80}"
+            raise ArgumentError(f"transplant expects the {what} to be a net, got {came}.")
         if net.in_shape is None:
             raise ArgumentError(f"transplant expects built nets, but the {what} is not: call build(in_shape) first.")
     if map is not None and not isinstance(map, Mapping):

@@ -34,7 +34,7 @@ LEVELS = [
     ["checking", "description", "forecasting", "generation", "optimizers", "encoding"],
     ["looking", "decoding", "corpus"],
     ["saving", "pairs"],
-    ["figures", "interrupts", "trees"],
+    ["figures", "interrupts", "trees", "weights"],
     ["fingerprints"],
     ["trainer"],
     ["checkpoint_checks"],
@@ -46,7 +46,9 @@ LEVELS = [
     ["__main__"],
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
-LATE = {("layer", "saving"), ("trainer", "callbacks")}  # inside a function: save, and fit's default console
+LATE = {  # inside a function: save and load_weights, and fit's default console
+    ("layer", "saving"), ("layer", "weights"), ("trainer", "callbacks"),
+}  # fmt: skip
 
 
 def imports_of(path: Path) -> list[tuple[str, bool]]:

@@ -10,7 +10,7 @@ import numpy as np
 from minidl.arguments import flag, positive_int
 from minidl.errors import ArgumentError, NotBuiltError, ShapeError
 from minidl.initializers import Initializer, choose, drawn, glorot_uniform, zeros
-from minidl.inputs import Array, Shape
+from minidl.inputs import Array, Shape, require_array
 from minidl.kernels import add_product, product
 from minidl.layer import Layer
 from minidl.layers.embedding import Embedding
@@ -86,6 +86,7 @@ class Dense(Layer):
         return (*in_shape[:-1], H)
 
     def forward(self, x: Array, *, rng: np.random.Generator | None = None) -> tuple[Array, Array]:
+        require_array(x)
         W = self.W.value if self.tie is None else self.W.value.T
         if x.shape[-1:] != W.shape[:1]:
             raise ShapeError(f"Dense expects x of shape [..., {len(W)}], got {x.shape}: it was built for that size.")

@@ -10,7 +10,7 @@ import numpy as np
 from minidl.arguments import positive_int
 from minidl.errors import IdError, ShapeError
 from minidl.initializers import Initializer, choose, drawn, normal
-from minidl.inputs import Array, Shape
+from minidl.inputs import Array, Shape, require_array
 from minidl.kernels import add_rows
 from minidl.layer import Layer
 
@@ -54,6 +54,7 @@ class Embedding(Layer):
         return rng.integers(0, self.vocab, (batch, *(time if n is None else n for n in in_shape)))
 
     def forward(self, x: Array, *, rng: np.random.Generator | None = None) -> tuple[Array, Array]:
+        require_array(x)
         E = self.E.value
         if x.dtype.kind not in "iu":
             hint = "write x.astype(int) if they are ids" if x.dtype.kind in "fb" else "turn text into ids first"

@@ -9,7 +9,7 @@ import numpy as np
 from minidl.arguments import positive_real
 from minidl.errors import ArgumentError, ShapeError
 from minidl.initializers import drawn, ones, zeros
-from minidl.inputs import Array, Shape
+from minidl.inputs import Array, Shape, require_array
 from minidl.layer import Layer
 
 
@@ -64,6 +64,7 @@ class LayerNorm(Layer):
         return in_shape
 
     def forward(self, x: Array, *, rng: np.random.Generator | None = None) -> tuple[Array, LayerNormCache]:
+        require_array(x)
         g, b = self.g.value, self.b.value
         if x.shape[-1:] != g.shape:
             raise ShapeError(f"LayerNorm expects x of shape [..., {len(g)}], got {x.shape}: it was built for that.")

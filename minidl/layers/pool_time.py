@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from minidl.errors import ArgumentError, ShapeError
-from minidl.inputs import Array, Shape, clear_padding
+from minidl.inputs import Array, Shape, clear_padding, require_array
 from minidl.layer import Layer
 
 
@@ -69,6 +69,7 @@ class PoolTime(Layer):
         rng: np.random.Generator | None = None,
         keep_cache: bool = True,
     ) -> tuple[Array, None, PoolTimeCache]:
+        require_array(x)
         if x.ndim < 3 or x.dtype.kind not in "fc":
             hint = "there are no steps" if x.ndim < 3 else "make them floats, x.astype(np.float32)"
             raise ShapeError(f"PoolTime expects x of shape [B, T, ...], got {x.shape} of {x.dtype}: {hint}.")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.errors import ArgumentError, ShapeError
-from minidl.inputs import Array, Shape, check_kept, clear_padding, shape_text, start_rows
+from minidl.inputs import Array, Shape, check_kept, clear_padding, require_array, shape_text, start_rows
 from minidl.layer import Layer
 
 MISSING_TIME = "add a time axis; where a recurrent layer stands before it, give that one return_sequences=True"
@@ -71,6 +71,7 @@ class Stateful(Layer, abstract=True):
 
     def check_input(self, x: Array, mask: Array | None, D: int) -> Array:
         """x with its padding cleared; refuse what is not numbers [B, T, D]."""
+        require_array(x)
         if x.ndim != 3 or x.shape[2] != D or x.dtype.kind not in "fc":
             hint = MISSING_TIME
             if x.ndim > 3:

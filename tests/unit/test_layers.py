@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import minidl
 from minidl import (
     LSTM,
     ArgumentError,
@@ -575,3 +576,21 @@ def test_what_has_no_steps_hands_on_no_mask(layer):
 @pytest.mark.parametrize("layer", [LSTM(2, return_sequences=True), Dense(2), Dropout(0.1), Softmax()], ids=repr)
 def test_what_keeps_the_steps_hands_the_mask_on(layer):
     assert layer.hand_on(MASK) is MASK
+
+
+@pytest.mark.parametrize(
+    ("layer", "in_shape"),
+    [
+        (minidl.LSTM(2), (None, 3)), (minidl.GRU(2), (None, 3)), (minidl.SimpleRNN(2), (None, 3)), (Dense(2), (3,)),
+        (minidl.Embedding(5, 2), (None,)), (minidl.LayerNorm(), (3,)), (minidl.PoolTime(), (None, 3)),
+        (minidl.Bidirectional(minidl.LSTM(2)), (None, 3)), (minidl.Sequential([Dense(2)]), (3,)),
+        (minidl.Conv1D(2, width=2), (None, 3)), (minidl.Flatten(), (2, 3)),
+    ],
+)  # fmt: skip
+def test_a_pass_takes_arrays_and_a_call_takes_lists(layer, in_shape):
+    layer.build(in_shape)
+    x = layer.example(in_shape, np.random.default_rng(0))
+    for f in layer.forward, layer.forward_with_state:
+        with pytest.raises(ArgumentError, match=r"expects arrays, got a list: write np\.asarray\(x\), or call the net"):
+            f(x.tolist())
+    np.testing.assert_allclose(layer(x.tolist()), layer(x), rtol=1e-6)

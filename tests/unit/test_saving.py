@@ -526,8 +526,8 @@ def test_what_does_not_fit_is_said_in_one_line(model):
     with pytest.raises(ModelFormatError) as caught:
         net.load_weights(model)
     assert str(caught.value) == (
-        f"{model} does not fit the net: missing 'more.W'; misshapen 'scores.W' (2, 2) of float32 for (2, 3) of "
-        f"float32, 'scores.b' (2,) of float32 for (3,) of float32. strict=False takes what fits."
+        f"{model} does not fit the net: missing 'more.W'; misshapen 'scores.W' (2, 2) of float32 for (2, 3), "
+        f"'scores.b' (2,) of float32 for (3,). strict=False takes what fits."
     )
     assert all((p.value == before[name]).all() for name, p in net.params.items()), "all or none"
 
@@ -545,12 +545,6 @@ def test_a_lone_layer_takes_what_is_unexpected_not(model):
     dense.build((2,))
     with pytest.raises(ModelFormatError, match=r"missing 'W', 'b'; unexpected 'lstm.Wx', 'lstm.Wh', 'lstm.b'"):
         dense.load_weights(model)
-
-
-def test_weights_of_another_dtype_do_not_fit(model):
-    net = small().copy(np.float64)
-    with pytest.raises(ModelFormatError, match=r"misshapen 'lstm.Wx' \(1, 8\) of float32 for \(1, 8\) of float64"):
-        net.load_weights(model)
 
 
 def test_weights_for_a_net_that_is_not_built(model):

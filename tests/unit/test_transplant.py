@@ -125,6 +125,8 @@ def test_a_map_that_is_wrong_changes_nothing(given: Any, kind: type[Exception], 
 
 def test_nets_that_cannot_be_used() -> None:
     net = language_model()
+    with pytest.raises(ArgumentError, match=r"source to be a net, got a dict: for arrays by name write net\.params"):
+        transplant({"dense.W": np.zeros((3, 2))}, net)  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match=r"expects the target to be a net, got 'model\.npz'"):
         transplant(net, "model.npz")  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match=r"expects built nets, but the source is not: call build\(in_shape\)"):
