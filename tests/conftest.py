@@ -2,8 +2,11 @@
 
 import os
 import signal
+import subprocess
+import sys
 from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 
 # The arrays of the tests are small: a second BLAS thread only waits for the first, and for other programs' threads.
 for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
@@ -16,6 +19,8 @@ from hypothesis import HealthCheck, settings  # noqa: E402
 import minidl  # noqa: E402
 from minidl.kernels.backend import backend, machine_code  # noqa: E402
 from minidl.kernels.threads import libraries, pool, team  # noqa: E402
+
+ROOT = Path(__file__).parent.parent
 
 # Two runs of `default` or of `ci` draw the same examples. `nightly` draws at random, and prints how to reproduce a
 # failure. Choose one with HYPOTHESIS_PROFILE=ci or --hypothesis-profile=ci; a test that costs much takes a fraction of
@@ -50,23 +55,25 @@ def pytest_sessionstart(session):
     """Compile before the tests begin, so that no command among them says that it does.
 
     The workers of pytest-xdist start after that and load from the disk: nothing is compiled twice, and none of them
-    writes while another one reads.
+    writes while another one reads. float64 is compiled in a process of its own: that takes half of the time.
     """
     worker = hasattr(session.config, "workerinput")
     if find_spec("numba") and not worker and not session.config.option.collectonly:
+        program = "from tests.conftest import compile_kernels; compile_kernels('float64')"
         with setting("MINIDL_KERNELS", "numba"):
-            compile_kernels()
+            other = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.DEVNULL)
+            compile_kernels("float32")
+            assert other.wait() == 0
 
 
-def compile_kernels():
-    """Call each compiled kernel that a command may need, in both dtypes."""
-    for dtype in np.float32, np.float64:
-        recurrent = [kind(3, return_sequences=True) for kind in (minidl.LSTM, minidl.GRU, minidl.SimpleRNN)]
-        net = minidl.Sequential([minidl.Embedding(5, 4), *recurrent, minidl.Dense(5)])
-        net.build((None,), dtype=dtype)
-        batch = minidl.Batch(np.zeros((2, 3), int), np.ones((2, 3), int))
-        minidl.Trainer(net, minidl.SoftmaxCrossEntropy(), quiet=True).fit([batch])
-        list(minidl.generate(net, [1, 2], 2))
+def compile_kernels(dtype):
+    """Call each compiled kernel that a command may need."""
+    recurrent = [kind(3, return_sequences=True) for kind in (minidl.LSTM, minidl.GRU, minidl.SimpleRNN)]
+    net = minidl.Sequential([minidl.Embedding(5, 4), *recurrent, minidl.Dense(5)])
+    net.build((None,), dtype=np.dtype(dtype))
+    batch = minidl.Batch(np.zeros((2, 3), int), np.ones((2, 3), int))
+    minidl.Trainer(net, minidl.SoftmaxCrossEntropy(), quiet=True).fit([batch])
+    list(minidl.generate(net, [1, 2], 2))
 
 
 @pytest.fixture(scope="module", params=["numpy", "numba"] if find_spec("numba") else ["numpy"])
