@@ -7,6 +7,7 @@ import minidl
 from minidl import GRU, LSTM, Batch, Dense, MeanSquaredError, Sequential, SimpleRNN
 from minidl.checking import check_functions, check_layer, gradcheck
 from minidl.checking.report import ILL_CONDITIONED
+from tests.parameters import fraction
 
 LAYERS = {"rnn": SimpleRNN, "gru": GRU, "lstm": LSTM}
 CHAOTIC = [("rnn", 1.0, 40, 48), ("gru", 3.0, 60, 40), ("lstm", 3.0, 60, 40)]
@@ -52,10 +53,8 @@ def test_many_wild_nets(kind, count):
         assert "G101" not in minidl.diagnose(net, MeanSquaredError(), [batch]).codes
 
 
-@pytest.mark.parametrize("fault", ["sign", "half", "forgotten"])
-@pytest.mark.parametrize("kind", LAYERS)
-@pytest.mark.parametrize("T", [3, 10])
-def test_wrong_gradients_of_the_same_nets_are_found(kind, fault, T):
+@pytest.mark.parametrize(("kind", "T", "fault"), fraction([*LAYERS], [3, 10], ["sign", "half", "forgotten"]))
+def test_wrong_gradients_of_the_same_nets_are_found(kind, T, fault):
     factor = {"sign": -1.0, "half": 0.5, "forgotten": 0.0}[fault]
 
     class Faulty(LAYERS[kind]):
