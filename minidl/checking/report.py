@@ -86,9 +86,10 @@ class GradientReport:
 
         if self.every_entry:
             for row in self.rows:
+                otherwise = "[UNCLEAR]" if row.verdict == ILL_CONDITIONED else "[WRONG]"
                 for index, numeric, analytic, ok in row.entries:
                     place = f"{escape(row.name)}[{', '.join(map(str, index))}]"
-                    end = "[OK]" if ok else "[WRONG]"
+                    end = "[OK]" if ok else otherwise
                     yield Text(f"{place:24s} expected {numeric:+.10e}  backward {analytic:+.10e}  {end}")
         yield self.table()
         yield Text(self.verdict())
