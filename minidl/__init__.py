@@ -277,7 +277,6 @@ def __getattr__(name: str) -> typing.Any:
         return getattr(importlib.import_module(_LATE[name]), name)
     if name in ("checking", "doctor"):
         return importlib.import_module(f"minidl.{name}")
-    from minidl.equivalents import NAMES
+    from minidl.equivalents import missing_name
 
-    hint = f". {NAMES[name]}" if name in NAMES else ""
-    raise AttributeError(f"module 'minidl' has no attribute {name!r}{hint}")
+    raise missing_name(__name__, name)

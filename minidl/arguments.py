@@ -8,11 +8,11 @@ import numbers
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache, wraps
-from typing import Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import numpy as np
 
-from minidl.equivalents import argument_hint
+from minidl.equivalents import argument_hint, missing_attribute
 from minidl.errors import ArgumentError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -88,9 +88,17 @@ def check_call(
             came = f"{values[0]!r:.60}" if len(values) == 1 else f"{len(values)} values"
             has = f"only {', '.join(takes)}" if takes else "no arguments"
             cure = "Leave out the rest" if takes else f"Write {empty}"
-            if by_name:
+            if takes == ["units"] and len(values) == 2 and all(type(v) is int for v in values):
+                cure = f"The size of the inputs is found when the net is built: write {owner}({values[1]})"
+            elif takes == ["layers"]:
+                cure = f"Put the layers into a list: {owner}([...])"
+            elif by_name:
                 has, cure = f"{has} by position", f"Pass the rest by name: {', '.join(by_name)}"
             raise ArgumentError(f"{owner} takes {has}, got {came}. {cure}.")
+        twice = [n for n in takes[: len(values)] if n in named]
+        if twice:
+            at = takes.index(twice[0])
+            raise ArgumentError(f"{owner} got {twice[0]} twice: {values[at]!r:.60} by position, and by name.")
     if not any(p.kind is p.VAR_KEYWORD for p in known.values()):
         for name in named:
             if name not in names:
@@ -120,6 +128,11 @@ class ArgumentHelp:
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         check_arguments(cls, args, kwargs)
         return super().__new__(cls)
+
+    if not TYPE_CHECKING:  # a type checker should still report unknown attributes
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(missing_attribute(type(self), name))
 
 
 def with_argument_help(function: Function) -> Function:

@@ -262,8 +262,8 @@ def as_rows(name: str, values: Any) -> Array:
         array = np.asarray(values)
     except ValueError:
         raise ShapeError(
-            f"ArrayBatches expects {name} to be an array, got rows of different shapes: pad them; several inputs are a "
-            f"tuple, (left, right)."
+            f"ArrayBatches expects {name} to be an array, got rows of different shapes: write PaddedBatches(rows, t); "
+            f"several inputs are a tuple, (left, right)."
         ) from None
     if not array.ndim:
         raise ShapeError(f"ArrayBatches expects {name} to be an array [N, ...], got {values!r:.40}.")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from minidl.equivalents import missing_attribute
 from minidl.errors import UnknownNameError
 
 
@@ -39,6 +40,11 @@ class History:
                 hint = "The epochs had no validation data."
             raise UnknownNameError(f"No epoch of the history has {name!r}. {hint}")
         return [row.get(name) for row in self.rows]
+
+    if not TYPE_CHECKING:  # a type checker should still report unknown attributes
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(missing_attribute(type(self), name))
 
     def after(self, epoch: int, notes: int = 0) -> History:
         """Return the history after an epoch, without the first notes, as an object of its own."""

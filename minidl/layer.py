@@ -74,6 +74,7 @@ class Layer(LayerTree):
 
     mixes_steps: bool = False  # True: a step of y looks at other steps of x, so the layer wants the mask
     takes_several: ClassVar[bool] = False  # True: x may be a tuple of inputs
+    typical_shape: ClassVar[str] = "(None, 32)"  # in the message of a layer that is not built
     name: str | None = None  # a container's own name; a plain layer is named by its slot in the container
     in_shape: Shape | None  # what it was first built with; None before
     out_shape: Shape | None
@@ -284,7 +285,7 @@ class Layer(LayerTree):
             if self.__dict__.get("in_shape") is None and made_by_setup:
                 raise NotBuiltError(
                     f"{type(self).__name__} has no {name!r}: it is not built. Call build(in_shape) first (shape "
-                    f"without the batch axis, like (None, 32)), or train it: the first batch builds it."
+                    f"without the batch axis, like {self.typical_shape}), or train it: the first batch builds it."
                 )
             hint = f". {ATTRIBUTES[name]}" if name in ATTRIBUTES else ""
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")

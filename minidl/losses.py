@@ -89,6 +89,8 @@ class Loss(ArgumentHelp, ABC):
                 f"write a loss that adds up those of several."
             )
         t = np.asarray(t)
+        if t.dtype.kind not in "biufc":
+            raise self.misfit(y, t, f"{y.shape[:-1]} or {y.shape}")
         refuse_swapped(self.title, y, t)
         owner, shape, dtype = self.title, y.shape[:-1], y.real.dtype
         t = self.targets(y, t)
@@ -187,7 +189,8 @@ class ClassLoss(Loss):
             at = tuple(int(k) for k in np.unravel_index(np.argmax(wrong), t.shape))
             raise IdError(
                 f"{self.title} expects target ids from 0 to {y.shape[-1] - 1} (the output has {y.shape[-1]} "
-                f"classes), got {t[at]} at position {at}: enlarge the last layer, or name it as ignore_index."
+                f"classes), got {t[at]} at position {at}: "
+                f"{'enlarge the last layer' if t[at] >= 0 else 'ids begin at 0'}, or name it as ignore_index."
             )
 
 

@@ -31,7 +31,7 @@ from minidl.layers import (
     Softmax,
     Tanh,
 )
-from minidl.losses import BinaryCrossEntropy, ClassLoss, Loss, MeanSquaredError, SoftmaxCrossEntropy
+from minidl.losses import BinaryCrossEntropy, ClassLoss, CrossEntropy, Loss, MeanSquaredError, SoftmaxCrossEntropy
 from minidl.metrics import position_weights
 from minidl.sequential import Sequential
 
@@ -82,6 +82,14 @@ def loss_misfit(net: Layer, loss: Loss) -> Misfit | None:
             f"the output is {1 if type(last) is Softmax else 0} for every input",
             f"{name} divides among the units, and there is one",
             "Use Sigmoid() and BinaryCrossEntropy() for yes or no, or one unit for each class",
+        )
+    if type(last) in RANGES and type(last) is not Softmax and type(loss) is CrossEntropy:
+        return Misfit(
+            f"{name} before CrossEntropy",
+            f"{name} before {loss.title}",
+            "the outputs do not add up to 1, so that all of them may rise together",
+            f"{loss.title} takes probabilities of classes, and the net ends in {name}",
+            "End in Softmax() for one class of several; for labels of which several hold use BinaryCrossEntropy()",
         )
     if type(last) is Softmax and type(loss) is SoftmaxCrossEntropy:
         scores, bound, right = f"{units} scores", math.log(math.e + units - 1) - 1, "CrossEntropy()"

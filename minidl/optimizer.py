@@ -65,6 +65,8 @@ class Optimizer(ArgumentHelp, ABC):
 
     def __init__(self, lr: float | Schedule, lr_factors: Mapping[str, float] | None = None) -> None:
         owner = type(self).__name__
+        if isinstance(lr, Mapping | list | tuple):
+            raise ArgumentError(f"{owner} takes the rate, {owner}(1e-3): the Trainer hands over the net's parameters.")
         if isinstance(lr, type) or not callable(lr):
             lr = positive_real(owner, "lr, unless it is a function of the step,", lr)
         if lr_factors is not None and not isinstance(lr_factors, Mapping):
@@ -157,7 +159,7 @@ class Optimizer(ArgumentHelp, ABC):
         if "learning_rate" in vars(self):
             kept: float = vars(self)["learning_rate"]
             return kept
-        raise AttributeError(f"{type(self).__name__} has no attribute 'learning_rate'. Use 'lr'.")
+        raise AttributeError(f"{type(self).__name__} has no attribute 'learning_rate'. Use lr.")
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:

@@ -11,6 +11,7 @@ from minidl.callbacks.saving import SaveBest
 from minidl.callbacks.stopping import EarlyStopping, NanGuard, ReduceLROnPlateau
 from minidl.callbacks.summing import SumOverTime
 from minidl.callbacks.time_budget import TimeBudget
+from minidl.equivalents import missing_name
 
 if TYPE_CHECKING:
     from minidl.callbacks.console import Console
@@ -39,4 +40,4 @@ def __getattr__(name: str) -> Any:
         from minidl.callbacks.console import Console
 
         return Console
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise missing_name(__name__, name)

@@ -41,6 +41,8 @@ class Embedding(Layer):
         (1, 3, 4)
     """
 
+    typical_shape = "(None,)"
+
     def __init__(self, vocab: int, units: int, *, init: Mapping[str, Initializer] | None = None) -> None:
         self.vocab = positive_int("Embedding", "vocab", vocab)
         self.units = positive_int("Embedding", "units", units)

@@ -129,7 +129,7 @@ def test_arrays_that_do_not_fit() -> None:
     ):
         with pytest.raises(ShapeError, match=f"4 rows of {name}, as t has, got 3"):
             ArrayBatches(x, np.zeros(4), **more)
-    with pytest.raises(ShapeError, match=r"different shapes: pad them; several inputs are a tuple"):
+    with pytest.raises(ShapeError, match=r"different shapes: write PaddedBatches\(rows, t\); several inputs"):
         ArrayBatches([[1, 2], [3]], [0, 1])
     with pytest.raises(ShapeError, match=r"t to be an array \[N, ...\], got 3"):
         ArrayBatches(ok, 3)

@@ -382,7 +382,7 @@ def test_learning_rate_is_refused_as_the_name_of_lr() -> None:
     optimizer = Adam(0.1)
     with pytest.raises(ArgumentError, match=r"Adam has no learning_rate to set, got 0.5. Set lr instead"):
         optimizer.learning_rate = 0.5
-    with pytest.raises(AttributeError, match="Use 'lr'"):
+    with pytest.raises(AttributeError, match="Use lr"):
         optimizer.learning_rate  # noqa: B018
     assert not hasattr(optimizer, "learning_rate")
 
