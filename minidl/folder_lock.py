@@ -181,8 +181,11 @@ def open_file(path: Path) -> int:
     more = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | more, 0o666)
-    except PermissionError:
-        return os.open(path, os.O_RDONLY | more)
+    except PermissionError as error:
+        try:
+            return os.open(path, os.O_RDONLY | more)
+        except FileNotFoundError:  # a folder that may not be written to
+            raise error from None
 
 
 def lock_file(handle: int) -> None:

@@ -4,12 +4,13 @@ import errno
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
 import minidl
 from minidl import ArgumentError, folder_lock
-from minidl.folder_lock import NAME, FolderLock
+from minidl.folder_lock import NAME, FolderLock, open_file
 from tests.waiting import waiting
 
 HOLD = """
@@ -278,3 +279,23 @@ def test_checkpoint_replaces_a_link_instead_of_the_file_behind_it(tmp_path):
     trainer_of(tmp_path / "run", link).fit(X)
     assert (tmp_path / "victim").read_text() == "precious"
     assert not (tmp_path / "run" / "checkpoint-000000004.npz").is_symlink()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_folder_that_may_not_be_written_to_is_not_called_in_use(tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    folder.mkdir(mode=0o555)
+    monkeypatch.chdir(folder)
+    child = os.fork()
+    if not child:
+        status = 2
+        try:
+            if os.geteuid() == 0:
+                os.setuid(65534)  # root may write everywhere
+            open_file(Path("lock"))
+            status = 1
+        except PermissionError:
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
