@@ -30,7 +30,7 @@ from minidl.checking.naming.findings import in_order
 from minidl.checking.naming.observing import StudyOfFunctions, StudyOfLoss
 from minidl.checking.naming.roles import Roles
 from minidl.checking.numeric import Problem, takes_complex
-from minidl.checking.report import GradientReport, Row
+from minidl.checking.report import ILL_CONDITIONED, GradientReport, Row
 from minidl.checking.structure import arrays_of
 from minidl.errors import ArgumentError
 from minidl.inputs import Array
@@ -260,6 +260,10 @@ def named(v: Values, order: tuple[str, str]) -> dict[str, Array]:
 def analytic_of(result: Any, v: Values, order: tuple[str, str]) -> dict[str, Any]:
     """What backward gave, by the names of `named`; dx and dstate are left out where it gives None."""
     found: dict[str, Any] = {}
+    if isinstance(result.dx, Mapping):
+        raise ArgumentError(
+            "dx is expected to be like x, got a dict: backward returns dx, dstate, grads in this order."
+        )
     if result.dx is not None:
         dxs = arrays_of(result.dx)
         found |= {("x" if len(arrays_of(v.x)) == 1 else f"x[{k}]"): a for k, a in enumerate(dxs)}
@@ -334,9 +338,10 @@ def real_part(a: Any) -> Array | None:
 
 def tame(rows: list[Row]) -> list[str]:
     """What a point proves nothing about: arrays whose gradients are next to nothing."""
-    largest = max((abs(row.numeric) for row in rows), default=0.0)
+    checked = [row for row in rows if row.verdict != ILL_CONDITIONED]
+    largest = max((abs(row.numeric) for row in checked), default=0.0)
     names = [
-        row.name for row in rows
+        row.name for row in checked
         if row.entries and max(abs(numeric) for _, numeric, _, _ in row.entries) < 1e-6 * max(largest, 1e-300)
     ]  # fmt: skip
     if not names:

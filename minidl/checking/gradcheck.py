@@ -202,5 +202,6 @@ def fitting_state(layer: Layer, state: Any, first: Any) -> Any:
 
 def coming_in(x: Any, state: Any, layer: Layer) -> dict[str, Array]:
     """The arrays of the input and the state by name; one that is called like a parameter, a learned h0, says so."""
-    found = {**leaves(x, "x"), **leaves(state, suffix="0")}
+    states = leaves(state) if isinstance(state, np.ndarray) else leaves(state, suffix="0")
+    found = {**leaves(x, "x"), **{name or "state": array for name, array in states.items()}}
     return {f"{name} (coming in)" if name in layer.params else name: array for name, array in found.items()}

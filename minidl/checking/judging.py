@@ -123,7 +123,7 @@ def judge(
     0 comes out as 1e-17. They count as `tolerance` at most.
     """
     if analytic is None or analytic.shape != shape:
-        came = "nothing" if analytic is None else f"an array of shape {analytic.shape}"
+        came = "nothing" if analytic is None else f"an array of shape {analytic.shape}, not {shape}"
         code = "G101" if analytic is None else wrong_shape(analytic.shape, shape)
         return Row(name, shape, math.inf, (), math.nan, math.nan, f"backward gives {came}", [], code)
     if not entries:

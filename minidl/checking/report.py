@@ -105,11 +105,13 @@ class GradientReport:
         right = [row for row in self.rows if row.verdict.startswith("ok")]
         parts = []
         if wrong:
-            parts.append(f"{len(wrong)} of {len(self.rows)} gradients are wrong: {', '.join(wrong)}")
+            are = "are" if len(wrong) > 1 else "is"
+            parts.append(f"{len(wrong)} of {len(self.rows)} gradients {are} wrong: {', '.join(wrong)}")
         elif right:
             count = f"{len(right)} of {len(self.rows)}" if unclear else f"all {len(self.rows)}"
             error = max(self.tolerance, *(row.error for row in right))
-            parts.append(f"{count} gradients are right ({self.method}, relative error up to {error:.2g})")
+            are = "is" if unclear and len(right) == 1 else "are"
+            parts.append(f"{count} gradients {are} right ({self.method}, relative error up to {error:.2g})")
         if unclear:
             parts.append(f"{len(unclear)} cannot be checked: {', '.join(unclear)}")
         return "; ".join(parts)
@@ -199,6 +201,8 @@ def fingerprint(numeric: Array, analytic: Array) -> tuple[str, str]:
         return "G101", "forward gives NaN or infinity"
     if not analytic.any():
         return "G101", "backward gives 0 everywhere: the gradient is forgotten"
+    if same(-analytic):
+        return "G102", SIGN
     limit = float(abs(analytic).max())
     if np.count_nonzero(abs(analytic) == limit) > 1 and same(analytic, np.clip(numeric, -limit, limit)):
         return "G101", f"clipped to {limit:.6g}: hand the gradient over before it is clipped"

@@ -24,6 +24,7 @@ def trained(peephole=False):
 
 @pytest.mark.parametrize("peephole", [slow(False), True])
 def test_both_kernels_learn_alike(peephole):
+    pytest.importorskip("numba")
     curves = []
     for kernel in "numpy", "numba":
         with setting("MINIDL_KERNELS", kernel):

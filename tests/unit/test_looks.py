@@ -54,3 +54,9 @@ def test_a_sign_is_right_where_the_update_is_added() -> None:
 def test_what_was_not_compared_with_an_lstm_does_not_speak_of_one() -> None:
     finding = check_loss(line(lambda da, dc: (da + 1, dc)), LINE, X, T).findings[0]
     assert finding.code == "G101" and "lstm" not in finding.remedy and "known mistakes" not in finding.cause
+
+
+def test_a_single_number_of_the_wrong_sign() -> None:
+    report = check_loss(line(lambda da, dc: (-da, dc)), LINE, X, T)
+    assert codes(report) == ["G102"] and report["a"].verdict.startswith("the sign is wrong")
+    assert "1 of 2 gradients is wrong: a" in str(report)

@@ -127,13 +127,14 @@ CODES = {
         "the gradient is wrong",
         "backward is not the derivative of what forward computes: a term, a factor or a path is missing, or is one too "
         "many",
-        "check one row and one step first, then two steps: what is right at one step and wrong at two is on the path "
-        "through time",
+        "check one row first, and of a sequence one step, then two: what is right at one step and wrong at two is on "
+        "the path through time",
     ),
     "G102": Code(
         "the gradient is off by a constant factor",
-        "a sign, a mean where the loss is a sum, or a term that is counted twice",
-        "look at the lines of these arrays for a sign or a mean; divide loss and gradients by the same number, or none",
+        "a mean where the loss is a sum, the 2 of a square, or a term that is counted twice",
+        "look at the lines of these arrays for a mean, a 2 or a 1/2; divide loss and gradients by the same number, or "
+        "none",
     ),
     "G103": Code(
         "a matrix is transposed, or axes are exchanged",
