@@ -69,6 +69,14 @@ class LayerTree(ArgumentHelp):
     _holders: tuple[str, ...] | None  # once it is built: the attributes that hold layers, or empty lists and dicts
     _freeze_rules: tuple[FreezeRule, ...]
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, np.ndarray | list | tuple) and isinstance(vars(self).get(name), Parameter):
+            raise ArgumentError(
+                f"{type(self).__name__}.{name} is a parameter, got a {type(value).__name__}: write into it, "
+                f"{name}.value[...] = array."
+            )
+        super().__setattr__(name, value)
+
     @property
     def params(self) -> Parameters:
         """The parameters by name, in a fixed order: the layer's own, then those of the layers inside, by dotted path.

@@ -37,6 +37,12 @@ def yes_or_no():
     return Sequential([LSTM(4), Dense(2), Sigmoid()])
 
 
+def built():
+    dense = Dense(2)
+    dense.build((3,))
+    return dense
+
+
 def trainer(loss=None, **options):
     return Trainer(net(), loss or CrossEntropy(), quiet=True, **options)
 
@@ -76,6 +82,7 @@ def trainer(loss=None, **options):
         (lambda: trainer().fit(X, T).history, "history['loss']"),
         (lambda: CrossEntropy().backward(), "net.backward(dy, cache)"),
         (lambda: net().train_on_batch(X, T), "fit([Batch(x, t)], epochs=1)"),
+        (lambda: setattr(built(), "W", np.ones((3, 2))), "W.value[...] = array"),
         (lambda: net().get_layer("lstm"), "net['name']"),
         (lambda: net().modules(), "net.layers.values()"),
         (lambda: trainer().fit(X, -T), "ids begin at 0"),
