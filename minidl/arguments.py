@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import numpy as np
 
-from minidl.equivalents import argument_hint, missing_attribute
+from minidl.equivalents import argument_hint, missing_attribute, surplus_hint
 from minidl.errors import ArgumentError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -88,12 +88,10 @@ def check_call(
             came = f"{values[0]!r:.60}" if len(values) == 1 else f"{len(values)} values"
             has = f"only {', '.join(takes)}" if takes else "no arguments"
             cure = "Leave out the rest" if takes else f"Write {empty}"
-            if takes == ["units"] and len(values) == 2 and all(type(v) is int for v in values):
-                cure = f"The size of the inputs is found when the net is built: write {owner}({values[1]})"
-            elif takes == ["layers"]:
-                cure = f"Put the layers into a list: {owner}([...])"
-            elif by_name:
+            if by_name:
                 has, cure = f"{has} by position", f"Pass the rest by name: {', '.join(by_name)}"
+            if not isinstance(values[-1], bool):  # a switch is an option
+                cure = surplus_hint(owner, takes, values[-1]) or cure
             raise ArgumentError(f"{owner} takes {has}, got {came}. {cure}.")
         twice = [n for n in takes[: len(values)] if n in named]
         if twice:

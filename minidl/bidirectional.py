@@ -51,8 +51,9 @@ class Bidirectional(Graph):
                 f"Bidirectional expects a layer that reads forwards, got {layer!r}: leave go_backwards out."
             )
         if isinstance(merge, str):
-            layer = {"sum": "Add", "add": "Add", "ave": "Add", "mul": "Multiply"}.get(merge, "Concatenate")
-            raise ArgumentError(f"Bidirectional expects merge to be a layer, got {merge!r}: write merge={layer}().")
+            known = {"ave": "Add(), which is twice the mean", "mul": "Multiply()", "sum": "Add()"}
+            write = known.get(merge, "Concatenate()")
+            raise ArgumentError(f"Bidirectional expects merge to be a layer, got {merge!r}: write merge={write}.")
         backward = layer.turned() if backward is None else backward
         if not isinstance(backward, Stateful) or not backward.go_backwards:
             raise ArgumentError(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from minidl.equivalents import missing_attribute
+from minidl.arguments import ArgumentHelp
 from minidl.errors import UnknownNameError
 
 
-class History:
+class History(ArgumentHelp):
     """A row of values per epoch, in the order in which they were trained.
 
     `history.rows` is a list of dicts. `history["valid_loss"]` is one key over the epochs, with None where an epoch does
@@ -22,8 +22,8 @@ class History:
     Example:
         >>> history = minidl.History()
         >>> history.rows.append({"epoch": 1, "loss": 0.5})
-        >>> history["loss"]
-        [0.5]
+        >>> history["loss"], "valid_loss" in history
+        ([0.5], False)
     """
 
     def __init__(self) -> None:
@@ -41,10 +41,8 @@ class History:
             raise UnknownNameError(f"No epoch of the history has {name!r}. {hint}")
         return [row.get(name) for row in self.rows]
 
-    if not TYPE_CHECKING:  # a type checker should still report unknown attributes
-
-        def __getattr__(self, name: str) -> Any:
-            raise AttributeError(missing_attribute(type(self), name))
+    def __contains__(self, name: object) -> bool:
+        return any(name in row for row in self.rows)
 
     def after(self, epoch: int, notes: int = 0) -> History:
         """Return the history after an epoch, without the first notes, as an object of its own."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from minidl.arguments import kept_arguments, positive_int, with_argument_help, written_out
-from minidl.equivalents import ATTRIBUTES
+from minidl.equivalents import missing_attribute
 from minidl.errors import ArgumentError, NotBuiltError, ShapeError
 from minidl.initializers import Drawn
 from minidl.inputs import (
@@ -288,5 +288,4 @@ class Layer(LayerTree):
                     f"{type(self).__name__} has no {name!r}: it is not built. Call build(in_shape) first (shape "
                     f"without the batch axis, like {self.typical_shape}), or train it: the first batch builds it."
                 )
-            hint = f". {ATTRIBUTES[name]}" if name in ATTRIBUTES else ""
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
+            raise AttributeError(missing_attribute(type(self), name))

@@ -58,6 +58,8 @@ class Loss(ArgumentHelp, ABC):
 
     def targets(self, y: Array, t: Array) -> Array:
         """Check the targets' shape: that of y, or without its last axis where that is 1."""
+        if t.dtype.kind not in "biufc":
+            raise self.misfit(y, t, f"{y.shape}")
         if t.shape == y.shape:
             return t
         if y.shape[-1:] == (1,) and t.shape == y.shape[:-1]:
@@ -89,8 +91,6 @@ class Loss(ArgumentHelp, ABC):
                 f"write a loss that adds up those of several."
             )
         t = np.asarray(t)
-        if t.dtype.kind not in "biufc":
-            raise self.misfit(y, t, f"{y.shape[:-1]} or {y.shape}")
         refuse_swapped(self.title, y, t)
         owner, shape, dtype = self.title, y.shape[:-1], y.real.dtype
         t = self.targets(y, t)

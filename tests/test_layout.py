@@ -18,9 +18,8 @@ FILES = sorted([*ROOT.glob("minidl/**/*.py"), *ROOT.glob("models/**/*.py")])
 LEVELS = [
     ["escaping"],
     ["errors", "equivalents", "ownership", "version", "durable"],
-    ["history"],
     ["arguments", "dates", "folder_lock", "inputs", "names", "plain_console"],
-    ["file_values", "hooks"],
+    ["file_values", "history", "hooks"],
     ["initializers", "kernels", "nested", "parameter", "summary", "archive", "mapped", "plain_json"],
     ["layer_tree"],
     ["layer"],

@@ -56,11 +56,17 @@ def test_a_first_guess_is_refused_with_what_to_write(call, words):
     assert words in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ATTRIBUTES)
-def test_an_attribute_of_another_framework_is_refused_with_what_to_write(name):
+OBJECTS = {
+    "History": minidl.History, "Layer": net, "Loss": CrossEntropy, "Optimizer": lambda: Adam(1e-3), "Trainer": trainer
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("owner", "name"), [(owner, name) for owner in ATTRIBUTES for name in ATTRIBUTES[owner]])
+def test_an_attribute_of_another_framework_is_refused_with_what_to_write(owner, name):
+    one = OBJECTS[owner]()
     with pytest.raises(AttributeError, match=f"'{name}'") as caught:
-        getattr(net(), name)
-    assert str(caught.value).endswith(ATTRIBUTES[name]) and not hasattr(net(), name)
+        getattr(one, name)
+    assert str(caught.value).endswith(ATTRIBUTES[owner][name]) and not hasattr(one, name)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -71,7 +77,7 @@ def test_a_name_of_another_framework_is_refused_with_what_to_write(name):
 
 
 def test_hints_name_what_exists():
-    assert not NAMES.keys() & {*minidl.__all__} and not any(hasattr(minidl.Layer, name) for name in ATTRIBUTES)
+    assert not NAMES.keys() & {*minidl.__all__} and not any(hasattr(minidl.Layer, name) for name in ATTRIBUTES["Layer"])
     assert all(text.endswith((".", "")) for text in ARGUMENTS.values())
 
 
