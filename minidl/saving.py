@@ -150,13 +150,18 @@ def reading(path: str | os.PathLike[str]) -> Iterator[File]:
         OSError: when the file cannot be read. ModelFormatError: when it is no model, with the reason.
     """
     with blaming(path), opened(path) as file:
-        members = read_directory(file, path)
-        header = members.pop(HEADER, None)
-        if header is None:
-            raise no_model(path, "it has no header.", "")
-        if len(header.shape) != 1 or header.dtype != np.uint8 or header.nbytes > LIMITS.size:
-            raise no_model(path, "its header is no text, or too long.")
-        yield File(path, file, read_header(read_array(file, header).tobytes()), members)
+        yield open_model(file, path)
+
+
+def open_model(file: IO[bytes], path: str | os.PathLike[str]) -> File:
+    """Read the header and the directory of a model in an open file."""
+    members = read_directory(file, path)
+    header = members.pop(HEADER, None)
+    if header is None:
+        raise no_model(path, "it has no header.", "")
+    if len(header.shape) != 1 or header.dtype != np.uint8 or header.nbytes > LIMITS.size:
+        raise no_model(path, "its header is no text, or too long.")
+    return File(path, file, read_header(read_array(file, header).tobytes()), members)
 
 
 @contextmanager

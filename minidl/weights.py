@@ -1,13 +1,13 @@
-"""Parameters alone, from a file into a net that is there: a model of minidl, or any .npz of arrays by dotted name."""
+"""`load_weights`: parameters from a file, a model of minidl or any .npz of arrays by dotted name, into a built net."""
 
 from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -17,10 +17,14 @@ from minidl.inputs import Array
 from minidl.layer import Layer
 from minidl.names import shown
 from minidl.parameter import Parameter
-from minidl.saving import HEADER, TRAINING, as_path, blaming, reading
+from minidl.saving import HEADER, TRAINING, as_path, blaming, open_model
 
 MOST_NAMED = 10  # in a message
-MOST_HEADER = 2**12  # bytes of the header of an array: names of fields and what else there may be are refused anyway
+MOST_HEADER = 2**12  # bytes: headers of numbers are short, and what is longer is refused anyway
+HEADERS: dict[tuple[int, int], Callable[..., Any]] = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 
 class Unfit(NamedTuple):
@@ -32,7 +36,7 @@ class Unfit(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """An array in a file: its form, and how to read it."""
+    """An array in a file: its shape and dtype, and a function that reads it."""
 
     shape: tuple[int, ...]
     dtype: Any
@@ -56,15 +60,15 @@ def load_weights(net: Layer, path: str | os.PathLike[str], strict: bool = True) 
             [name for name in params if name in stored and name not in fitting],
         )
         if strict and any(unfit):
-            raise about(path, f"does not fit the net: {told(unfit, stored, params)}. strict=False takes what fits.")
+            raise about(path, f"does not fit the net: {listed(unfit, stored, params)}. strict=False takes what fits.")
         values = {name: cast(path, name, stored[name].read(), params[name].value.dtype) for name in fitting}
     for name, value in values.items():  # nothing is changed before all of it was read
         params[name].value[...] = value
     return unfit
 
 
-def told(unfit: Unfit, stored: dict[str, Stored], params: Any) -> str:
-    """What does not fit, with its forms."""
+def listed(unfit: Unfit, stored: dict[str, Stored], params: Mapping[str, Parameter]) -> str:
+    """Return the names that do not fit, with the shapes of those that are misshapen."""
     words = {
         "missing": [f"{name!r:.60}" for name in unfit.missing],
         "unexpected": [f"{name!r:.60}" for name in unfit.unexpected],
@@ -77,7 +81,7 @@ def told(unfit: Unfit, stored: dict[str, Stored], params: Any) -> str:
 
 
 def cast(path: Any, name: str, value: Array, dtype: Any) -> Array:
-    """An array in the net's dtype; refuse numbers that become infinite by it."""
+    """Return an array in the net's dtype; refuse numbers that become infinite in it."""
     with np.errstate(over="ignore"):
         found = value.astype(dtype)
     if not np.isfinite(found).all() and np.isfinite(value).all():
@@ -88,49 +92,47 @@ def cast(path: Any, name: str, value: Array, dtype: Any) -> Array:
 
 @contextmanager
 def stored_arrays(path: str) -> Iterator[dict[str, Stored]]:
-    """The arrays of a file by name, while it is open."""
-    if not is_plain(path):
-        with reading(path) as file:
-            members = {name: m for name, m in file.members.items() if not name.startswith(TRAINING)}
-            yield {name: Stored(m.shape, m.dtype, partial(file.array, name)) for name, m in members.items()}
-        return
-    with blaming(path), opened(path) as raw, zipfile.ZipFile(raw) as archive:
-        found = {}
-        for info in archive.infolist():
-            name, ending = info.filename[:-4], info.filename[-4:]
-            if ending != ".npy" or name in found:
-                raise no_model(path, f"its member {info.filename!r:.60} is no array of its own.", "")
-            with archive.open(info) as member:
-                shape, dtype = form_of(member)
-            if info.file_size > MOST_HEADER + np.prod(shape, dtype=float) * dtype.itemsize:
-                raise no_model(path, f"its member {info.filename!r:.60} is longer than its array.", "")
-            found[name] = Stored(shape, dtype, partial(array_of, archive, info.filename))
-        yield found
+    """Open a file, and yield its arrays by name."""
+    with blaming(path), opened(path) as file:
+        archive = other_archive(file)
+        if archive is None:
+            model = open_model(file, path)
+            members = {name: m for name, m in model.members.items() if not name.startswith(TRAINING)}
+            yield {name: Stored(m.shape, m.dtype, partial(model.array, name)) for name, m in members.items()}
+        else:
+            with archive:
+                yield arrays_in(archive, path)
 
 
-def is_plain(path: str) -> bool:
-    """Whether it is an archive that minidl did not write: such as of np.savez."""
-    with opened(path) as file:
-        try:
-            with zipfile.ZipFile(file) as archive:
-                return f"{HEADER}.npy" not in archive.namelist()
-        except (zipfile.BadZipFile, ValueError, NotImplementedError):
-            return False  # reading says what it is
+def other_archive(file: IO[bytes]) -> zipfile.ZipFile | None:
+    """Return the zip archive in a file, such as np.savez writes; None for a model of minidl, and for other files."""
+    try:
+        archive = zipfile.ZipFile(file)
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return None  # the reader of models reports what it is
+    return None if f"{HEADER}.npy" in archive.namelist() else archive
 
 
-def form_of(member: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """The shape and the dtype that an array's header tells."""
-    version = np.lib.format.read_magic(member)
-    read: Any = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }[version]
-    shape, _, dtype = read(member, max_header_size=MOST_HEADER)
-    return shape, dtype
+def arrays_in(archive: zipfile.ZipFile, path: str) -> dict[str, Stored]:
+    """Return the arrays of an archive by name; only their headers are read."""
+    found: dict[str, Stored] = {}
+    for info in archive.infolist():
+        name, ending = info.filename[:-4], info.filename[-4:]
+        if ending != ".npy" or name in found:
+            raise no_model(path, f"its member {info.filename!r:.60} is not an array with a name of its own.", "")
+        with archive.open(info) as member:
+            version = np.lib.format.read_magic(member)
+            if version not in HEADERS:
+                raise no_model(path, f"its member {info.filename!r:.60} has an unknown version {version}.", "")
+            shape, _, dtype = HEADERS[version](member, max_header_size=MOST_HEADER)
+        if info.file_size > MOST_HEADER + np.prod(shape, dtype=float) * dtype.itemsize:
+            raise no_model(path, f"its member {info.filename!r:.60} is longer than its array.", "")
+        found[name] = Stored(shape, dtype, partial(array_of, archive, info.filename))
+    return found
 
 
 def array_of(archive: zipfile.ZipFile, member: str) -> Array:
-    """An array of an archive; objects, which only pickle could make again, are refused."""
+    """Read an array of an archive; objects, which only pickle could restore, are refused."""
     with archive.open(member) as file:
         found: Array = np.lib.format.read_array(file, allow_pickle=False, max_header_size=MOST_HEADER)
         return found

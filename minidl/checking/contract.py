@@ -11,6 +11,7 @@ from minidl.checking.handwritten import Functions, LossFunction, Result, Values,
 from minidl.checking.naming.findings import Finding, found
 from minidl.checking.structure import arrays_of, contents
 from minidl.errors import ArgumentError
+from minidl.inputs import Array
 
 
 def differ(one: Any, two: Any) -> float:
@@ -73,7 +74,7 @@ def breaches(code: Functions, v: Values, dy: Any, dafter: Any, first: Result) ->
         yield told_memory("forward", "y or the state, overwritten by the next call", change)
     rng = np.random.default_rng(7)
     code.back(other.copied(), random_like(y2, rng), random_like(after2, rng), other_cache)
-    kept, arrays = contents(cache), [a.copy() for a in plain_arrays(cache)]
+    kept, arrays = contents(cache), numbers_of(cache)
     at, dy_, dafter_ = v.copied(), cast(dy, np.float64), cast(dafter, np.float64)
     result = snapshot(code.back(at, dy_, dafter_, cache))
     again = code.run(v.copied())
@@ -90,8 +91,8 @@ def breaches(code: Functions, v: Values, dy: Any, dafter: Any, first: Result) ->
     if late > 1e-12 * size_of(alone):
         yield told_memory("backward", "gradients, after another pass in between", late)
     elif contents(cache) != kept:
-        change = differ(arrays, plain_arrays(cache))
-        if not change:  # an object in it may hold its own gradients, where each call sets them anew
+        change = differ(arrays, numbers_of(cache))
+        if not change:  # an object in it may hold its own gradients, which each call overwrites
             twice = code.back(v.copied(), cast(dy, np.float64), cast(dafter, np.float64), cache)
             change = differ(result, twice)
             change = change if change > 1e-12 * size_of(alone) else 0.0
@@ -99,11 +100,9 @@ def breaches(code: Functions, v: Values, dy: Any, dafter: Any, first: Result) ->
             yield told_change("backward", "the cache", change)
 
 
-def plain_arrays(tree: Any) -> list[Any]:
-    """The arrays of dicts, lists and tuples; what objects hold is their own affair."""
-    if isinstance(tree, dict | list | tuple):
-        return [a for part in (tree.values() if isinstance(tree, dict) else tree) for a in plain_arrays(part)]
-    return [tree] if isinstance(tree, np.ndarray) and tree.dtype.kind in "fciub" else []
+def numbers_of(cache: Any) -> list[Array]:
+    """Return copies of the arrays in a cache; those that objects in it hold are not among them."""
+    return [a.copy() for a in arrays_of(cache) if a.dtype.kind in "fciub"]
 
 
 def elsewhere(v: Values) -> Values:

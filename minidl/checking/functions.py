@@ -316,7 +316,7 @@ def compare(
         chosen = complex_ if complex_step else real
         tolerance = tolerance if tolerance is not None else 1e-10 if complex_step else 1e-5
         count = 2**62 if every_entry else max_entries
-        chosen = chosen._replace(arrays={name: a for name, a in chosen.arrays.items() if name in analytic})
+        chosen = Problem({name: a for name, a in chosen.arrays.items() if name in analytic}, chosen.value)
         single = [name for name in chosen.arrays if getattr(analytic[name], "dtype", None) == np.float32]
         if single:
             tolerance = max(tolerance, 1e-4)

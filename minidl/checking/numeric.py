@@ -12,6 +12,8 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -20,11 +22,17 @@ import numpy as np
 from minidl.inputs import Array
 
 
-class Problem(NamedTuple):
+@dataclass
+class Problem:
     """A scalar function of arrays that are perturbed in place: `value()` reads `arrays`."""
 
     arrays: dict[str, Array]
     value: Callable[[], Any]
+
+    @cached_property
+    def rounding(self) -> float:
+        """What rounding does to a difference of two values, divided by the usual step."""
+        return 1e-9 * (1 + abs(float(np.real(self.value()))))
 
 
 Index = tuple[int, ...]
@@ -80,20 +88,14 @@ def central_slope(problem: Problem, directions: dict[str, Array], size: float = 
     Where the steps of the usual sizes, relative to `size`, disagree, shorter ones follow: a net whose gradients
     explode bends at once.
     """
-    noise = rounding(problem)
     found: list[float] = []
     for steps in SWEEP, FINER:
         found += [slope(problem, directions, False, size * step) for step in steps]
         pairs = [(a, b) for a, b in pairwise(found) if math.isfinite(a - b)] or [(math.nan, math.nan)]
-        disagreement, value, doubt = min((abs(a - b) / (max(abs(a), abs(b)) + noise), b, abs(a - b)) for a, b in pairs)
+        disagreement, a, b = min((abs(a - b) / (max(abs(a), abs(b)) + problem.rounding), a, b) for a, b in pairs)
         if disagreement <= BENT:
             break
-    return Slope(value, doubt)
-
-
-def rounding(problem: Problem) -> float:
-    """What rounding does to a difference of two values, divided by the usual step."""
-    return 1e-9 * (1 + abs(float(np.real(problem.value()))))
+    return Slope(b, abs(a - b))
 
 
 def takes_complex(problem: Problem, real: Problem, rng: np.random.Generator) -> bool:
@@ -103,7 +105,6 @@ def takes_complex(problem: Problem, real: Problem, rng: np.random.Generator) -> 
     without an error, or a warning at best; one central difference per array, along a random direction, finds it
     out. (One for all arrays at once would not: a large term hides a small one.)
     """
-    noise = rounding(real)
     for name, array in real.arrays.items():
         direction = {name: np.asarray(rng.standard_normal(array.shape))}
         try:
@@ -112,15 +113,13 @@ def takes_complex(problem: Problem, real: Problem, rng: np.random.Generator) -> 
                 fine = slope(problem, direction, True)
         except Exception:  # whatever a forward pass raises on a dtype that it does not know
             return False
-        coarse = slope(real, direction, False)
-        if not agree(fine, coarse, noise) and not agree(fine, central_slope(real, direction).value, noise):
+
+        def agrees(coarse: float, fine: float = fine) -> bool:
+            return abs(fine - coarse) <= BENT * max(abs(fine), abs(coarse)) + real.rounding
+
+        if not agrees(slope(real, direction, False)) and not agrees(central_slope(real, direction).value):
             return False
     return True
-
-
-def agree(fine: float, coarse: float, noise: float) -> bool:
-    """Whether a complex step and a central difference give the same derivative."""
-    return abs(fine - coarse) <= BENT * max(abs(fine), abs(coarse)) + noise
 
 
 def suspects(

@@ -96,7 +96,7 @@ def check_gradients(s: Subject) -> str | None:
             subject.x,
             state=subject.state,
             jitter=0.0,
-            max_entries=5 if k else 30,
+            max_entries=10 if k else 40,
             seed=s.seed,
             **{"training": False} | given,
         )

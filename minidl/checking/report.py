@@ -92,14 +92,14 @@ class GradientReport:
                     end = "[OK]" if ok else otherwise
                     yield Text(f"{place:24s} expected {numeric:+.10e}  backward {analytic:+.10e}  {end}")
         yield self.table()
-        yield Text(self.verdict())
+        yield Text(self.summary())
         for warning in self.warnings:
             yield Text(f"note: {escape(warning)}")
         for finding in self.findings:
             yield from shown(finding)
 
-    def verdict(self) -> str:
-        """How many gradients are right, wrong, or beyond what can be checked."""
+    def summary(self) -> str:
+        """Return one line: how many gradients are right or wrong, and which cannot be checked."""
         wrong = [escape(row.name) for row in self.rows if not row.ok]
         unclear = [escape(row.name) for row in self.rows if row.verdict == ILL_CONDITIONED]
         right = [row for row in self.rows if row.verdict.startswith("ok")]

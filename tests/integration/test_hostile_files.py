@@ -18,7 +18,7 @@ def run(*arguments):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited and measured as Linux does it")
 @pytest.mark.parametrize(("arguments", "least", "crafted"), [
-    pytest.param(["--mutations", "300", "--every", "61"], 20, 3, id="short"),
+    pytest.param(["--mutations", "400", "--every", "29"], 50, 10, id="short"),
     pytest.param(["--mutations", "20000"], 1000, 100, id="medium", marks=pytest.mark.slow),
     pytest.param(
         ["--mutations", "100000", "--all-flips", "--seed", "1"], 1000, 100, id="long", marks=pytest.mark.nightly
