@@ -50,9 +50,9 @@ class Layer(LayerTree):
         - `backward` adds to gradients, and changes neither `dy` nor `cache`; any cache stays valid.
         - `dy` has the structure of `y`, `dx` that of `x`; integer inputs get None.
         - `rng=None` is inference; a Generator makes it a training pass (dropout). Same rng, same pass.
-        - `state=None` is the layer's own initial state; `start` [B] bools let single rows begin there anew, True all
+        - `state=None` is the layer's own initial state; `start` [B] bools let single rows begin there again, True all
           rows; their `dstate` is 0. `dstate=None`: nothing flows in from the future.
-        - `mask` [B, T] is True where a step is real. What stands in the padding, NaN included, never changes a
+        - `mask` [B, T] is True where a step is real. The content of the padding, NaN included, never changes a
           result; there a recurrent layer emits 0 and keeps its state.
         - Several inputs are a tuple x, with a tuple of shapes and one of masks; `takes_several` says that it may be.
         - Arrays that go into or come out of a pass are not written to until its backward is done.

@@ -1,4 +1,4 @@
-"""Each array's gradient beside the numeric one: what counts as right, as wrong, and as too ill-conditioned to check."""
+"""`compare_gradients`: each array's gradient is right, wrong, or too ill-conditioned to check."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ def compare_gradients(
     scale: float = 1.0,
     constants: Collection[str] = (),
 ) -> list[Row]:
-    """The rows of a report: every array of a problem.
+    """Return the rows of a report, one for each array of a problem.
 
     An entry is right when it agrees to `tolerance`, or when the difference is rounding: 1e-12 (central differences:
     1e-9) of `scale` or the largest derivative. Where it does not agree, the derivative is taken again after nudging
-    every number by 1e-15: what that changes, no check can see.
+    every number by 1e-15. No check can detect differences of that size.
 
     Args:
         problem: the function, and the arrays whose derivatives are compared.
-        analytic: what backward says, by name; None, or a missing name, is nothing.
+        analytic: the gradients from backward, by name; None, or a missing name, where there is none.
         count: entries of an array that are measured one by one.
         constants: names of arrays whose gradient may be 0 whatever the derivative is.
     """
@@ -68,7 +68,7 @@ def compare_gradients(
 
 
 def with_common_factor(rows: list[Row]) -> list[Row]:
-    """The rows, where a single number is off by the very factor that another array is off by."""
+    """Return the rows, those of single numbers renamed where another array is off by the same factor."""
     factors = {row.name: factor_of(row) for row in rows if row.code in ("G101", "G102")}
 
     def renamed(row: Row) -> Row:
@@ -82,7 +82,7 @@ def with_common_factor(rows: list[Row]) -> list[Row]:
 
 
 def factor_of(row: Row) -> float | None:
-    """What an array's gradient is multiplied with; None where it is more than a factor."""
+    """Return the factor by which an array's gradient is off; None where it is off by more than a factor."""
     moved = [(numeric, analytic) for _, numeric, analytic, _ in row.entries if numeric]
     if row.code == "G101" and (len(moved) != 1 or row.verdict != "wrong"):
         return None
@@ -148,9 +148,9 @@ def judge(
 
 
 def conditioned(row: Row, entries: list[Measured], conditioning: Conditioning) -> Row:
-    """The row of a gradient that seems wrong, or one that says so where rounding alone may explain the difference."""
+    """Return the row of a gradient that seems wrong, with another verdict where rounding may explain the difference."""
     wrong = [m for m, (_, _, _, right) in zip(entries, row.entries, strict=True) if not right]
-    wrong.sort(key=lambda m: m.at != row.worst)  # the worst one is among those that are looked at
+    wrong.sort(key=lambda m: m.at != row.worst)  # the worst one is among those that are measured
     checked = True
     for m in wrong[:SOME]:
         hidden = conditioning.hides(row.name, m)
@@ -162,7 +162,7 @@ def conditioned(row: Row, entries: list[Measured], conditioning: Conditioning) -
 
 
 class Conditioning:
-    """What a change of every number in its last digits does to a problem, its value and its derivatives.
+    """The conditioning of a problem: how its value and derivatives change with the last digits of every number.
 
     Source:
         Higham 2002, Accuracy and stability of numerical algorithms, chapter 1 (conditioning, backward error).
@@ -174,12 +174,12 @@ class Conditioning:
 
     @cached_property
     def chaotic(self) -> bool:
-        """Whether it changes the value so much that a step of any size is too long or too short."""
+        """Whether the value changes so much that a step of any size is too long or too short."""
         values = [float(np.real(value)) for value in self.nudged(self.problem.value)]
         return max(values) - min(values) > CHAOTIC * max(map(abs, values))
 
     def hides(self, name: str, m: Measured) -> float:
-        """The difference between a numeric derivative and a right gradient that rounding may make."""
+        """Return the largest difference between a numeric derivative and a correct gradient that rounding explains."""
         if self.chaotic and not self.complex_step:
             return math.inf
         found = self.nudged(lambda: entry_slope(self.problem, name, m.at, self.complex_step).value)
@@ -189,7 +189,7 @@ class Conditioning:
         return HEADROOM * spread if math.isfinite(spread) else 0.0
 
     def nudged(self, function: Callable[[], Any]) -> list[Any]:
-        """The results of a function as the numbers are, and after each nudge."""
+        """Return the results of a function with the numbers as they are, and after each nudge."""
         arrays, rng = self.problem.arrays, np.random.default_rng(self.seed)
         before = {name: array.copy() for name, array in arrays.items()}
         found = [function()]

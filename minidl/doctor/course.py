@@ -10,7 +10,7 @@ from minidl.callbacks.base import Callback
 from minidl.callbacks.clipping import Clipping
 from minidl.data import Batch
 from minidl.doctor.curves import Curve
-from minidl.doctor.given import Step, copied, step_of
+from minidl.doctor.given import Step, step_of
 from minidl.doctor.motion import Motion
 from minidl.errors import NonFiniteError
 from minidl.gradients import norms
@@ -72,13 +72,13 @@ class Course(Callback):
         self.take(trainer, step_of(trainer))
 
     def take(self, trainer: Trainer, step: Step) -> None:
-        """Look at a step before its update."""
+        """Record a step before its update; its batches are in arrays of their own."""
         self.recent.append(step)
         if math.isfinite(step.value) and (self.highest is None or step.value > self.highest.value):
             self.highest = step
         self.epoch = self.epoch or trainer.epoch
         if trainer.epoch == self.epoch:
-            self.batches += [copied(batch) for batch in trainer.group[: KEPT - len(self.batches)]]
+            self.batches += [given.batch for given in step.given[: KEPT - len(self.batches)]]
         if not self.updates:
             self.begun = trainer.optimizer.steps
         self.rate = trainer.optimizer.rate

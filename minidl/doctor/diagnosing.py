@@ -14,12 +14,12 @@ from minidl.arguments import positive_int, with_argument_help
 from minidl.checking.naming.findings import Finding, found
 from minidl.checking.nonfinite import find_nonfinite
 from minidl.data import Batch
-from minidl.doctor.climbing import climbs
+from minidl.doctor.climbing import beginning_of, climbs
 from minidl.doctor.constant import best_constant
 from minidl.doctor.course import Course
 from minidl.doctor.data_findings import data_findings
 from minidl.doctor.diagnosis import Diagnosis
-from minidl.doctor.flow_findings import flow_findings
+from minidl.doctor.flow_findings import flow_findings, late_flow_findings
 from minidl.doctor.given import copied
 from minidl.doctor.loss_findings import loss_findings
 from minidl.doctor.slopes import wrong_gradients
@@ -31,7 +31,6 @@ from minidl.doctor.training_findings import (
 )
 from minidl.doctor.trials import (
     Heart,
-    before_updates,
     by_heart,
     ignores_targets,
     largest_stable_rate,
@@ -162,8 +161,7 @@ def diagnose(
             params = trainer.params
             findings += motion_findings(course, params, optimizer.factors(net.params))
             if not any(finding.code in ("T601", "T603") for finding in findings):
-                after = flow_findings(flows(trainer.net, loss, first[0]))
-                findings += [f for f in after if f.code != "T602" and (f.severity == "error" or not course.halved)]
+                findings += late_flow_findings(flows(trainer.net, loss, first[0]), course.halved)
     if history is not None:
         findings += curve_findings(history.rows, best_constant(net, loss, first))
     return Diagnosis(raised(findings), curves, facts)
@@ -252,8 +250,7 @@ def run_findings(
 ) -> Iterator[Finding]:
     """L503 and T605 of a trial from `net`."""
     yield from clipping_findings(course, callbacks)
-    before, constant = before_updates(net, loss, batches), best_constant(net, loss, batches)
-    seen = climbs(course, net, trainer.net, loss, trainer.seed, before, constant)
+    seen = climbs(course, net, trainer.net, loss, trainer.seed, beginning_of(net, loss, batches))
     if trainer.stop_reason is not None:
         seen = f"after {course.updates} updates a number is not finite; {seen or 'the loss did not climb before'}"
     if seen is not None:

@@ -15,26 +15,26 @@ from minidl.callbacks.base import Remembering
 from minidl.checking.naming.findings import Finding, found
 from minidl.checking.report import as_text
 from minidl.doctor.blackbox import BlackBox
-from minidl.doctor.climbing import climbs
-from minidl.doctor.constant import best_constant
+from minidl.doctor.climbing import beginning_of, climbs
 from minidl.doctor.course import Course
 from minidl.doctor.data_findings import data_findings
 from minidl.doctor.diagnosing import first_batches, of_the_start, spoiled
 from minidl.doctor.diagnosis import Diagnosis
-from minidl.doctor.flow_findings import flow_findings
+from minidl.doctor.flow_findings import flow_findings, late_flow_findings
 from minidl.doctor.loss_findings import loss_findings
 from minidl.doctor.training_findings import (
+    Beginning,
     clipping_findings,
     curve_findings,
     motion_findings,
     rate_finding,
 )
-from minidl.doctor.trials import RANGE_STEPS, before_updates, largest_stable_rate, trial
+from minidl.doctor.trials import RANGE_STEPS, largest_stable_rate, trial
 from minidl.errors import ArgumentError
 from minidl.feeding import goes_once
 from minidl.gradients import are_finite
 from minidl.layer import Layer
-from minidl.looking import flows
+from minidl.looking import Flow, flows
 from minidl.optimizer import Optimizer
 from minidl.trainer import Trainer
 
@@ -88,8 +88,7 @@ class Doctor(Remembering):
         self.rule: Optimizer | None = None  # as it began: what an optimizer remembers of a climb spoils a range test
         self.diagnosis: Diagnosis | None = None
         self.around: BaseException | None = None  # in whose except clause fit was called
-        self.beginning: list[float] = []
-        self.constant = math.nan
+        self.beginning: Beginning | None = None
 
     def on_fit_start(self, trainer: Trainer) -> None:
         super().on_fit_start(trainer)
@@ -113,18 +112,17 @@ class Doctor(Remembering):
         if self.course.updates == self.next_look:
             self.next_look *= 2
             if not self.noticed and self.climbing() is not None:
-                self.noticed = self.inside(trainer)
+                self.noticed = flow_findings(self.flows(trainer))
 
     def climbing(self) -> str | None:
         """How the loss climbs, in words; None where it does not."""
         batches = self.course.batches[:SOME]
         if self.begun is None or self.trainer is None or not batches:
             return None
-        if not self.beginning:
-            self.beginning = before_updates(self.begun, self.trainer.loss, batches)
-            self.constant = best_constant(self.begun, self.trainer.loss, batches)
-        given = self.course, self.begun, self.trainer.net, self.trainer.loss, self.trainer.seed
-        return climbs(*given, self.beginning, self.constant)
+        net, loss, seed = self.trainer.net, self.trainer.loss, self.trainer.seed
+        if self.beginning is None:
+            self.beginning = beginning_of(self.begun, loss, batches)
+        return climbs(self.course, self.begun, net, loss, seed, self.beginning)
 
     def too_high_at_once(self, trainer: Trainer) -> Iterator[Finding]:
         """L503, where a number is not finite before the loss could climb, and is finite at lower rates."""
@@ -136,12 +134,12 @@ class Doctor(Remembering):
             seen = f"after {course.updates} updates a number is not finite"
             yield rate_finding(self.course, seen, type(trainer.optimizer).__name__, largest)
 
-    def inside(self, trainer: Trainer) -> list[Finding]:
-        """What flows through the net on the last batch."""
+    def flows(self, trainer: Trainer) -> list[Flow]:
+        """Return what flows through the recurrent layers on the last batch; nothing where a parameter is not finite."""
         batch = trainer.batch
         if batch is None or not are_finite(trainer.params):
             return []
-        return flow_findings(flows(trainer.net, trainer.loss, batch, trainer.before))
+        return flows(trainer.net, trainer.loss, batch, trainer.before)
 
     def on_fit_end(self, trainer: Trainer) -> None:
         self.box.on_fit_end(trainer)
@@ -190,13 +188,12 @@ class Doctor(Remembering):
             yield from self.too_high_at_once(trainer)
         if all(f.code not in ("T601", "T602", "T603") for f in start):
             if seen is None:
-                inside = (f for f in self.inside(trainer) if f.code != "T602")  # what is learned first is near
-                yield from (f for f in inside if f.severity == "error" or not course.halved)
+                yield from late_flow_findings(self.flows(trainer), course.halved)
             else:
                 yield from (f for f in self.noticed if f.code == "T601")  # of a climb the others are consequences
         if seen is None:  # what else is strange would follow from that
             yield from motion_findings(course, trainer.params, trainer.optimizer.factors(trainer.params))
-        yield from curve_findings(trainer.history.rows, self.constant)
+        yield from curve_findings(trainer.history.rows, math.nan if self.beginning is None else self.beginning.constant)
         if sound and course.updates >= TRAINED and seen is None:
             yield from (
                 f for f in loss_findings(trainer.net, loss, batches, self.vocab, trained=True) if f.code == "L505"

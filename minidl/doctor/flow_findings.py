@@ -40,6 +40,15 @@ def flow_findings(seen: Sequence[Flow]) -> list[Finding]:
     return findings
 
 
+def late_flow_findings(seen: Sequence[Flow], halved: bool) -> list[Finding]:
+    """Return the findings on a net that was trained.
+
+    T602 is left out, for what is near is learned first; where half of the loss is gone, warnings are as well.
+    """
+    findings = (finding for finding in flow_findings(seen) if finding.code != "T602")
+    return [finding for finding in findings if finding.severity == "error" or not halved]
+
+
 def exploding(flow: Flow) -> Finding | None:
     """T601: the gradient grows on its way back."""
     last = flow.dh[0] if len(flow.dh) else 0.0  # of c as well: where tanh(c) is saturated, dc is next to nothing there
@@ -61,7 +70,7 @@ def exploding(flow: Flow) -> Finding | None:
 
 
 def stretched(norms: Array) -> float:
-    """How many times as large the norms become from step to step, on the whole way or on its far half, the lesser."""
+    """Return the growth of the norms per step, on the whole way or on its far half, whichever is smaller."""
     logs = np.log(np.maximum(norms, np.finfo(np.float64).tiny))
     parts = logs, logs[min(len(logs) // 2, len(logs) - 2) :]
     return float(np.exp(min(np.polyfit(np.arange(len(part)), part, 1)[0] for part in parts)))

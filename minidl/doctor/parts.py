@@ -116,7 +116,7 @@ def classes_of(net: Layer, loss: Loss) -> int | None:
 
 
 def may_be_classes(net: Layer, loss: Loss, batches: list[Batch]) -> bool:
-    """Whether the targets of a loss of somebody's own may be ids of classes: integers, of which each has an output."""
+    """Whether the targets of a user-defined loss may be class ids: integers, each of which has an output."""
     if isinstance(loss, MeanSquaredError | BinaryCrossEntropy | QuantileLoss) or is_several(net.out_shape):
         return False
     outputs, targets = net.out_shape or (1,), [np.asarray(b.t) for b in batches]

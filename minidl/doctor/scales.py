@@ -112,7 +112,7 @@ def same_targets(t: Part) -> list[Finding]:
 
 
 def in_turn(ids: list[Array], real: list[Array]) -> bool:
-    """Whether the rows come class by class, so that batches hold one class each; of one target a row."""
+    """Whether the rows, with one target each, are sorted by class, so that most batches hold one class."""
     if any(a.ndim != 1 for a in ids):
         return False
     batches = [a[marks] for a, marks in zip(ids, real, strict=True) if marks.any()]

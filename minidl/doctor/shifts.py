@@ -125,7 +125,7 @@ def shifted(x: Part, t: Part | None, carried: bool, vocab: Any = None) -> list[F
 
 
 def is_idle(x: Part, t: Part) -> bool:
-    """Whether nearly all ids that stand where targets count are one and the same: there is nothing to be read."""
+    """Whether nearly all input ids are the same where targets count, so that there is nothing to read."""
     ids = np.concatenate([a[marks] for a, marks in zip(x.ids or [], t.real, strict=True)])
     return bool(len(ids)) and int(np.unique(ids, return_counts=True)[1].max()) > NEARLY * len(ids)
 

@@ -60,16 +60,18 @@ def wrong_gradients(net: Layer, loss: Loss, batch: Batch, seed: int = 0) -> Find
     return found("G101", f"parameter {name!r}", seen, remedy=remedy)
 
 
-def wrong_slope(problem: Problem, name: str, direction: Array, told: float, flat: float) -> tuple[float, float] | None:
-    """The slope along a direction and what the gradient tells, where it can be measured and they differ."""
+def wrong_slope(
+    problem: Problem, name: str, direction: Array, expected: float, flat: float
+) -> tuple[float, float] | None:
+    """Return the slope along a direction and the expected one, where it can be measured and they differ."""
     size = float(abs(direction).max())
 
     def differs(measured: float) -> bool:
-        largest = max(abs(measured), abs(told))
-        return math.isfinite(largest) and largest > flat and abs(measured - told) > FAR * largest
+        largest = max(abs(measured), abs(expected))
+        return math.isfinite(largest) and largest > flat and abs(measured - expected) > FAR * largest
 
     if not differs(slope(problem, {name: direction}, False, SWEEP[0] * size)):
         return None
     measured, doubt = central_slope(problem, {name: direction}, size)
-    certain = doubt <= FAR * max(abs(measured), abs(told))
-    return (measured, told) if certain and differs(measured) else None
+    certain = doubt <= FAR * max(abs(measured), abs(expected))
+    return (measured, expected) if certain and differs(measured) else None

@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,30 +28,41 @@ EPOCHS = 4  # that the curves take to tell
 APART = 0.05  # of the best validation loss: what the last one is above it
 
 
-def ends_high(course: Course, before: Sequence[float], constant: float = math.nan) -> str | None:
-    """How the loss of a run ends far above where it was, in numbers; None where it does not.
+class Beginning(NamedTuple):
+    """The losses before the first update, over some batches, and the loss of the best constant output."""
 
-    Args:
-        course: of the run.
-        before: the losses of some batches before the first update: where it began, and how they differ by themselves.
-        constant: the loss of the best constant output, where it is known: a net that has learned already climbs where
-            it loses a good part of that.
+    mean: float
+    spread: float  # standard deviation: how much batches differ by themselves
+    constant: float  # NaN where it is not known
+
+    @property
+    def scale(self) -> float:
+        """The mean or the constant, whichever is larger: a trained net climbs where it loses much of the constant."""
+        return max(abs(self.mean), 0.0 if math.isnan(self.constant) else self.constant)
+
+    @classmethod
+    def of(cls, losses: Sequence[float], constant: float = math.nan) -> Beginning:
+        """Summarize losses; those that are not finite are left out, and without any the mean is NaN."""
+        finite = [loss for loss in losses if math.isfinite(loss)]
+        return cls(statistics.fmean(finite), statistics.pstdev(finite), constant) if finite else cls(*[math.nan] * 3)
+
+
+def ends_high(course: Course, beginning: Beginning) -> str | None:
+    """Describe in numbers how the loss of a run ends far above where it was; None where it does not.
 
     Example:
-        >>> from minidl.doctor.training_findings import ends_high
+        >>> from minidl.doctor.training_findings import Beginning, ends_high
         >>> from minidl.doctor.course import Course
         >>> course = Course()
         >>> for value in range(40):
         ...     course.losses.add(float(value))
-        >>> print(ends_high(course, [0.1, 0.2]))
+        >>> print(ends_high(course, Beginning.of([0.1, 0.2])))
         the loss goes from 0.15 up to 37 in 40 updates
     """
-    losses = course.losses
-    before = [value for value in before if math.isfinite(value)]
-    if not before or losses.count < ENOUGH:
+    losses, first, scale, noise = course.losses, beginning.mean, beginning.scale, beginning.spread
+    if losses.count < ENOUGH:
         return None
-    first, last, best = statistics.fmean(before), losses.last, losses.best
-    scale, noise = scale_of(before, constant), statistics.pstdev(before)
+    last, best = losses.last, losses.best
     if last > first + CLIMB * scale + 3 * noise:
         return f"the loss goes from {first:.3g} up to {last:.3g} in {losses.count} updates"
     if last > best + LOST * (first - best) + 3 * noise and first - best > CLIMB * scale:
@@ -59,22 +70,13 @@ def ends_high(course: Course, before: Sequence[float], constant: float = math.na
     return None
 
 
-def leaps(course: Course, before: Sequence[float], constant: float = math.nan) -> str | None:
-    """How the loss of a run leaps, in numbers; None where it does not. Arguments as for `ends_high`."""
-    before = [value for value in before if math.isfinite(value)]
-    if not before:
-        return None
-    first, last, peak = statistics.fmean(before), course.losses.last, course.losses.peak
+def leaps(course: Course, beginning: Beginning) -> str | None:
+    """Describe in numbers how the loss of a run leaps; None where it does not."""
+    first, last, peak = beginning.mean, course.losses.last, course.losses.peak
     healed = HEALED if last < LOST * first else 1.0  # a first step that was too long, and is made good
-    if peak > first + healed * LEAP * scale_of(before, constant) + 6 * statistics.pstdev(before):
+    if peak > first + healed * LEAP * beginning.scale + 6 * beginning.spread:
         return f"the loss leaps from {first:.3g} up to {peak:.3g}, and is {last:.3g} at the end"
     return None
-
-
-def scale_of(before: Sequence[float], constant: float = math.nan) -> float:
-    """The size of a loss: that at the beginning, or that of the best constant output, where it is larger."""
-    before = [value for value in before if math.isfinite(value)]
-    return max(abs(statistics.fmean(before)) if before else 0.0, 0.0 if math.isnan(constant) else constant)
 
 
 def rate_finding(course: Course, seen: str, rule: str, largest: float | None) -> Finding:

@@ -12,9 +12,9 @@ import numpy as np
 
 from minidl.callbacks.clipping import ClipNorm, Clipping
 from minidl.data import Batch
-from minidl.doctor.climbing import climbs
+from minidl.doctor.climbing import beginning_of, climbs
 from minidl.doctor.constant import best_constant, lowest
-from minidl.doctor.course import KEPT, Course
+from minidl.doctor.course import Course
 from minidl.doctor.given import own
 from minidl.gradients import are_finite
 from minidl.inputs import Array
@@ -199,12 +199,12 @@ def largest_stable_rate(
     Source:
         Smith 2017, Cyclical learning rates for training neural networks (the range test).
     """
-    before, constant = before_updates(net, loss, batches), best_constant(net, loss, batches)
+    beginning = beginning_of(net, loss, batches)
 
     def stable(scale: float) -> float | None:
         course, trainer = trial(net, loss, batches, optimizer, callbacks, RANGE_STEPS, seed, scale)
-        given = course, net, trainer.net, loss, trainer.seed, before, constant
-        climbing = trainer.stop_reason is not None or climbs(*given) is not None
+        seen = climbs(course, net, trainer.net, loss, trainer.seed, beginning)
+        climbing = trainer.stop_reason is not None or seen is not None
         return None if climbing else course.highest_rate  # of a schedule, the top of it
 
     for k in range(1, RATES + 1):
@@ -212,12 +212,6 @@ def largest_stable_rate(
         if rate is not None:
             return stable(10 ** (0.5 - k)) or rate
     return None
-
-
-def before_updates(net: Layer, loss: Loss, batches: Sequence[Batch]) -> list[float]:
-    """The losses of some batches as the net stands."""
-    with np.errstate(all="ignore"):
-        return [float(loss_value(net, loss, batch)[0]) for batch in batches[:KEPT]]
 
 
 def ignores_targets(net: Layer, loss: Loss, batch: Batch) -> bool:

@@ -143,7 +143,7 @@ def test_a_loss_must_not_remember() -> None:
 
 
 class Step:
-    """A layer written as a class: its gradients are its own, and set anew by each backward pass."""
+    """A layer written as a class: its gradients are attributes, overwritten by each backward pass."""
 
     def __init__(self, W: Any) -> None:
         self.W, self.dW = W, np.zeros_like(W)

@@ -1,4 +1,4 @@
-"""What people write who come from Keras, PyTorch or scikit-learn: it works, or they are told what to write here."""
+"""First guesses of Keras, PyTorch and scikit-learn users work, or the message contains what to write instead."""
 
 import subprocess
 import sys

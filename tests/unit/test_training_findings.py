@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from minidl import AdaptiveClip, ClipNorm, ClipValue
 from minidl.doctor.course import Course
 from minidl.doctor.training_findings import (
+    Beginning,
     clipping_findings,
     curve_findings,
     ends_high,
@@ -38,7 +39,8 @@ def noisy(curve, noise, seed):
 
 
 def climbs(course, before, constant=math.nan):
-    return ends_high(course, before, constant) or leaps(course, before, constant)
+    beginning = Beginning.of(before, constant)
+    return ends_high(course, beginning) or leaps(course, beginning)
 
 
 # -- climbs ---------------------------------------------------------------------------------------

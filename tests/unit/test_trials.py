@@ -8,12 +8,12 @@ import pytest
 import minidl
 from minidl import LSTM, SGD, Adam, Batch, ClipNorm, Dense, Embedding, Graph, MeanSquaredError, Sequential
 from minidl import SoftmaxCrossEntropy as SCE
+from minidl.doctor.climbing import beginning_of
 from minidl.doctor.constant import best_constant
 from minidl.doctor.trials import (
     ROWS,
     STEPS,
     UPDATES,
-    before_updates,
     by_heart,
     ignores_targets,
     largest_stable_rate,
@@ -271,7 +271,9 @@ def test_the_losses_before_the_first_update():
     batches = [Batch(x[k : k + 2], x[k : k + 2, :1]) for k in range(0, 30, 2)]
     net = dense(2)
     wanted = [float(minidl.loss_value(net, MSE, b)[0]) for b in batches[:12]]
-    assert before_updates(net, MSE, batches) == wanted
+    beginning = beginning_of(net, MSE, batches)
+    assert beginning.mean == pytest.approx(np.mean(wanted)) and beginning.spread == pytest.approx(np.std(wanted))
+    assert beginning.constant == best_constant(net, MSE, batches)
 
 
 # -- targets that nobody looks at -----------------------------------------------------------------
